@@ -28,6 +28,7 @@ public final class Graph {
   private final List<Value> outputs = new ArrayList<>();
   private final Map<String, Value> valuesByName = new LinkedHashMap<>();
   private final Set<Value> initializers = new LinkedHashSet<>();
+  private final Set<Value> declared = new LinkedHashSet<>();
   private final Map<String, String> metadata = new LinkedHashMap<>();
   private final List<Graph> children = new ArrayList<>();
   private Extras extras = Extras.NONE;
@@ -165,6 +166,21 @@ public final class Graph {
   /** Adds an initializer under a fresh name that starts with {@code hint}. */
   public Value addConstant(String hint, Tensor tensor) {
     return addInitializer(freshName(hint), tensor);
+  }
+
+  /**
+   * Adds a value that a part of the graph defines which this representation does not model, such as
+   * a sparse initializer in {@link #extras}.
+   */
+  public Value declareValue(String valueName) {
+    Value value = newValue(valueName);
+    declared.add(value);
+    return value;
+  }
+
+  /** The values from {@link #declareValue}; unmodifiable. */
+  public Collection<Value> declaredValues() {
+    return Collections.unmodifiableSet(declared);
   }
 
   /** Removes an initializer that nothing uses. */

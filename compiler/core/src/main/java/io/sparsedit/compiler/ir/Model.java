@@ -1,10 +1,12 @@
 package io.sparsedit.compiler.ir;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** A model: the main graph, its model-local functions, operator sets and metadata. */
 public final class Model {
@@ -17,6 +19,7 @@ public final class Model {
   private String producerVersion = "";
   private String docString = "";
   private Extras extras = Extras.NONE;
+  private @Nullable Path source;
 
   /** A model around the graph. */
   public Model(Graph graph, long irVersion) {
@@ -108,5 +111,15 @@ public final class Model {
   /** Sets the fields that this representation does not model. */
   public void setExtras(Extras newExtras) {
     extras = newExtras;
+  }
+
+  /** The file the model was read from; its external data is relative to this file's folder. */
+  public Optional<Path> source() {
+    return Optional.ofNullable(source);
+  }
+
+  /** Sets the file that external data is relative to. */
+  public void setSource(Path file) {
+    source = file;
   }
 }

@@ -47,14 +47,26 @@ public final class Tensor {
   private final long[] dims;
   private final Storage storage;
   private final Extras extras;
+  private final boolean typedField;
 
   /** A tensor with fields that this representation does not model. */
   public Tensor(String name, DataType type, long[] dims, Storage storage, Extras extras) {
+    this(name, type, dims, storage, extras, false);
+  }
+
+  /**
+   * A tensor with fields that this representation does not model.
+   *
+   * @param typedField see {@link #inTypedField}
+   */
+  public Tensor(
+      String name, DataType type, long[] dims, Storage storage, Extras extras, boolean typedField) {
     this.name = name;
     this.type = type;
     this.dims = dims.clone();
     this.storage = storage;
     this.extras = extras;
+    this.typedField = typedField;
   }
 
   /** A tensor over packed little-endian bytes. */
@@ -130,6 +142,11 @@ public final class Tensor {
   public long elementCount() {
     long count = 1;
     for (long dim : dims) {
+      if (dim == 0) {
+        return 0;
+      }
+    }
+    for (long dim : dims) {
       count = Math.multiplyExact(count, dim);
     }
     return count;
@@ -145,6 +162,14 @@ public final class Tensor {
     return extras;
   }
 
+  /**
+   * Whether the model file spells packed elements in a typed field ({@code float_data}, {@code
+   * int64_data} and so on) and not in {@code raw_data}; makes no difference but to the writer.
+   */
+  public boolean inTypedField() {
+    return typedField;
+  }
+
   /** Whether the elements are in an external file. */
   public boolean isExternal() {
     return storage instanceof Storage.External;
@@ -152,7 +177,7 @@ public final class Tensor {
 
   /** The same tensor under another name. */
   public Tensor named(String newName) {
-    return new Tensor(newName, type, dims, storage, extras);
+    return new Tensor(newName, type, dims, storage, extras, typedField);
   }
 
   /** The packed elements, or empty where they are external or strings. */
