@@ -1,0 +1,867 @@
+// The sm_90a path of block-sparse attention.
+//
+// A block is persistent: one producer warpgroup and kWarpgroups consumer warpgroups of 64 query
+// rows each (FlashAttention-3, arXiv 2407.08608, sections 3.1 and 3.2). A warp of the producer
+// streams keys, another one values; each walks the kept segments of the item and packs them into
+// key tiles of exactly kKeys rows: a run of n rows lands as one box for every bit of n, at any row
+// of the tile, since the 128-byte swizzle is a function of the address alone. So nothing is padded
+// but the end of an item's last tile, which boxes outside of the tensor fill with zeros.
+// Consumers keep scores, probabilities and output in registers; the scores of a tile are computed
+// while the values of the tile before are multiplied, and named barriers let one warpgroup's
+// softmax run under the other's products. Queries are gathered, outputs scattered by token.
+#include <cuda.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+
+#include "kernels/block_sparse_attention_paths.h"
+#include "kernels/hopper.h"
+#include "kernels/strides.h"
+#include "kernels/wgmma.h"
+
+namespace sparsedit {
+namespace {
+
+#ifndef SPARSEDIT_TURNS
+#define SPARSEDIT_TURNS 1
+#endif
+constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
+constexpr float kNegativeInfinity = -__builtin_huge_valf();
+constexpr float kLog2E = 1.4426950408889634f;
+// The running maximum moves only when a row exceeds it by this much (in log2): until then
+// probabilities stay below 2^8 and the output need not be rescaled.
+constexpr float kRescaleThreshold = 8.0f;
+
+// Tensor maps of k and v as given (source 0) and in key order (source 1), a box size each.
+struct TensorMaps {
+  CUtensorMap k[2][kBoxSizes];
+  CUtensorMap v[2][kBoxSizes];
+};
+
+struct HopperParams {
+  const void* q;
+  void* o;
+  float* lse;
+  const std::int32_t* query_order;
+  const std::int32_t* key_order;
+  const std::int32_t* key_offsets;
+  const std::int32_t* keep;
+  const std::int32_t* action;
+  const float* key_bias;
+  const AttentionItem* items;
+  std::int32_t* counters;
+  Strides strides;
+  int heads, tokens, query_segments, key_segments;
+  int pseudo_keys;  // key_segments with compensation, else 0
+  float scale;
+};
+
+template <typename T, int kHeadDim_, int kKeys_, int kWarpgroups_>
+struct Config {
+  using Type = T;
+  static constexpr int kHeadDim = kHeadDim_;
+  static constexpr int kKeys = kKeys_;
+  static constexpr int kWarpgroups = kWarpgroups_;
+  static constexpr int kStages = 2;
+  static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
+  static constexpr int kThreads = 128 * (kWarpgroups + 1);
+  static constexpr int kProducerRegisters = kWarpgroups == 2 ? 40 : 32;
+  static constexpr int kConsumerRegisters = kWarpgroups == 2 ? 232 : 160;
+
+  static constexpr int kQueryBytes = 64 * kHeadDim * 2;  // of a warpgroup
+  static constexpr int kColumnBytes = kKeys * 128;
+  static constexpr int kTileBytes = kColumnBytes * kHalves;
+  static constexpr int kKeysAt = kQueryBytes * kWarpgroups;
+  static constexpr int kValuesAt = kKeysAt + kStages * kTileBytes;
+  static constexpr int kBiasAt = kValuesAt + kStages * kTileBytes;
+  static constexpr int kFlagsAt = kBiasAt + kStages * kKeys * 4;
+  static constexpr int kItemsAt = kFlagsAt + 16;
+  static constexpr int kBarriersAt = kItemsAt + 2 * 32;
+  static constexpr int kBarriers = 4 * kStages + 4;
+  static constexpr int kSharedBytes = kBarriersAt + kBarriers * 8 + 1024;  // and to align
+  static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
+  static_assert(kColumnBytes % 1024 == 0 && kKeys % 16 == 0, "swizzle and k step");
+};
+
+// Addresses in shared memory.
+template <typename C>
+struct Shared {
+  std::uint32_t base;
+  __device__ std::uint32_t Query(int warpgroup) const { return base + warpgroup * C::kQueryBytes; }
+  __device__ std::uint32_t Keys(int stage) const {
+    return base + C::kKeysAt + stage * C::kTileBytes;
+  }
+  __device__ std::uint32_t Values(int stage) const {
+    return base + C::kValuesAt + stage * C::kTileBytes;
+  }
+  __device__ std::uint32_t Barrier(int index) const { return base + C::kBarriersAt + index * 8; }
+  __device__ std::uint32_t KeysFull(int stage) const { return Barrier(stage); }
+  __device__ std::uint32_t KeysEmpty(int stage) const { return Barrier(C::kStages + stage); }
+  __device__ std::uint32_t ValuesFull(int stage) const { return Barrier(2 * C::kStages + stage); }
+  __device__ std::uint32_t ValuesEmpty(int stage) const {
+    return Barrier(3 * C::kStages + stage);
+  }
+  __device__ std::uint32_t ItemFull(int slot) const { return Barrier(4 * C::kStages + slot); }
+  __device__ std::uint32_t ItemEmpty(int slot) const {
+    return Barrier(4 * C::kStages + 2 + slot);
+  }
+};
+
+// A place in a ring of stages; the parity flips at every turn.
+template <int kStages>
+struct Ring {
+  int stage = 0;
+  std::uint32_t parity = 0;
+  __device__ __forceinline__ void Advance() {
+    if (++stage == kStages) {
+      stage = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+// One warp that streams the kept rows of K (kIsKeys) or V into tiles.
+template <typename C, bool kIsKeys>
+struct Producer {
+  const HopperParams& params;
+  const CUtensorMap* maps;  // kBoxSizes of them
+  Shared<C> shared;
+  char* generic;  // the shared memory that `shared` addresses
+  int lane;
+  int head = 0, batch = 0;
+  int end_row = 0;  // first row that is outside of the tensor
+  bool biased = false;  // whether every tile has a bias to look up
+  const std::int32_t* order = nullptr;
+  const std::int32_t* offsets = nullptr;
+  const std::int32_t* keep_row = nullptr;
+  Ring<C::kStages> ring;
+  int fill = 0;
+
+  __device__ float* Bias() const {
+    return reinterpret_cast<float*>(generic + C::kBiasAt) + ring.stage * C::kKeys;
+  }
+  __device__ std::uint32_t Full() const {
+    return kIsKeys ? shared.KeysFull(ring.stage) : shared.ValuesFull(ring.stage);
+  }
+
+  // Adds `length` rows from `row` on to the stream; row >= end_row gives zeros.
+  __device__ void Put(int row, int length) {
+    while (length > 0) {
+      if (fill == 0) {
+        BarrierWait(kIsKeys ? shared.KeysEmpty(ring.stage) : shared.ValuesEmpty(ring.stage),
+                    ring.parity ^ 1);
+        if (lane == 0) BarrierExpect(Full(), C::kTileBytes);
+        __syncwarp();
+      }
+      const int take = min(length, C::kKeys - fill);
+      const int bit = lane & 7, half = lane >> 3;
+      if (half < C::kHalves && (take >> bit & 1) != 0) {
+        const int before = take >> (bit + 1) << (bit + 1);
+        const std::uint32_t tile =
+            kIsKeys ? shared.Keys(ring.stage) : shared.Values(ring.stage);
+        CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(),
+                half * 64, row + before, head, batch);
+      }
+      if (kIsKeys && biased) {
+        int* rows = reinterpret_cast<int*>(Bias());
+        for (int i = lane; i < take; i += 32) rows[fill + i] = row + i;
+      }
+      fill += take;
+      row += take;
+      length -= take;
+      if (fill == C::kKeys) Close(C::kKeys);
+    }
+  }
+
+  // Ends a tile of which the first `valid` rows are keys.
+  __device__ void Close(int valid) {
+    if constexpr (kIsKeys) {
+      bool flag = valid < C::kKeys;
+      if (biased) {
+        __syncwarp();
+        for (int i = lane; i < C::kKeys; i += 32) {
+          const float bias = BiasOf(reinterpret_cast<const int*>(Bias())[i]);
+          Bias()[i] = bias;
+          flag = flag || bias != 0.0f;
+        }
+        flag = __any_sync(0xffffffffu, flag);
+      } else if (flag) {
+        for (int i = lane; i < C::kKeys; i += 32) Bias()[i] = i < valid ? 0.0f : kNegativeInfinity;
+      }
+      if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[ring.stage] = flag;
+      __syncwarp();
+    }
+    if (lane == 0) BarrierArrive(Full());
+    ring.Advance();
+    fill = 0;
+  }
+
+  // What is added to the raw score of a row of the tensor, before the scale.
+  __device__ float BiasOf(int row) const {
+    if (row >= end_row) return kNegativeInfinity;
+    if (row < params.tokens) {
+      if (params.key_bias == nullptr) return 0.0f;
+      const int token = order == nullptr ? row : order[row];
+      return params.key_bias[static_cast<std::int64_t>(batch) * params.tokens + token] /
+             params.scale;
+    }
+    const int segment = row - params.tokens;
+    const int size = offsets[segment + 1] - offsets[segment];
+    if (size <= 0 || Keeps(keep_row, segment)) return kNegativeInfinity;
+    return __logf(static_cast<float>(size)) / params.scale;
+  }
+
+  // Ends an item: the rest of an open tile becomes zeros that no query attends.
+  __device__ void Finish() {
+    if (fill == 0) return;
+    const int valid = fill;
+    const int rest = C::kKeys - fill;
+    const int bit = lane & 7, half = lane >> 3;
+    if (half < C::kHalves && (rest >> bit & 1) != 0) {
+      const int before = rest >> (bit + 1) << (bit + 1);
+      const std::uint32_t tile = kIsKeys ? shared.Keys(ring.stage) : shared.Values(ring.stage);
+      CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(), half * 64,
+              end_row, head, batch);
+    }
+    if (kIsKeys && biased) {
+      int* rows = reinterpret_cast<int*>(Bias());
+      for (int i = lane; i < rest; i += 32) rows[fill + i] = end_row;
+    }
+    Close(valid);
+  }
+
+  __device__ void Stream(const AttentionItem& item, bool sparse) {
+    batch = item.head / params.heads;
+    head = item.head % params.heads;
+    end_row = params.tokens + (sparse ? params.pseudo_keys : 0);
+    biased = params.key_bias != nullptr || (sparse && params.pseudo_keys > 0);
+    if (!sparse) {
+      order = nullptr;
+      Put(0, params.tokens);
+      Finish();
+      return;
+    }
+    order = params.key_order == nullptr
+                ? nullptr
+                : params.key_order + static_cast<std::int64_t>(item.head) * params.tokens;
+    offsets =
+        params.key_offsets + static_cast<std::int64_t>(item.head) * (params.key_segments + 1);
+    const int words = KeepWords(params.key_segments);
+    keep_row = params.keep +
+               (static_cast<std::int64_t>(item.head) * params.query_segments + item.segment) *
+                   words;
+    if (item.keys > 0) {
+      int bits = 0, start = 0, stop = 0;
+      Load(0, &bits, &start, &stop);
+      // Neighbouring kept segments are one run.
+      int run_start = 0, run_stop = 0;
+      for (int word = 0; word < words; ++word) {
+        int next_bits = 0, next_start = 0, next_stop = 0;
+        if (word + 1 < words) Load(word + 1, &next_bits, &next_start, &next_stop);
+        const bool kept = (static_cast<unsigned>(bits) >> lane & 1u) != 0 && stop > start;
+        unsigned active = __ballot_sync(0xffffffffu, kept);
+        while (active != 0) {
+          const int from = __ffs(active) - 1;
+          active &= active - 1;
+          const int first = __shfl_sync(0xffffffffu, start, from);
+          const int last = __shfl_sync(0xffffffffu, stop, from);
+          if (first == run_stop) {
+            run_stop = last;
+          } else {
+            Put(run_start, run_stop - run_start);
+            run_start = first;
+            run_stop = last;
+          }
+        }
+        bits = next_bits;
+        start = next_start;
+        stop = next_stop;
+      }
+      Put(run_start, run_stop - run_start);
+    }
+    Put(params.tokens, params.pseudo_keys);
+    Finish();
+  }
+
+  // The keep word and, for this lane, the bounds of one of its segments.
+  __device__ void Load(int word, int* bits, int* start, int* stop) const {
+    *bits = keep_row[word];
+    const int segment = min(word * 32 + lane, params.key_segments - 1);
+    *start = offsets[segment];
+    *stop = word * 32 + lane < params.key_segments ? offsets[segment + 1] : *start;
+  }
+};
+
+template <typename C>
+__device__ __forceinline__ AttentionItem ReadItem(const char* generic, int slot) {
+  const int4* words = reinterpret_cast<const int4*>(generic + C::kItemsAt + slot * 32);
+  const int4 a = words[0];
+  const int4 b = words[1];
+  // Shuffled so that the compiler knows that a warp agrees: wgmma wants uniform branches.
+  AttentionItem item;
+  item.head = __shfl_sync(0xffffffffu, a.x, 0);
+  item.segment = __shfl_sync(0xffffffffu, a.y, 0);
+  item.row = __shfl_sync(0xffffffffu, a.z, 0);
+  item.rows = __shfl_sync(0xffffffffu, a.w, 0);
+  item.keys = __shfl_sync(0xffffffffu, b.x, 0);
+  return item;
+}
+
+template <typename C>
+__device__ __forceinline__ void RunKeyProducer(const HopperParams& params, const TensorMaps& maps,
+                                               const Shared<C>& shared, char* generic,
+                                               bool sparse) {
+  const int lane = threadIdx.x % 32;
+  Producer<C, true> producer{params, maps.k[sparse], shared, generic, lane};
+  const int count = params.counters[0];
+  Ring<2> slots;
+  int index = 0;
+  if (lane == 0) index = atomicAdd(&params.counters[1], 1);
+  index = __shfl_sync(0xffffffffu, index, 0);
+  while (true) {
+    int4 a = make_int4(0, 0, 0, 0), b = a;
+    if (index < count) {
+      const int4* words = reinterpret_cast<const int4*>(params.items + index);
+      a = words[0];
+      b = words[1];
+    }
+    BarrierWait(shared.ItemEmpty(slots.stage), slots.parity ^ 1);
+    if (lane == 0) {
+      int4* words = reinterpret_cast<int4*>(generic + C::kItemsAt + slots.stage * 32);
+      words[0] = a;  // no rows: the end
+      words[1] = b;
+      BarrierArrive(shared.ItemFull(slots.stage));
+    }
+    __syncwarp();
+    slots.Advance();
+    if (index >= count) return;
+    int next = 0;
+    if (lane == 0) next = atomicAdd(&params.counters[1], 1);
+    AttentionItem item;
+    item.head = a.x;
+    item.segment = a.y;
+    item.keys = b.x;
+    producer.Stream(item, sparse);
+    index = __shfl_sync(0xffffffffu, next, 0);
+  }
+}
+
+template <typename C>
+__device__ __forceinline__ void RunValueProducer(const HopperParams& params,
+                                                 const TensorMaps& maps, const Shared<C>& shared,
+                                                 char* generic, bool sparse) {
+  const int lane = threadIdx.x % 32;
+  Producer<C, false> producer{params, maps.v[sparse], shared, generic, lane};
+  Ring<2> slots;
+  while (true) {
+    BarrierWait(shared.ItemFull(slots.stage), slots.parity);
+    const AttentionItem item = ReadItem<C>(generic, slots.stage);
+    __syncwarp();
+    if (lane == 0) BarrierArrive(shared.ItemEmpty(slots.stage));
+    slots.Advance();
+    if (item.rows == 0) return;
+    producer.Stream(item, sparse);
+  }
+}
+
+__device__ __forceinline__ std::uint32_t Pack(float low, float high, __nv_bfloat16) {
+  std::uint32_t packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+__device__ __forceinline__ std::uint32_t Pack(float low, float high, __half) {
+  std::uint32_t packed;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+__device__ __forceinline__ float Exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float QuadMax(float x) {
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+__device__ __forceinline__ float QuadSum(float x) {
+  x += __shfl_xor_sync(0xffffffffu, x, 1);
+  return x + __shfl_xor_sync(0xffffffffu, x, 2);
+}
+
+// The online softmax of the two rows of a thread. `maximum` is in raw scores.
+struct Softmax {
+  float scale_log2;
+  float maximum[2] = {kNegativeInfinity, kNegativeInfinity};
+  float sum[2] = {0.0f, 0.0f};
+  float correction[2];
+
+  // Turns scores into probabilities relative to the maximum. True if the output so far must be
+  // multiplied by `correction`; the same for all lanes of a warp.
+  template <int kCount>
+  __device__ __forceinline__ bool Update(float (&s)[kCount]) {
+    float high[2] = {s[0], s[2]};
+#pragma unroll
+    for (int i = 0; i < kCount; i += 4) {
+      high[0] = fmaxf(high[0], fmaxf(s[i], s[i + 1]));
+      high[1] = fmaxf(high[1], fmaxf(s[i + 2], s[i + 3]));
+    }
+    high[0] = QuadMax(high[0]);
+    high[1] = QuadMax(high[1]);
+    const float slack = kRescaleThreshold / scale_log2;
+    const bool exceeds = high[0] > maximum[0] + slack || high[1] > maximum[1] + slack;
+    const bool rescale = __any_sync(0xffffffffu, exceeds);
+    if (rescale) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const float before = maximum[r];
+        maximum[r] = fmaxf(before, high[r]);
+        correction[r] =
+            before == maximum[r] ? 1.0f : Exp2((before - maximum[r]) * scale_log2);
+        sum[r] *= correction[r];
+      }
+    }
+    const float shift0 = maximum[0] == kNegativeInfinity ? 0.0f : maximum[0] * scale_log2;
+    const float shift1 = maximum[1] == kNegativeInfinity ? 0.0f : maximum[1] * scale_log2;
+    float sums[2] = {0.0f, 0.0f};
+#pragma unroll
+    for (int i = 0; i < kCount; i += 4) {
+      s[i] = Exp2(fmaf(s[i], scale_log2, -shift0));
+      s[i + 1] = Exp2(fmaf(s[i + 1], scale_log2, -shift0));
+      s[i + 2] = Exp2(fmaf(s[i + 2], scale_log2, -shift1));
+      s[i + 3] = Exp2(fmaf(s[i + 3], scale_log2, -shift1));
+      sums[0] += s[i] + s[i + 1];
+      sums[1] += s[i + 2] + s[i + 3];
+    }
+    sum[0] += sums[0];
+    sum[1] += sums[1];
+    return rescale;
+  }
+};
+
+template <typename C>
+struct Consumer {
+  using T = typename C::Type;
+  static constexpr int kScores = C::kKeys / 2;
+  static constexpr int kOutputs = C::kHeadDim / 2;
+
+  const HopperParams& params;
+  Shared<C> shared;
+  char* generic;
+  int warpgroup;
+  int thread;  // in the warpgroup
+  Ring<C::kStages> keys, values;
+
+  __device__ __forceinline__ void SyncWarpgroup() const { NamedBarrierSync(1 + warpgroup, 128); }
+  // Turns between warpgroups: a warpgroup issues its products when the one before it has.
+  __device__ __forceinline__ void AwaitTurn() const { NamedBarrierSync(5 + warpgroup, 256); }
+  __device__ __forceinline__ void PassTurn() const {
+    NamedBarrierArrive(5 + (warpgroup + 1) % C::kWarpgroups, 256);
+  }
+  __device__ __forceinline__ void ReleaseKeys() {
+    __syncwarp();
+    if (thread % 32 == 0) BarrierArrive(shared.KeysEmpty(keys.stage));
+    keys.Advance();
+  }
+  __device__ __forceinline__ void ReleaseValues() {
+    __syncwarp();
+    if (thread % 32 == 0) BarrierArrive(shared.ValuesEmpty(values.stage));
+    values.Advance();
+  }
+
+  __device__ __forceinline__ void IssueScores(float (&s)[kScores]) const {
+    const std::uint64_t a = SwizzledDescriptor(shared.Query(warpgroup), 16, 1024);
+    const std::uint64_t b = SwizzledDescriptor(shared.Keys(keys.stage), 16, 1024);
+#pragma unroll
+    for (int k = 0; k < C::kHeadDim; k += 16) {
+      const int in_column = k % 64 * 2, column = k / 64;
+      WgmmaSharedShared<T, C::kKeys>::Issue(s, a + ((column * 64 * 128 + in_column) >> 4),
+                                            b + ((column * C::kColumnBytes + in_column) >> 4),
+                                            k > 0);
+    }
+  }
+  __device__ __forceinline__ void IssueOutputs(float (&o)[kOutputs],
+                                               const std::uint32_t (&p)[kScores / 2]) const {
+    const std::uint64_t b =
+        SwizzledDescriptor(shared.Values(values.stage), C::kColumnBytes, 1024);
+#pragma unroll
+    for (int k = 0; k < C::kKeys; k += 16) {
+      WgmmaRegisterShared<T, C::kHeadDim>::Issue(o, p + k / 4, b + (k * 128 >> 4));
+    }
+  }
+
+  // Adds the bias of the keys of the current stage, if the tile has one.
+  __device__ __forceinline__ void AddBias(float (&s)[kScores]) const {
+    const int flag = reinterpret_cast<const volatile int*>(generic + C::kFlagsAt)[keys.stage];
+    if (__shfl_sync(0xffffffffu, flag, 0) == 0) return;
+    const float2* bias = reinterpret_cast<const float2*>(generic + C::kBiasAt) +
+                         keys.stage * (C::kKeys / 2) + thread % 4;
+#pragma unroll
+    for (int i = 0; i < kScores / 4; ++i) {
+      const float2 pair = bias[i * 4];
+      s[4 * i] += pair.x;
+      s[4 * i + 1] += pair.y;
+      s[4 * i + 2] += pair.x;
+      s[4 * i + 3] += pair.y;
+    }
+  }
+
+  static __device__ __forceinline__ void PackScores(const float (&s)[kScores],
+                                                    std::uint32_t (&p)[kScores / 2]) {
+#pragma unroll
+    for (int i = 0; i < kScores / 2; ++i) p[i] = Pack(s[2 * i], s[2 * i + 1], T());
+  }
+
+  // Gathers the 64 query rows of this warpgroup, zeros past the end of the item.
+  __device__ __forceinline__ void LoadQueries(const AttentionItem& item,
+                                              const std::int32_t* order, std::int64_t offset) {
+    constexpr int kChunks = C::kHeadDim / 8;
+    const T* q = static_cast<const T*>(params.q) + offset;
+    char* tile = generic + warpgroup * C::kQueryBytes;
+    uint4 loaded[kChunks / 2];
+#pragma unroll
+    for (int n = 0; n < kChunks / 2; ++n) {
+      const int index = n * 128 + thread;
+      const int row = index / kChunks, chunk = index % kChunks;
+      loaded[n] = make_uint4(0, 0, 0, 0);
+      if (warpgroup * 64 + row < item.rows) {
+        const int position = item.row + warpgroup * 64 + row;
+        const int token = order == nullptr ? position : order[position];
+        loaded[n] = __ldg(reinterpret_cast<const uint4*>(q + token * params.strides.token) + chunk);
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kChunks / 2; ++n) {
+      const int index = n * 128 + thread;
+      const int row = index / kChunks, chunk = index % kChunks;
+      *reinterpret_cast<uint4*>(tile + chunk / 8 * 8192 + row * 128 +
+                                ((chunk % 8) ^ (row % 8)) * 16) = loaded[n];
+    }
+    AsyncProxyFence();
+    SyncWarpgroup();
+  }
+
+  // Normalises and scatters the output rows through the query tile.
+  __device__ __forceinline__ void StoreOutputs(const AttentionItem& item, float (&o)[kOutputs],
+                                               Softmax& softmax, const std::int32_t* order,
+                                               std::int64_t offset) {
+    constexpr int kChunks = C::kHeadDim / 8;
+    char* tile = generic + warpgroup * C::kQueryBytes;
+    const int lane = thread % 32;
+    const int row = thread / 32 * 16 + lane / 4;
+    float inverse[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float sum = QuadSum(softmax.sum[r]);
+      inverse[r] = sum > 0.0f ? 1.0f / sum : 0.0f;
+      if (params.lse != nullptr && lane % 4 == 0 &&
+          warpgroup * 64 + row + 8 * r < item.rows) {
+        const int position = item.row + warpgroup * 64 + row + 8 * r;
+        const int token = order == nullptr ? position : order[position];
+        params.lse[static_cast<std::int64_t>(item.head) * params.tokens + token] =
+            sum > 0.0f ? softmax.maximum[r] * params.scale + logf(sum) : kNegativeInfinity;
+      }
+    }
+    SyncWarpgroup();  // every warp has read its queries
+#pragma unroll
+    for (int i = 0; i < kOutputs / 4; ++i) {  // eight columns a step
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int at = row + 8 * r;
+        *reinterpret_cast<std::uint32_t*>(tile + i / 8 * 8192 + at * 128 +
+                                          ((i % 8) ^ (at % 8)) * 16 + lane % 4 * 4) =
+            Pack(o[4 * i + 2 * r] * inverse[r], o[4 * i + 2 * r + 1] * inverse[r], T());
+      }
+    }
+    SyncWarpgroup();
+    T* output = static_cast<T*>(params.o) + offset;
+#pragma unroll
+    for (int n = 0; n < kChunks / 2; ++n) {
+      const int index = n * 128 + thread;
+      const int out_row = index / kChunks, chunk = index % kChunks;
+      if (warpgroup * 64 + out_row < item.rows) {
+        const int position = item.row + warpgroup * 64 + out_row;
+        const int token = order == nullptr ? position : order[position];
+        __stcs(reinterpret_cast<uint4*>(output + token * params.strides.token) + chunk,
+               *reinterpret_cast<const uint4*>(tile + chunk / 8 * 8192 + out_row * 128 +
+                                               ((chunk % 8) ^ (out_row % 8)) * 16));
+      }
+    }
+    SyncWarpgroup();  // the tile is free for the next queries
+  }
+
+  __device__ __forceinline__ void Skip(int tiles) {
+    for (int j = 0; j < tiles; ++j) {
+      BarrierWait(shared.KeysFull(keys.stage), keys.parity);
+      ReleaseKeys();
+      BarrierWait(shared.ValuesFull(values.stage), values.parity);
+      ReleaseValues();
+    }
+  }
+
+  __device__ __forceinline__ void Attend(const AttentionItem& item, bool sparse) {
+    const int tiles =
+        (item.keys + (sparse ? params.pseudo_keys : 0) + C::kKeys - 1) / C::kKeys;
+    if (warpgroup * 64 >= item.rows) {
+      Skip(tiles);
+      return;
+    }
+    // With an idle warpgroup there are no turns.
+    const bool turns = SPARSEDIT_TURNS && item.rows > 64 * (C::kWarpgroups - 1);
+    const std::int32_t* order =
+        sparse && params.query_order != nullptr
+            ? params.query_order + static_cast<std::int64_t>(item.head) * params.tokens
+            : nullptr;
+    const std::int64_t offset =
+        static_cast<std::int64_t>(item.head / params.heads) * params.strides.batch +
+        static_cast<std::int64_t>(item.head % params.heads) * params.strides.head;
+
+    float o[kOutputs];
+#pragma unroll
+    for (int i = 0; i < kOutputs; ++i) o[i] = 0.0f;
+    Softmax softmax;
+    softmax.scale_log2 = params.scale * kLog2E;
+
+    if (tiles > 0) {
+      LoadQueries(item, order, offset);
+      float s[kScores];
+      std::uint32_t p[kScores / 2];
+
+      BarrierWait(shared.KeysFull(keys.stage), keys.parity);
+      if (turns) AwaitTurn();
+      WgmmaFence();
+      IssueScores(s);
+      WgmmaCommit();
+      if (turns) PassTurn();
+      WgmmaWait<0>();
+      PinRegisters(s);
+      AddBias(s);
+      ReleaseKeys();
+      softmax.Update(s);
+      PackScores(s, p);
+
+      for (int j = 1; j < tiles; ++j) {
+        BarrierWait(shared.KeysFull(keys.stage), keys.parity);
+        if (turns) AwaitTurn();
+        PinRegisters(s);
+        PinRegisters(o);
+        PinRegisters(p);
+        WgmmaFence();
+        IssueScores(s);
+        WgmmaCommit();
+        BarrierWait(shared.ValuesFull(values.stage), values.parity);
+        PinRegisters(o);
+        PinRegisters(p);
+        WgmmaFence();
+        IssueOutputs(o, p);
+        WgmmaCommit();
+        if (turns) PassTurn();
+        WgmmaWait<1>();
+        PinRegisters(s);
+        AddBias(s);
+        ReleaseKeys();
+        const bool rescale = softmax.Update(s);
+        WgmmaWait<0>();
+        PinRegisters(o);
+        PinRegisters(p);
+        ReleaseValues();
+        PackScores(s, p);
+        if (rescale) {
+#pragma unroll
+          for (int i = 0; i < kOutputs; ++i) o[i] *= softmax.correction[i / 2 % 2];
+        }
+      }
+
+      BarrierWait(shared.ValuesFull(values.stage), values.parity);
+      PinRegisters(o);
+      PinRegisters(p);
+      WgmmaFence();
+      IssueOutputs(o, p);
+      WgmmaCommit();
+      WgmmaWait<0>();
+      PinRegisters(o);
+      ReleaseValues();
+    }
+    StoreOutputs(item, o, softmax, order, offset);
+  }
+
+  __device__ __forceinline__ void Run(bool sparse) {
+    if (warpgroup == C::kWarpgroups - 1) PassTurn();  // the first warpgroup begins
+    Ring<2> slots;
+    while (true) {
+      BarrierWait(shared.ItemFull(slots.stage), slots.parity);
+      const AttentionItem item = ReadItem<C>(generic, slots.stage);
+      __syncwarp();
+      if (thread % 32 == 0) BarrierArrive(shared.ItemEmpty(slots.stage));
+      slots.Advance();
+      if (item.rows == 0) return;
+      Attend(item, sparse);
+    }
+  }
+};
+
+template <typename C>
+__global__ void __launch_bounds__(C::kThreads, 1)
+    HopperKernel(const __grid_constant__ HopperParams params,
+                 const __grid_constant__ TensorMaps maps) {
+  extern __shared__ char dynamic_shared[];
+  const std::uint32_t unaligned = SharedAddress(dynamic_shared);
+  const std::uint32_t base = (unaligned + 1023) / 1024 * 1024;
+  char* generic = dynamic_shared + (base - unaligned);
+  const Shared<C> shared{base};
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < C::kStages; ++stage) {
+      BarrierInit(shared.KeysFull(stage), 1);
+      BarrierInit(shared.ValuesFull(stage), 1);
+      BarrierInit(shared.KeysEmpty(stage), 4 * C::kWarpgroups);
+      BarrierInit(shared.ValuesEmpty(stage), 4 * C::kWarpgroups);
+    }
+    for (int slot = 0; slot < 2; ++slot) {
+      BarrierInit(shared.ItemFull(slot), 1);
+      BarrierInit(shared.ItemEmpty(slot), 4 * C::kWarpgroups + 1);
+    }
+    BarrierInitFence();
+  }
+  __syncthreads();
+  const bool sparse =
+      __shfl_sync(0xffffffffu,
+                  params.action == nullptr || ActionIsSparse(*params.action) ? 1 : 0, 0) != 0;
+  const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
+  const int warpgroup = warp / 4;
+  if (warpgroup == 0) {
+    ShrinkRegisters<C::kProducerRegisters>();
+    if (warp == 0) RunKeyProducer<C>(params, maps, shared, generic, sparse);
+    if (warp == 1) RunValueProducer<C>(params, maps, shared, generic, sparse);
+  } else {
+    GrowRegisters<C::kConsumerRegisters>();
+    Consumer<C> consumer{params, shared, generic, warpgroup - 1,
+                         static_cast<int>(threadIdx.x % 128)};
+    consumer.Run(sparse);
+  }
+}
+
+using EncodeTiled = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*,
+                                 const cuuint64_t*, const cuuint64_t*, const cuuint32_t*,
+                                 const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                 CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+EncodeTiled FindEncodeTiled() {
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+  if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                       cudaEnableDefault, &found) != cudaSuccess ||
+      found != cudaDriverEntryPointSuccess) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  return reinterpret_cast<EncodeTiled>(function);
+}
+
+// Maps of boxes of 64 columns and 1, 2, ..., 128 rows of [batch, head, row, column].
+bool EncodeMaps(EncodeTiled encode, CUtensorMap* maps, DataType type, const void* data,
+                int head_dim, int rows, const PlanShape& shape, const Strides& strides) {
+  const cuuint64_t extents[4] = {
+      static_cast<cuuint64_t>(head_dim), static_cast<cuuint64_t>(rows),
+      static_cast<cuuint64_t>(shape.heads), static_cast<cuuint64_t>(shape.batch)};
+  const cuuint64_t bytes[3] = {static_cast<cuuint64_t>(strides.token) * 2,
+                               static_cast<cuuint64_t>(strides.head) * 2,
+                               static_cast<cuuint64_t>(strides.batch) * 2};
+  const cuuint32_t steps[4] = {1, 1, 1, 1};
+  for (int i = 0; i < kBoxSizes; ++i) {
+    const cuuint32_t box[4] = {64, 1u << i, 1, 1};
+    if (encode(&maps[i],
+               type == DataType::kBFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+                                           : CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
+               4, const_cast<void*>(data), extents, bytes, box, steps,
+               CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+               CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) != CUDA_SUCCESS) {
+      return false;
+    }
+  }
+  return true;
+}
+
+template <typename C>
+Status LaunchConfig(const HopperParams& params, const TensorMaps& maps, int blocks,
+                    CUstream_st* stream) {
+  if (cudaFuncSetAttribute(HopperKernel<C>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           C::kSharedBytes) != cudaSuccess) {
+    cudaGetLastError();
+    return Status::kLaunchFailed;
+  }
+  HopperKernel<C><<<blocks, C::kThreads, C::kSharedBytes, stream>>>(params, maps);
+  return LaunchStatus();
+}
+
+#ifndef SPARSEDIT_KEYS_128
+#define SPARSEDIT_KEYS_128 176
+#endif
+#ifndef SPARSEDIT_KEYS_64
+#define SPARSEDIT_KEYS_64 128
+#endif
+#ifndef SPARSEDIT_WARPGROUPS_64
+#define SPARSEDIT_WARPGROUPS_64 3
+#endif
+template <typename T>
+using Config128 = Config<T, 128, SPARSEDIT_KEYS_128, 2>;
+template <typename T>
+using Config64 = Config<T, 64, SPARSEDIT_KEYS_64, SPARSEDIT_WARPGROUPS_64>;
+
+}  // namespace
+
+int HopperAttentionRows(int head_dim) {
+  return 64 * (head_dim == 128 ? Config128<__half>::kWarpgroups : Config64<__half>::kWarpgroups);
+}
+
+Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
+                             const BlockSparseAttentionWorkspace& workspace, int multiprocessors,
+                             CUstream_st* stream) {
+  const EncodeTiled encode = FindEncodeTiled();
+  SPARSEDIT_REQUIRE(encode != nullptr, Status::kUnsupported);
+  const int pseudo_keys = args.means_k == nullptr ? 0 : args.shape.key_segments;
+  const Strides strides = StridesOf(args.shape, args.head_dim, args.layout);
+  PlanShape ordered = args.shape;
+  ordered.tokens += pseudo_keys;
+  const Strides ordered_strides = StridesOf(ordered, args.head_dim, Layout::kBhsd);
+  TensorMaps maps;
+  const int dim = args.head_dim;
+  if (!EncodeMaps(encode, maps.k[0], args.type, args.k, dim, args.shape.tokens, args.shape,
+                  strides) ||
+      !EncodeMaps(encode, maps.v[0], args.type, args.v, dim, args.shape.tokens, args.shape,
+                  strides) ||
+      !EncodeMaps(encode, maps.k[1], args.type, workspace.keys, dim, ordered.tokens, args.shape,
+                  ordered_strides) ||
+      !EncodeMaps(encode, maps.v[1], args.type, workspace.values, dim, ordered.tokens, args.shape,
+                  ordered_strides)) {
+    return Status::kUnsupported;
+  }
+  HopperParams params{};
+  params.q = args.q;
+  params.o = args.o;
+  params.lse = args.lse;
+  params.query_order = args.plan.query_order;
+  params.key_order = args.plan.key_order;
+  params.key_offsets = args.plan.key_offsets;
+  params.keep = args.plan.keep;
+  params.action = args.action;
+  params.key_bias = args.key_bias;
+  params.items = workspace.items;
+  params.counters = workspace.counters;
+  params.strides = strides;
+  params.heads = args.shape.heads;
+  params.tokens = args.shape.tokens;
+  params.query_segments = args.shape.query_segments;
+  params.key_segments = args.shape.key_segments;
+  params.pseudo_keys = pseudo_keys;
+  params.scale = args.scale;
+  if (args.head_dim == 128) {
+    return args.type == DataType::kBFloat16
+               ? LaunchConfig<Config128<__nv_bfloat16>>(params, maps, multiprocessors, stream)
+               : LaunchConfig<Config128<__half>>(params, maps, multiprocessors, stream);
+  }
+  return args.type == DataType::kBFloat16
+             ? LaunchConfig<Config64<__nv_bfloat16>>(params, maps, multiprocessors, stream)
+             : LaunchConfig<Config64<__half>>(params, maps, multiprocessors, stream);
+}
+
+}  // namespace sparsedit

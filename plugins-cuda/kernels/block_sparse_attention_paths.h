@@ -1,0 +1,22 @@
+// The two paths behind LaunchBlockSparseAttention. Arguments were checked and the items are made.
+#ifndef SPARSEDIT_KERNELS_BLOCK_SPARSE_ATTENTION_PATHS_H_
+#define SPARSEDIT_KERNELS_BLOCK_SPARSE_ATTENTION_PATHS_H_
+
+#include "kernels/block_sparse_attention.h"
+
+namespace sparsedit {
+
+// Rows of an item on the fast path: 64 for each consumer warpgroup.
+int HopperAttentionRows(int head_dim);
+
+Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
+                             const BlockSparseAttentionWorkspace& workspace, int multiprocessors,
+                             CUstream_st* stream);
+
+Status LaunchPortableAttention(const BlockSparseAttentionArgs& args,
+                               const BlockSparseAttentionWorkspace& workspace,
+                               CUstream_st* stream);
+
+}  // namespace sparsedit
+
+#endif  // SPARSEDIT_KERNELS_BLOCK_SPARSE_ATTENTION_PATHS_H_
