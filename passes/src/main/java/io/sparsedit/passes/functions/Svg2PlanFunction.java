@@ -1,0 +1,308 @@
+package io.sparsedit.passes.functions;
+
+import io.sparsedit.compiler.ir.Function;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.passes.functions.Ops.Iteration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The body of {@code Svg2Plan} (Sparse VideoGen2, arXiv 2505.18875, section 4, and its published
+ * code; deterministic where that is not).
+ *
+ * <pre>
+ * for each head, on a step that plans:
+ *   cluster the video queries and the video keys by k-means, from the centroids of the last plan
+ *     (COLD: from evenly spaced tokens, with more iterations)
+ *   order tokens by cluster: the clusters are the segments
+ *   P[i,j] = |K_j| exp(scale qc_i kc_j) / sum over j          mass that cluster i gives cluster j
+ *   keep of cluster i = the most massive clusters, up to and including the one whose mass takes the
+ *     sum above top_p, and at least floor(min_kept Ck) clusters
+ * </pre>
+ *
+ * <p>A k-means iteration assigns each token to the centroid with the least {@code |c|^2 - 2 x c} in
+ * f32 (the first of equals) and moves each centroid to the mean of its tokens, summed in f32 in
+ * token order; an empty cluster stays where it is. The plan has the assignment of the last
+ * iteration, the scores and the next state have the centroids moved after it. Equal masses rank by
+ * index. Segments are in order of the cluster's index, tokens in a segment ascending. Text is one
+ * segment before or after the clusters, which all visit and which visits all.
+ *
+ * <p>A step that does not plan copies its state through. Its plan is the one in state; where plans
+ * are not state it is a valid plan that keeps everything, all tokens in their natural order in the
+ * first segment.
+ */
+final class Svg2PlanFunction {
+  private final Svg2Plan call;
+
+  private Svg2PlanFunction(Svg2Plan call) {
+    this.call = call;
+  }
+
+  static Function build(Svg2Plan call, long opset) {
+    return Ops.function(
+        call,
+        opset,
+        "SVG2: clusters of queries and keys as segments; a query cluster keeps the key clusters"
+            + " with the most mass by centroids, up to top_p.",
+        new Svg2PlanFunction(call)::body);
+  }
+
+  private Map<String, Value> body(Ops ops, Map<String, Value> inputs) {
+    Action action = new Action(ops, Ops.lookup(inputs, SparseOps.ACTION));
+    List<Value> results =
+        ops.ifElse(
+            action.plans(ops),
+            plan -> plan(plan, inputs, action.isCold(plan)),
+            keep -> call.planState() ? lastPlan(inputs) : everythingKept(keep, inputs));
+    Map<String, Value> outputs = new HashMap<>();
+    for (int i = 0; i < results.size(); i++) {
+      outputs.put(call.outputs().get(i), results.get(i));
+    }
+    return outputs;
+  }
+
+  // ---- a step that plans ------------------------------------------------------------------------
+
+  private List<Value> plan(Ops ops, Map<String, Value> inputs, Value cold) {
+    Value q = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
+    Value k = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.K));
+    Value batch = ops.dim(q, 0);
+    Value heads = ops.dim(q, 1);
+    Tokens tokens = Tokens.of(ops, call.text(), q, Ops.lookup(inputs, SparseOps.GEOMETRY));
+    Value iterations =
+        ops.named(
+            "kmeans_iterations",
+            ops.where(
+                cold,
+                ops.intAttribute(Svg2Plan.INIT_ITERATIONS),
+                ops.intAttribute(Svg2Plan.ITERATIONS)));
+    Side queries = side(ops, q, Ops.lookup(inputs, Svg2Plan.Q_CENTROIDS), Svg2Plan.Q_CLUSTERS);
+    Side keys = side(ops, k, Ops.lookup(inputs, Svg2Plan.K_CENTROIDS), Svg2Plan.K_CLUSTERS);
+
+    List<Value> ofHeads =
+        ops.loop(
+            Heads.count(ops, q),
+            List.of(),
+            (body, head, none) -> {
+              Clusters q1 = cluster(body, queries, head, tokens, cold, iterations);
+              Clusters k1 = cluster(body, keys, head, tokens, cold, iterations);
+              Value keep = withText(body, keep(body, q1, k1));
+              return Iteration.scan(
+                  body.i32(tokens.order(body, q1)),
+                  body.i32(tokens.order(body, k1)),
+                  body.i32(tokens.offsets(body, q1)),
+                  body.i32(tokens.offsets(body, k1)),
+                  PlanParts.packKeep(body, keep),
+                  q1.centroids(),
+                  k1.centroids());
+            });
+    List<Value> results = new ArrayList<>();
+    for (int i = 0; i < ofHeads.size(); i++) {
+      Value x = ofHeads.get(i);
+      boolean vectors = i < Planner.PLAN.indexOf(SparseOps.KEEP);
+      results.add(
+          vectors
+              ? Heads.joinVectors(ops, x, batch, heads)
+              : Heads.joinMatrices(ops, x, batch, heads));
+    }
+    return results;
+  }
+
+  /**
+   * Which tokens are clustered, and where text stands.
+   *
+   * @param position where text stands
+   * @param count S
+   * @param text how many tokens are text
+   * @param start first video token
+   * @param end one past the last video token
+   */
+  private record Tokens(TextPosition position, Value count, Value text, Value start, Value end) {
+    static Tokens of(Ops ops, TextPosition position, Value bhsd, Value geometry) {
+      Value count = ops.dim(bhsd, 2);
+      if (position == TextPosition.NONE) {
+        return new Tokens(position, count, ops.i64(0), ops.i64(0), count);
+      }
+      Value g = ops.i64(geometry);
+      Value video =
+          ops.named(
+              "video_tokens",
+              ops.mul(
+                  ops.gather(g, ops.i64(0)),
+                  ops.mul(ops.gather(g, ops.i64(1)), ops.gather(g, ops.i64(2)))));
+      Value text = ops.named("text_tokens", ops.sub(count, video));
+      return position == TextPosition.FIRST
+          ? new Tokens(position, count, text, text, count)
+          : new Tokens(position, count, text, ops.i64(0), video);
+    }
+
+    /** I64 {@code [S]}: position to token. */
+    Value order(Ops ops, Clusters clusters) {
+      Value video = ops.add(stableOrder(ops, clusters.labels()), start);
+      return switch (position) {
+        case NONE -> video;
+        case FIRST -> ops.concat(0, ops.range(text), video);
+        case LAST -> ops.concat(0, video, ops.add(ops.range(text), end));
+      };
+    }
+
+    /** I64 {@code [N+1]}: segment starts. */
+    Value offsets(Ops ops, Clusters clusters) {
+      Value sizes = clusters.sizes();
+      Value textSize = ops.unsqueeze(text, 0);
+      return PlanParts.offsets(
+          ops,
+          switch (position) {
+            case NONE -> sizes;
+            case FIRST -> ops.concat(0, textSize, sizes);
+            case LAST -> ops.concat(0, sizes, textSize);
+          });
+    }
+  }
+
+  /**
+   * Queries or keys, all heads.
+   *
+   * @param matrices {@code [B H,S,D]}
+   * @param centroids f32 {@code [B H,C,D]}: of the last plan
+   * @param clusters C
+   */
+  private record Side(Value matrices, Value centroids, Value clusters) {}
+
+  private static Side side(Ops ops, Value bhsd, Value centroids, String clusters) {
+    return new Side(
+        Heads.matrices(ops, bhsd), Heads.matrices(ops, centroids), ops.intAttribute(clusters));
+  }
+
+  /**
+   * The clusters of one head's queries or keys.
+   *
+   * @param labels i64 {@code [tokens]}: the cluster of each video token
+   * @param sizes i64 {@code [C]}
+   * @param centroids f32 {@code [C,D]}
+   */
+  private record Clusters(Value labels, Value sizes, Value centroids) {}
+
+  private static Clusters cluster(
+      Ops ops, Side side, Value head, Tokens tokens, Value cold, Value iterations) {
+    Value all = ops.gather(side.matrices(), head);
+    Value x = ops.named("tokens", ops.f32(ops.slice(all, tokens.start(), tokens.end())));
+    Value length = ops.dim(x, 0);
+    Value clusters = side.clusters();
+
+    // Token floor((j + 1/2) tokens / C) = floor((2 j + 1) tokens / (2 C)).
+    Value odd = ops.add(ops.mul(ops.range(clusters), ops.i64(2)), ops.i64(1));
+    Value spaced = ops.div(ops.mul(odd, length), ops.mul(clusters, ops.i64(2)));
+    Value first = ops.where(cold, ops.gather(x, spaced), ops.gather(side.centroids(), head));
+
+    Value columns = ops.shape(x);
+    List<Value> result =
+        ops.loop(
+            iterations,
+            List.of(
+                first,
+                ops.filled(0, ops.unsqueeze(length, 0)),
+                ops.filled(0, ops.unsqueeze(clusters, 0))),
+            (body, iteration, carried) -> {
+              Value c = carried.get(0);
+              Value squares = body.unsqueeze(body.sum(body.mul(c, c), 1), 0);
+              Value labels =
+                  body.named(
+                      "labels", body.argMinRows(body.timesTransposedPlus(-2f, x, c, squares)));
+              Value sizes = body.named("sizes", body.histogram(labels, clusters));
+              Value sums =
+                  body.scatterAdd(
+                      body.zeros(body.shape(c)),
+                      body.expand(body.unsqueeze(labels, 1), columns),
+                      x);
+              Value divisors = body.f32(body.max(sizes, body.i64(1)));
+              Value means = body.div(sums, body.unsqueeze(divisors, 1));
+              Value filled = body.unsqueeze(body.greater(sizes, body.i64(0)), 1);
+              return Iteration.carry(
+                  body.named("centroids", body.where(filled, means, c)), labels, sizes);
+            });
+    return new Clusters(result.get(1), result.get(2), result.get(0));
+  }
+
+  /** The tokens by label, those of one label ascending. */
+  private static Value stableOrder(Ops ops, Value labels) {
+    Value length = ops.dim(labels, 0);
+    // Keys that differ make the order independent of how a sort treats equals.
+    Value sortKeys = ops.add(ops.mul(labels, length), ops.range(length));
+    return ops.sort(sortKeys, length, false).indices();
+  }
+
+  /** I64 {@code [Cq,Ck]}, 0 or 1: which key clusters a query cluster visits. */
+  private static Value keep(Ops ops, Clusters queries, Clusters keys) {
+    Value scores =
+        ops.timesTransposed(
+            Ops.callAttribute(SparseOps.SCALE), queries.centroids(), keys.centroids());
+    Value sizes = ops.f32(keys.sizes());
+    Value weighted =
+        ops.where(ops.greater(sizes, ops.f32(0f)), scores, ops.f32(Float.NEGATIVE_INFINITY));
+    Value exps = ops.mul(sizes, ops.exp(ops.sub(weighted, ops.maxKeep(weighted, 1))));
+    Value mass = ops.named("mass", ops.div(exps, ops.sumKeep(exps, 1)));
+
+    Value clusters = ops.dim(mass, 1);
+    Ops.Sorted ranked = ops.sort(mass, clusters, true);
+    Value massBefore = ops.cumSumBefore(ranked.elements(), 1);
+    Value topP = ops.floatAttribute(Svg2Plan.TOP_P);
+    // Rounding may take the sum of all masses above 1.
+    Value limit = ops.where(ops.less(topP, ops.f32(1f)), topP, ops.f32(Float.POSITIVE_INFINITY));
+    Value least = ops.floor(ops.mul(ops.floatAttribute(Svg2Plan.MIN_KEPT), ops.f32(clusters)));
+    Value amongLeast = ops.less(ops.range(clusters), ops.i64(least));
+    Value keepRanked = ops.or(ops.lessOrEqual(massBefore, limit), amongLeast);
+    return PlanParts.unrank(ops, keepRanked, ranked.indices());
+  }
+
+  /** Adds the text segment's row and column, all 1. */
+  private Value withText(Ops ops, Value keep) {
+    if (call.text() == TextPosition.NONE) {
+      return keep;
+    }
+    Value column = ops.filled(1, ops.vector(ops.dim(keep, 0), ops.i64(1)));
+    Value row = ops.filled(1, ops.vector(ops.i64(1), ops.add(ops.dim(keep, 1), ops.i64(1))));
+    return call.text() == TextPosition.FIRST
+        ? ops.concat(0, row, ops.concat(1, column, keep))
+        : ops.concat(0, ops.concat(1, keep, column), row);
+  }
+
+  // ---- a step that does not plan ----------------------------------------------------------------
+
+  private static List<Value> lastPlan(Map<String, Value> inputs) {
+    List<Value> results = new ArrayList<>();
+    Planner.PLAN.forEach(tensor -> results.add(Ops.lookup(inputs, Planner.last(tensor))));
+    results.addAll(lastCentroids(inputs));
+    return results;
+  }
+
+  private static List<Value> lastCentroids(Map<String, Value> inputs) {
+    return List.of(
+        Ops.lookup(inputs, Svg2Plan.Q_CENTROIDS), Ops.lookup(inputs, Svg2Plan.K_CENTROIDS));
+  }
+
+  private List<Value> everythingKept(Ops ops, Map<String, Value> inputs) {
+    Value q = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
+    Value batch = ops.dim(q, 0);
+    Value heads = ops.dim(q, 1);
+    Value length = ops.dim(q, 2);
+    Value text = ops.i64(call.text().segments());
+    Value querySegments = ops.add(ops.intAttribute(Svg2Plan.Q_CLUSTERS), text);
+    Value keySegments = ops.add(ops.intAttribute(Svg2Plan.K_CLUSTERS), text);
+    Value order = PlanParts.sameForAllHeads(ops, ops.i32(ops.range(length)), batch, heads);
+    List<Value> results = new ArrayList<>();
+    results.add(order);
+    results.add(order);
+    for (Value segments : List.of(querySegments, keySegments)) {
+      Value ends = ops.expand(length, ops.vector(segments));
+      Value offsets = ops.i32(ops.concat(0, ops.i64s(0), ends));
+      results.add(PlanParts.sameForAllHeads(ops, offsets, batch, heads));
+    }
+    Value all = ops.filled(1, ops.vector(querySegments, keySegments));
+    results.add(PlanParts.sameForAllHeads(ops, PlanParts.packKeep(ops, all), batch, heads));
+    results.addAll(lastCentroids(inputs));
+    return results;
+  }
+}

@@ -1,0 +1,119 @@
+package io.sparsedit.passes.functions;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Tensor;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+
+/** One file of {@code testdata/golden}, which {@code make_golden.py} writes. */
+final class Golden {
+  private static final Path FOLDER =
+      Path.of(System.getProperty("basedir", "."), "..", "testdata", "golden");
+
+  private final String name;
+  private final Map<String, Tensor> tensors;
+
+  private Golden(String name, Map<String, Tensor> tensors) {
+    this.name = name;
+    this.tensors = tensors;
+  }
+
+  static Golden read(String name) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    try (InputStream file = Files.newInputStream(FOLDER.resolve(name + ".npz"));
+        ZipInputStream zip = new ZipInputStream(file)) {
+      for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+        tensors.put(entry.getName().replaceFirst("\\.npy$", ""), npy(zip.readAllBytes()));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return new Golden(name, tensors);
+  }
+
+  /** A tensor in NumPy's format, version 1: magic, header length, header, elements. */
+  private static Tensor npy(byte[] bytes) {
+    int headerLength = Byte.toUnsignedInt(bytes[8]) | Byte.toUnsignedInt(bytes[9]) << 8;
+    String header = new String(bytes, 10, headerLength, StandardCharsets.US_ASCII);
+    String shape = header.replaceFirst("(?s).*'shape': \\(([^)]*)\\).*", "$1");
+    long[] dims =
+        shape.isBlank()
+            ? new long[0]
+            : java.util.Arrays.stream(shape.split(","))
+                .map(String::strip)
+                .filter(dim -> !dim.isEmpty())
+                .mapToLong(Long::parseLong)
+                .toArray();
+    DataType type =
+        switch (header.replaceFirst("(?s).*'descr': '([^']*)'.*", "$1")) {
+          case "<f4" -> DataType.FLOAT;
+          case "<f8" -> DataType.DOUBLE;
+          case "<i4" -> DataType.INT32;
+          default -> throw new IllegalArgumentException(header);
+        };
+    int start = 10 + headerLength;
+    return Tensor.raw(type, dims, ByteBuffer.wrap(bytes, start, bytes.length - start));
+  }
+
+  Tensor tensor(String tensor) {
+    return Optional.ofNullable(tensors.get(tensor))
+        .orElseThrow(() -> new IllegalArgumentException(name + " has no " + tensor));
+  }
+
+  boolean has(String tensor) {
+    return tensors.containsKey(tensor);
+  }
+
+  /** Q or K at a step: the first axis of the stored tensor is the step. */
+  Tensor atStep(String tensor, int step) {
+    return TestTensors.index(tensor(tensor), step);
+  }
+
+  int steps() {
+    return (int) tensor(SparseOps.Q).dims()[0];
+  }
+
+  double setting(String setting) {
+    return tensor("setting." + setting).doubles().orElseThrow()[0];
+  }
+
+  /** The planner's call of an SVG2 case. */
+  Svg2Plan svg2(Layout layout, boolean planState) {
+    return new Svg2Plan(
+        0,
+        layout,
+        (float) setting("scale"),
+        (int) setting(Svg2Plan.Q_CLUSTERS),
+        (int) setting(Svg2Plan.K_CLUSTERS),
+        (float) setting(Svg2Plan.TOP_P),
+        (float) setting(Svg2Plan.MIN_KEPT),
+        (int) setting(Svg2Plan.ITERATIONS),
+        (int) setting(Svg2Plan.INIT_ITERATIONS),
+        textPosition(),
+        planState);
+  }
+
+  private TextPosition textPosition() {
+    return switch ((int) setting("position")) {
+      case 1 -> TextPosition.FIRST;
+      case 2 -> TextPosition.LAST;
+      default -> TextPosition.NONE;
+    };
+  }
+
+  /** Frames, height and width of the video tokens. */
+  Tensor geometry() {
+    int tokens = (int) tensor("v").dims()[2] - (int) setting("text");
+    return Tensor.ofInts(new long[] {3}, 1, 1, tokens);
+  }
+}

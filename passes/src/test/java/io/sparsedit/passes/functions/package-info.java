@@ -1,0 +1,4 @@
+@NullMarked
+package io.sparsedit.passes.functions;
+
+import org.jspecify.annotations.NullMarked;
