@@ -357,15 +357,17 @@ public final class Graph {
         throw new IllegalStateException(output + " of " + node + " is used");
       }
     }
-    for (Graph subgraph : node.subgraphs()) {
-      subgraph.dropAllNodes();
-      children.remove(subgraph);
-    }
+    node.subgraphs().forEach(this::dropSubgraph);
     node.dropInputs();
     for (Value output : node.outputs()) {
       valuesByName.remove(output.name(), output);
     }
     unlink(node);
+  }
+
+  void dropSubgraph(Graph subgraph) {
+    subgraph.dropAllNodes();
+    children.remove(subgraph);
   }
 
   private void dropAllNodes() {
@@ -386,11 +388,7 @@ public final class Graph {
    */
   public int removeDeadNodes() {
     int removed = 0;
-    Set<Value> passedOn = new HashSet<>();
-    for (Graph g : capturingSubgraphs()) {
-      passedOn.addAll(g.outputs);
-    }
-    passedOn.addAll(outputs);
+    Set<Value> passedOn = passedOn();
     for (Node node = last; node != null; ) {
       Node before = node.previous;
       boolean dead = true;
@@ -398,8 +396,12 @@ public final class Graph {
         dead &= output.uses().isEmpty() && !passedOn.contains(output);
       }
       if (dead) {
+        boolean hadSubgraphs = !node.subgraphs().isEmpty();
         remove(node);
         removed++;
+        if (hadSubgraphs) {
+          passedOn = passedOn();
+        }
       } else {
         for (Graph subgraph : node.subgraphs()) {
           removed += subgraph.removeDeadNodes();
@@ -413,6 +415,15 @@ public final class Graph {
       }
     }
     return removed;
+  }
+
+  /** Outputs of this graph and of all its subgraphs. */
+  private Set<Value> passedOn() {
+    Set<Value> values = new HashSet<>(outputs);
+    for (Graph subgraph : capturingSubgraphs()) {
+      values.addAll(subgraph.outputs);
+    }
+    return values;
   }
 
   private Node newNode(String domain, String opType, String nodeName, List<Value> nodeInputs) {

@@ -1,6 +1,7 @@
 package io.sparsedit.compiler.ir;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -200,10 +201,11 @@ public final class Node {
         : Optional.empty();
   }
 
-  /** Sets an attribute. */
+  /** Sets an attribute. A subgraph that it replaces is dropped. */
   public Node setAttribute(String attributeName, Attribute value) {
-    attributes.put(attributeName, value);
+    Attribute old = attributes.put(attributeName, value);
     attributeExtras.remove(attributeName);
+    dropSubgraphs(old);
     return this;
   }
 
@@ -222,10 +224,22 @@ public final class Node {
     return setAttribute(attributeName, new Attribute.StringValue(value));
   }
 
-  /** Removes an attribute if it is there. */
+  /** Removes an attribute if it is there. A subgraph in it is dropped. */
   public void removeAttribute(String attributeName) {
-    attributes.remove(attributeName);
+    Attribute old = attributes.remove(attributeName);
     attributeExtras.remove(attributeName);
+    dropSubgraphs(old);
+  }
+
+  private void dropSubgraphs(@Nullable Attribute old) {
+    if (old != null) {
+      List<Graph> kept = subgraphs();
+      for (Graph subgraph : subgraphs(List.of(old))) {
+        if (!kept.contains(subgraph)) {
+          graph.dropSubgraph(subgraph);
+        }
+      }
+    }
   }
 
   /** Fields of an attribute's message that this representation does not model. */
@@ -255,8 +269,12 @@ public final class Node {
 
   /** The subgraphs among the attributes, in order. */
   public List<Graph> subgraphs() {
+    return subgraphs(attributes.values());
+  }
+
+  private static List<Graph> subgraphs(Collection<Attribute> attributes) {
     List<Graph> graphs = new ArrayList<>();
-    for (Attribute attribute : attributes.values()) {
+    for (Attribute attribute : attributes) {
       if (attribute instanceof Attribute.GraphValue g) {
         graphs.add(g.value());
       } else if (attribute instanceof Attribute.GraphList list) {

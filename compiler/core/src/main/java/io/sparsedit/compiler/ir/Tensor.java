@@ -67,6 +67,12 @@ public final class Tensor {
     this.storage = storage;
     this.extras = extras;
     this.typedField = typedField;
+    if (storage instanceof Storage.Raw raw
+        && type.bits() > 0
+        && raw.bytes().remaining() != type.bytes(elementCount(dims))) {
+      throw new IllegalArgumentException(
+          type.shortName() + Arrays.toString(dims) + " over " + raw.bytes().remaining() + " bytes");
+    }
   }
 
   /** A tensor over packed little-endian bytes. */
@@ -140,6 +146,15 @@ public final class Tensor {
 
   /** Number of elements. */
   public long elementCount() {
+    return elementCount(dims);
+  }
+
+  /**
+   * Number of elements of a shape.
+   *
+   * @throws ArithmeticException if no long can hold it
+   */
+  public static long elementCount(long[] dims) {
     long count = 1;
     for (long dim : dims) {
       if (dim == 0) {

@@ -46,8 +46,10 @@ public final class Value {
 
   /** Renames the value; the caller keeps names unique (the verifier checks). */
   public void rename(String newName) {
-    graph.renamed(this, newName);
-    name = newName;
+    if (!newName.equals(name)) {
+      graph.renamed(this, newName);
+      name = newName;
+    }
   }
 
   /** The declared type, if there is one. */

@@ -1,7 +1,9 @@
 package io.sparsedit.compiler.onnx;
 
+import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.ModelTensors;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Tensor.Storage;
 import java.io.IOException;
@@ -12,7 +14,6 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -122,11 +123,11 @@ public final class ExternalData {
     }
   }
 
-  /** Checks that all external files of the tensors exist and are long enough. */
-  void check(Iterable<Tensor> tensors) {
+  /** Checks that all external files of the model exist in its folder and are long enough. */
+  public void check(Model checked) {
     Map<String, Path> files = new HashMap<>();
-    Map<Path, Long> sizes = new LinkedHashMap<>();
-    for (Tensor tensor : tensors) {
+    Map<Path, Long> sizes = new HashMap<>();
+    for (Tensor tensor : ModelTensors.of(checked)) {
       if (tensor.storage() instanceof Storage.External external) {
         Source source = Source.of(model.toString()).at("tensor '" + tensor.name() + "'");
         Path file =
@@ -160,6 +161,7 @@ public final class ExternalData {
   }
 
   private static SparsifyException unreadable(Path file, Source source, IOException e) {
-    return source.failure("its external data file " + file + " cannot be read: " + e.getMessage());
+    return source.failure(
+        "its external data file " + file + " cannot be read: " + AtomicFile.reason(e));
   }
 }

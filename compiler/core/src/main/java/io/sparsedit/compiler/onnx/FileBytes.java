@@ -1,5 +1,6 @@
 package io.sparsedit.compiler.onnx;
 
+import io.sparsedit.compiler.AtomicFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -33,7 +34,7 @@ final class FileBytes {
       }
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, size);
     } catch (IOException e) {
-      throw source.failure("cannot be read: " + e.getMessage());
+      throw source.failure("cannot be read: " + AtomicFile.reason(e));
     }
   }
 

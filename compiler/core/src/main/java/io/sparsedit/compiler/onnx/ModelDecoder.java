@@ -15,9 +15,7 @@ import io.sparsedit.compiler.ir.Function;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
-import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,15 +26,9 @@ import java.util.Set;
 /** Turns the messages of a model into the graph representation. */
 final class ModelDecoder {
   private final Source source;
-  private final List<Tensor> tensors = new ArrayList<>();
 
   ModelDecoder(Source source) {
     this.source = source;
-  }
-
-  /** All tensors that were decoded: initializers and attributes, those of subgraphs included. */
-  List<Tensor> tensors() {
-    return tensors;
   }
 
   Model decode(ModelProto proto) {
@@ -186,7 +178,7 @@ final class ModelDecoder {
       if (input.isEmpty() || input.get().constant().isPresent()) {
         requireNew(graph, name, place);
       }
-      graph.addInitializer(name, decode(initializer, place));
+      graph.addInitializer(name, Tensors.decode(initializer, place));
     }
     for (SparseTensorProto initializer : proto.getSparseInitializerList()) {
       String name = initializer.getValues().getName();
@@ -316,12 +308,6 @@ final class ModelDecoder {
     node.setExtras(Extra.of(rest.build()));
   }
 
-  private Tensor decode(TensorProto proto, Source place) {
-    Tensor tensor = Tensors.decode(proto, place);
-    tensors.add(tensor);
-    return tensor;
-  }
-
   /**
    * The value of an attribute.
    *
@@ -350,7 +336,7 @@ final class ModelDecoder {
         if (!proto.hasT()) {
           throw here.failure("holds no tensor");
         }
-        yield new Attribute.TensorValue(decode(proto.getT(), here));
+        yield new Attribute.TensorValue(Tensors.decode(proto.getT(), here));
       }
       case GRAPH -> {
         if (!proto.hasG()) {

@@ -4,11 +4,14 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import com.google.protobuf.CodedInputStream;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.UnsafeByteOperations;
+import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -31,19 +34,31 @@ public final class OnnxReader {
     return read(file, false);
   }
 
-  /** A model from its bytes, which must not change afterwards. */
+  /**
+   * A model from its bytes, which must not change afterwards.
+   *
+   * @param description what error messages call it
+   */
   public static Model fromBytes(byte[] bytes, String description) {
     Source source = Source.of(description);
-    return new ModelDecoder(source).decode(parse(ByteBuffer.wrap(bytes), source));
+    return decode(ByteBuffer.wrap(bytes), source);
   }
 
   private static Model read(Path file, boolean withData) {
     Source source = Source.of(file.toString());
-    ModelDecoder decoder = new ModelDecoder(source);
-    Model model = decoder.decode(parse(FileBytes.map(file, source), source));
+    Model model = decode(FileBytes.map(file, source), source);
     model.setSource(file);
     if (withData) {
-      new ExternalData(file).check(decoder.tensors());
+      ExternalData.of(model).check(model);
+    }
+    return model;
+  }
+
+  private static Model decode(ByteBuffer bytes, Source source) {
+    Model model = new ModelDecoder(source).decode(parse(bytes, source));
+    List<String> problems = GraphVerifier.problems(model);
+    if (!problems.isEmpty()) {
+      throw source.failure(problems.get(0));
     }
     return model;
   }
@@ -61,11 +76,14 @@ public final class OnnxReader {
       input.checkLastTagWas(0);
       return proto;
     } catch (InvalidProtocolBufferException e) {
+      if (String.valueOf(e.getMessage()).contains("levels of nesting")) {
+        throw source.failure("nests subgraphs or types deeper than any exporter does; not read");
+      }
       throw source.failure(
           "is not an ONNX model, or it was cut off or damaged (it does not parse as protobuf);"
               + " export or download it again");
     } catch (IOException e) {
-      throw source.failure("cannot be read: " + e.getMessage());
+      throw source.failure("cannot be read: " + AtomicFile.reason(e));
     }
   }
 }

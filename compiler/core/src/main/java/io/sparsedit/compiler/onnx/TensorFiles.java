@@ -3,6 +3,7 @@ package io.sparsedit.compiler.onnx;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import com.google.protobuf.CodedInputStream;
 import com.google.protobuf.UnsafeByteOperations;
+import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.ir.Tensor;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -30,6 +31,7 @@ public final class TensorFiles {
 
   /** Writes a tensor; replaces a file that is there. */
   public static void write(Tensor tensor, Path file) {
-    OnnxWriter.write(Tensors.encode(tensor), file);
+    TensorProto proto = Tensors.encode(tensor);
+    AtomicFile.write(file, proto::writeTo);
   }
 }

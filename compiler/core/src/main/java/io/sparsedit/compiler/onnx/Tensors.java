@@ -47,7 +47,7 @@ final class Tensors {
         rest.clearExternalData();
       }
     } else if (type == DataType.STRING) {
-      long count = elements(dims);
+      long count = Tensor.elementCount(dims);
       if (proto.getStringDataCount() != count) {
         throw source.failure(
             "shape %s needs %d strings, the tensor holds %d"
@@ -94,14 +94,10 @@ final class Tensors {
       }
     }
     try {
-      return type.bytes(elements(dims));
+      return type.bytes(Tensor.elementCount(dims));
     } catch (ArithmeticException e) {
       throw source.failure("shape " + Arrays.toString(dims) + " is too large for any memory");
     }
-  }
-
-  private static long elements(long[] dims) {
-    return Tensor.raw(DataType.UNDEFINED, dims, ByteBuffer.allocate(0)).elementCount();
   }
 
   private static boolean isRaw(TensorProto proto) {

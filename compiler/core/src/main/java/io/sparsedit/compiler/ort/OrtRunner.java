@@ -11,6 +11,7 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -37,6 +38,9 @@ public final class OrtRunner implements AutoCloseable {
 
   /** Loads a model file; external data is found next to it. */
   public static OrtRunner load(Path file, OrtOptions options) {
+    if (!options.fetch().isEmpty()) {
+      return load(OnnxReader.readGraph(file), options);
+    }
     return open(
         file.toString(),
         options,
@@ -160,12 +164,10 @@ public final class OrtRunner implements AutoCloseable {
     }
   }
 
-  static SparsifyException failure(String description, String what, OrtException e) {
-    String message = String.valueOf(e.getMessage());
-    int start = message.indexOf("message: ");
-    String reason = start < 0 ? message : message.substring(start + "message: ".length());
-    String first = reason.strip().lines().findFirst().orElse("no reason given");
+  private static SparsifyException failure(String description, String what, OrtException e) {
     return new SparsifyException(
-        SparsifyException.Kind.FAILURE, description + ": " + what + ": " + first, e);
+        SparsifyException.Kind.FAILURE,
+        description + ": " + what + ": " + OrtMessages.reason(String.valueOf(e.getMessage())),
+        e);
   }
 }
