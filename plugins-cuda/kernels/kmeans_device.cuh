@@ -1,0 +1,733 @@
+// The k-means kernel's phases, shared by the portable and the sm_90a build. See kmeans.h.
+//
+// One cooperative kernel, one block or two to a multiprocessor, runs every iteration:
+//   assign    labels of all tokens; centroids in shared memory, tokens in registers
+//   count     histogram of labels for chunks of kSortChunk tokens
+//   scan      offsets, and where each chunk's tokens of each cluster go
+//   scatter   stable counting sort of the tokens by label
+//   sum       partial sums of the ordered tokens (segment_sums.cuh)
+//   finish    centroids, and their fp16 image for the next assignment
+// with a grid barrier after each. A single kernel, because the COLD step needs many more iterations
+// than a warm one and the choice is made on the device: separate launches that find nothing to do
+// would cost 6 launches for each of the up to 50 iterations at every warm step.
+#ifndef SPARSEDIT_KERNELS_KMEANS_DEVICE_CUH_
+#define SPARSEDIT_KERNELS_KMEANS_DEVICE_CUH_
+
+#include <cooperative_groups.h>
+
+#include "kernels/kmeans_workspace.h"
+#include "kernels/segment_sums.cuh"
+
+namespace sparsedit::kmeans {
+
+// Queries or keys.
+struct Side {
+  const void* x;
+  const float* incoming;
+  float* centroids;
+  const std::int32_t* previous_order;
+  const std::int32_t* previous_offsets;
+  std::int32_t* order;
+  std::int32_t* offsets;
+  __half* image;  // from here on as in SideWorkspace; each build arranges its image in its own way
+  float* norms;
+  float* scale;
+  std::int32_t* labels;
+  float* best;
+  std::int32_t* counts;
+  float* partial;
+  int clusters;
+  GroupPlan plan;
+};
+
+struct Params {
+  Side side[2];
+  const std::int32_t* action;
+  const std::int32_t* geometry;
+  std::int64_t batch_stride, head_stride, token_stride;
+  int batch_heads, heads, tokens, head_dim;
+  int text;  // TextPosition
+  int text_tokens;
+  int iterations, init_iterations;
+};
+
+// What the device alone knows, and what follows from it.
+struct Extent {
+  int video;        // tokens that are clustered
+  int first_token;  // of them
+  int shift;        // segments and positions before the clusters: 1 with leading text
+  int base;         // position of the first clustered token
+};
+
+__device__ inline Extent ExtentOf(const Params& p) {
+  int video = p.tokens - p.text_tokens;
+  if (p.geometry != nullptr && p.text != static_cast<int>(TextPosition::kNone)) {
+    const std::int64_t product =
+        static_cast<std::int64_t>(p.geometry[0]) * p.geometry[1] * p.geometry[2];
+    video = static_cast<int>(product < 0 ? 0 : product > p.tokens ? p.tokens : product);
+  }
+  const bool leading = p.text == static_cast<int>(TextPosition::kFirst);
+  const int text = p.tokens - video;
+  return {video, leading ? text : 0, leading ? 1 : 0, leading ? text : 0};
+}
+
+template <typename T>
+__device__ const T* HeadTokens(const Params& p, const Side& s, const Extent& e, int bh) {
+  return static_cast<const T*>(s.x) + bh / p.heads * p.batch_stride +
+         bh % p.heads * p.head_stride + e.first_token * p.token_stride;
+}
+
+// Splits the part of a centroid or token that fp16 cannot hold off into a second fp16 number.
+__device__ inline __half RoundHalf(float v) {
+  return __float2half_rn(fminf(fmaxf(v, -65504.f), 65504.f));
+}
+
+// ------------------------------------------------------------------------------------ image
+// Arrangement of a group's image: where element `e` of column `n` goes, in halves from the start of
+// the part. Both keep four consecutive elements in two pairs of neighbours.
+struct RowMajorImage {
+  // Natural order; 16-byte chunks of odd rows swapped in halves of 64 bytes, so that the eight
+  // lanes of a 128-bit read meet different banks.
+  template <int kDim>
+  __device__ static int Pair(int n, int e, int) {
+    const int chunk = (e >> 3) ^ ((n & 1) << 2);
+    return n * kDim + chunk * 8 + (e & 7);
+  }
+};
+
+// Writes the image and norm of the centroid whose elements 4*lane.. this warp holds (0 beyond D).
+template <typename Image, int kDim, int kParts>
+__device__ void WriteImage(const Side& s, int bh, int cluster, float scale, float4 c) {
+  const int lane = threadIdx.x & 31;
+  const int columns = s.plan.columns;
+  const int group = cluster / columns, n = cluster % columns;
+  __half* image = s.image + (static_cast<std::int64_t>(bh) * s.plan.groups + group) *
+                                kParts * columns * kDim;
+  const float v[4] = {c.x * scale, c.y * scale, c.z * scale, c.w * scale};
+  float norm = 0.f;
+  __half2 part[kParts][2];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    float rest = v[i], rounded = 0.f;
+#pragma unroll
+    for (int part_index = 0; part_index < kParts; ++part_index) {
+      const __half h = RoundHalf(rest);
+      rounded += __half2float(h);
+      rest -= __half2float(h);
+      // -2c: exact, and saves the multiplication in the score.
+      const __half twice = __hmul(h, __float2half(-2.f));
+      if (i & 1) {
+        part[part_index][i >> 1].y = twice;
+      } else {
+        part[part_index][i >> 1].x = twice;
+      }
+    }
+    norm += rounded * rounded;
+  }
+  if (lane * 4 < kDim) {
+#pragma unroll
+    for (int part_index = 0; part_index < kParts; ++part_index) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        *reinterpret_cast<__half2*>(image + part_index * columns * kDim +
+                                    Image::template Pair<kDim>(n, lane * 4 + half * 2, columns)) =
+            part[part_index][half];
+      }
+    }
+  }
+#pragma unroll
+  for (int distance = 16; distance > 0; distance >>= 1) {
+    norm += __shfl_xor_sync(0xffffffffu, norm, distance);
+  }
+  if (lane == 0) s.norms[static_cast<std::int64_t>(bh) * s.plan.groups * columns + cluster] = norm;
+}
+
+template <typename T>
+__device__ float ToFloat(T v) { return static_cast<float>(v); }
+
+// Outgoing centroids from incoming ones or from tokens, the head's scale, the first image.
+template <typename T, typename Image, int kDim, int kParts>
+__device__ void Prepare(const Params& p, const Extent& e, bool cold, float* shared) {
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+  for (int item = blockIdx.x; item < 2 * p.batch_heads; item += gridDim.x) {
+    const Side& s = p.side[item / p.batch_heads];
+    const int bh = item % p.batch_heads;
+    const std::int64_t start = static_cast<std::int64_t>(bh) * s.clusters * p.head_dim;
+    const T* tokens = HeadTokens<T>(p, s, e, bh);
+    float largest = 0.f;
+    const int quads = p.head_dim / 4;
+    for (int i = threadIdx.x; i < s.clusters * quads; i += blockDim.x) {
+      float4 c = make_float4(0.f, 0.f, 0.f, 0.f);
+      if (!cold) {
+        c = *reinterpret_cast<const float4*>(s.incoming + start + i * 4);
+      } else if (e.video > 0) {
+        const int j = i / quads;
+        const std::int64_t token =
+            (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * s.clusters);
+        Quad<T> row;
+        row.Load(tokens + token * p.token_stride + i % quads * 4);
+        c = row.Get();
+      }
+      *reinterpret_cast<float4*>(s.centroids + start + i * 4) = c;
+      largest = fmaxf(largest, fmaxf(fmaxf(fabsf(c.x), fabsf(c.y)), fmaxf(fabsf(c.z), fabsf(c.w))));
+    }
+#pragma unroll
+    for (int distance = 16; distance > 0; distance >>= 1) {
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    }
+    __syncthreads();
+    if (lane == 0) shared[warp] = largest;
+    __syncthreads();
+    for (int w = 0; w < warps; ++w) largest = fmaxf(largest, shared[w]);
+    float scale = 1.f;
+    if (largest > 0.f && largest < INFINITY) {
+      const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
+      scale = __uint_as_float(static_cast<unsigned>(min(max(3 - exponent, -100), 100) + 127) << 23);
+    }
+    if (threadIdx.x == 0) s.scale[bh] = scale;
+    const int columns = s.plan.groups * s.plan.columns;
+    for (int j = warp; j < columns; j += warps) {
+      float4 c = make_float4(0.f, 0.f, 0.f, 0.f);
+      if (j < s.clusters && lane < quads) {
+        c = *reinterpret_cast<const float4*>(s.centroids + start + j * p.head_dim + lane * 4);
+      }
+      WriteImage<Image, kDim, kParts>(s, bh, j, scale, c);
+      if (j >= s.clusters && lane == 0) {
+        s.norms[static_cast<std::int64_t>(bh) * columns + j] = INFINITY;
+      }
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------- assignment
+// Registers of a warp's 16 tokens: part, 16-wide step of the head dim, fragment register. Row
+// lane/4 (+8) and, of every 32 elements, the 8 from 8*(lane%4) on: one 16-byte load. The tensor
+// core's order of elements within a product is thereby permuted; the image is permuted alike.
+template <int kDim, int kParts>
+struct Fragment {
+  std::uint32_t a[kParts][kDim / 16][4];
+};
+
+__device__ inline std::uint32_t Pack(__half2 v) { return *reinterpret_cast<std::uint32_t*>(&v); }
+
+__device__ inline __half2 Saturate(__half2 v) {
+  const __half2 most = __float2half2_rn(65504.f);
+  return __hmin2(__hmax2(v, __hneg2(most)), most);
+}
+
+template <typename T>
+struct Octet;  // eight consecutive elements
+template <>
+struct Octet<__nv_bfloat16> {
+  uint4 raw;
+  __device__ void Load(const __nv_bfloat16* p) { raw = __ldg(reinterpret_cast<const uint4*>(p)); }
+  __device__ void Zero() { raw = make_uint4(0, 0, 0, 0); }
+  __device__ void Split(float scale, std::uint32_t (&out)[1][4]) const {
+    const std::uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float low = __uint_as_float(words[i] << 16) * scale;
+      const float high = __uint_as_float(words[i] & 0xffff0000u) * scale;
+      out[0][i] = Pack(Saturate(__floats2half2_rn(low, high)));
+    }
+  }
+};
+template <>
+struct Octet<__half> {
+  uint4 raw;
+  __device__ void Load(const __half* p) { raw = __ldg(reinterpret_cast<const uint4*>(p)); }
+  __device__ void Zero() { raw = make_uint4(0, 0, 0, 0); }
+  __device__ void Split(float scale, std::uint32_t (&out)[1][4]) const {
+    const std::uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float2 v = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
+      out[0][i] = Pack(Saturate(__floats2half2_rn(v.x * scale, v.y * scale)));
+    }
+  }
+};
+template <>
+struct Octet<float> {
+  float4 raw[2];
+  __device__ void Load(const float* p) {
+    raw[0] = __ldg(reinterpret_cast<const float4*>(p));
+    raw[1] = __ldg(reinterpret_cast<const float4*>(p) + 1);
+  }
+  __device__ void Zero() { raw[0] = raw[1] = make_float4(0.f, 0.f, 0.f, 0.f); }
+  __device__ void Split(float scale, std::uint32_t (&out)[2][4]) const {
+    const float v[8] = {raw[0].x, raw[0].y, raw[0].z, raw[0].w,
+                        raw[1].x, raw[1].y, raw[1].z, raw[1].w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float low = v[2 * i] * scale, high = v[2 * i + 1] * scale;
+      const __half2 first = Saturate(__floats2half2_rn(low, high));
+      const float2 taken = __half22float2(first);
+      out[0][i] = Pack(first);
+      out[1][i] = Pack(Saturate(__floats2half2_rn(low - taken.x, high - taken.y)));
+    }
+  }
+};
+
+// The raw tokens of a warp's 16 rows, to be loaded ahead of their use.
+template <typename T, int kDim>
+struct RawTokens {
+  Octet<T> octet[2][kDim / 32];
+
+  __device__ void Load(const T* x, std::int64_t token_stride, int row, int rows, int head_dim) {
+    const int lane = threadIdx.x & 31;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int token = row + lane / 4 + half * 8;
+      const T* p = x + token * token_stride + (lane & 3) * 8;
+#pragma unroll
+      for (int m = 0; m < kDim / 32; ++m) {
+        if (token < rows && m * 32 + (lane & 3) * 8 < head_dim) {
+          octet[half][m].Load(p + m * 32);
+        } else {
+          octet[half][m].Zero();
+        }
+      }
+    }
+  }
+
+  template <int kParts>
+  __device__ void Split(float scale, Fragment<kDim, kParts>& f) const {
+#pragma unroll
+    for (int m = 0; m < kDim / 32; ++m) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        std::uint32_t out[kParts][4];
+        octet[half][m].Split(scale, out);
+#pragma unroll
+        for (int part = 0; part < kParts; ++part) {
+          f.a[part][2 * m][half] = out[part][0];
+          f.a[part][2 * m][half + 2] = out[part][1];
+          f.a[part][2 * m + 1][half] = out[part][2];
+          f.a[part][2 * m + 1][half + 2] = out[part][3];
+        }
+      }
+    }
+  }
+};
+
+// Running minimum of a thread's two rows over the columns that it sees.
+struct Minimum {
+  float score[2];
+  int column[2];
+
+  __device__ void Reset() {
+    score[0] = score[1] = INFINITY;
+    column[0] = column[1] = 0;
+  }
+
+  // acc[8][4]: kColumns columns from `first` on; thread t of four holds 8j+2t and 8j+2t+1.
+  __device__ void Update(const float (&acc)[kColumns / 8][4], const float* norms, int first) {
+    const int t = threadIdx.x & 3;
+    int found[2] = {-1, -1};
+#pragma unroll
+    for (int j = 0; j < kColumns / 8; ++j) {
+      const float2 norm = *reinterpret_cast<const float2*>(norms + first + j * 8 + t * 2);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float candidate = acc[j][i] + ((i & 1) ? norm.y : norm.x);
+        const bool better = candidate < score[i >> 1];
+        score[i >> 1] = better ? candidate : score[i >> 1];
+        found[i >> 1] = better ? j * 8 + (i & 1) : found[i >> 1];
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      if (found[r] >= 0) column[r] = first + t * 2 + found[r];
+    }
+  }
+
+  // Minimum over the four threads of a row, in all of them.
+  __device__ void Reduce() {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+#pragma unroll
+      for (int distance = 1; distance <= 2; distance <<= 1) {
+        const float other = __shfl_xor_sync(0xffffffffu, score[r], distance);
+        const int other_column = __shfl_xor_sync(0xffffffffu, column[r], distance);
+        if (other < score[r] || (other == score[r] && other_column < column[r])) {
+          score[r] = other;
+          column[r] = other_column;
+        }
+      }
+    }
+  }
+};
+
+// The assignment's work in one line: query tiles, then key tiles, each head's in turn, cut into
+// equal costs. A tile is kRows tokens, its cost the number of columns it is multiplied with.
+struct TileRange {
+  std::int64_t first, last;  // within [0, 2 * heads * tiles)
+};
+
+__device__ inline TileRange TilesOfBlock(const Params& p, int tiles) {
+  const std::int64_t each = static_cast<std::int64_t>(p.batch_heads) * tiles;
+  const std::int64_t cost[2] = {p.side[0].plan.groups * p.side[0].plan.columns,
+                                p.side[1].plan.groups * p.side[1].plan.columns};
+  const std::int64_t total = each * (cost[0] + cost[1]);
+  std::int64_t bound[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const std::int64_t at = total / gridDim.x * (blockIdx.x + i) +
+                            total % gridDim.x * (blockIdx.x + i) / gridDim.x;
+    bound[i] = at < each * cost[0] ? at / cost[0] : each + (at - each * cost[0]) / cost[1];
+  }
+  return {bound[0], bound[1]};
+}
+
+// kBuild: threads, Image, and Multiply(acc, fragment, image in shared memory, first column, columns).
+template <typename Build, typename T, int kDim, int kParts>
+__device__ void Assign(const Params& p, const Extent& e, char* shared) {
+  constexpr int kRows = Build::kThreads / 32 * 16;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  const int tiles = (e.video + kRows - 1) / kRows;
+  if (tiles == 0) return;
+  const std::int64_t each = static_cast<std::int64_t>(p.batch_heads) * tiles;
+  const TileRange range = TilesOfBlock(p, tiles);
+  for (std::int64_t at = range.first; at < range.last;) {
+    const Side& s = p.side[at >= each];
+    const std::int64_t within = at >= each ? at - each : at;
+    const int bh = static_cast<int>(within / tiles);
+    const int tile_first = static_cast<int>(within % tiles);
+    const int tile_last =
+        static_cast<int>(min(static_cast<std::int64_t>(tiles), tile_first + (range.last - at)));
+    at += tile_last - tile_first;
+    const int columns = s.plan.columns;
+    const T* x = HeadTokens<T>(p, s, e, bh);
+    const float scale = s.scale[bh];
+    std::int32_t* labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
+    float* best = s.best + static_cast<std::int64_t>(bh) * p.tokens;
+    for (int group = 0; group < s.plan.groups; ++group) {
+      const std::int64_t at_group = static_cast<std::int64_t>(bh) * s.plan.groups + group;
+      const uint4* source =
+          reinterpret_cast<const uint4*>(s.image + at_group * kParts * columns * kDim);
+      const int image_bytes = columns * kParts * kDim * 2;
+      float* norms = reinterpret_cast<float*>(shared + image_bytes);
+      __syncthreads();  // the last group's image is no longer read
+      for (int i = threadIdx.x; i < image_bytes / 16; i += Build::kThreads) {
+        reinterpret_cast<uint4*>(shared)[i] = source[i];
+      }
+      for (int i = threadIdx.x; i < columns; i += Build::kThreads) {
+        norms[i] = s.norms[at_group * columns + i];
+      }
+      Build::ImageWritten();
+      __syncthreads();
+      RawTokens<T, kDim> raw;
+      raw.Load(x, p.token_stride, tile_first * kRows + warp * 16, e.video, p.head_dim);
+#pragma unroll 1
+      for (int tile = tile_first; tile < tile_last; ++tile) {
+        const int row = tile * kRows + warp * 16;
+        Fragment<kDim, kParts> tokens;
+        raw.template Split<kParts>(scale, tokens);
+        if (Build::kPrefetch && tile + 1 < tile_last) {
+          raw.Load(x, p.token_stride, row + kRows, e.video, p.head_dim);
+        }
+        Minimum minimum;
+        minimum.Reset();
+#pragma unroll 1
+        for (int column = 0; column < columns; column += kColumns) {
+          float acc[kColumns / 8][4];
+          Build::template Multiply<kDim, kParts>(acc, tokens, shared, column, columns);
+          minimum.Update(acc, norms, column);
+        }
+        minimum.Reduce();
+        const int which = lane & 3;
+        const int token = row + lane / 4 + which * 8;
+        if (which < 2 && token < e.video) {
+          float score = which == 0 ? minimum.score[0] : minimum.score[1];
+          int label = group * columns + (which == 0 ? minimum.column[0] : minimum.column[1]);
+          // The same thread wrote the earlier groups' result.
+          if (group > 0 && !(score < best[token])) {
+            score = best[token];
+            label = labels[token];
+          }
+          labels[token] = label;
+          if (group + 1 < s.plan.groups) best[token] = score;
+        }
+        if (!Build::kPrefetch && tile + 1 < tile_last) {
+          raw.Load(x, p.token_stride, row + kRows, e.video, p.head_dim);
+        }
+      }
+    }
+  }
+}
+
+// ----------------------------------------------------------------------------- counting sort
+__device__ inline int SortChunks(int tokens) { return (tokens + kSortChunk - 1) / kSortChunk; }
+
+__device__ inline void Count(const Params& p, const Extent& e, char* shared) {
+  int* histogram = reinterpret_cast<int*>(shared);
+  const int chunks = SortChunks(e.video);
+  const int items = 2 * p.batch_heads * chunks;
+  for (int item = blockIdx.x; item < items; item += gridDim.x) {
+    const int chunk = item % chunks;
+    const Side& s = p.side[item / chunks / p.batch_heads];
+    const int bh = item / chunks % p.batch_heads;
+    const std::int32_t* labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
+    __syncthreads();
+    for (int j = threadIdx.x; j < s.clusters; j += blockDim.x) histogram[j] = 0;
+    __syncthreads();
+    const int last = min((chunk + 1) * kSortChunk, e.video);
+#pragma unroll 4
+    for (int i = chunk * kSortChunk + threadIdx.x; i < last; i += blockDim.x) {
+      atomicAdd(histogram + labels[i], 1);
+    }
+    __syncthreads();
+    std::int32_t* counts =
+        s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + chunk) * s.clusters;
+    for (int j = threadIdx.x; j < s.clusters; j += blockDim.x) counts[j] = histogram[j];
+  }
+}
+
+// Turns each chunk's counts into positions, and writes the offsets. A head a block.
+__device__ inline void Scan(const Params& p, const Extent& e, char* shared) {
+  int* running = reinterpret_cast<int*>(shared);  // [32] warp totals
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+  const int chunks = SortChunks(e.video);
+  const bool text = p.text != static_cast<int>(TextPosition::kNone);
+  for (int item = blockIdx.x; item < 2 * p.batch_heads; item += gridDim.x) {
+    const Side& s = p.side[item / p.batch_heads];
+    const int bh = item % p.batch_heads;
+    std::int32_t* counts =
+        s.counts + static_cast<std::int64_t>(bh) * SortChunks(p.tokens) * s.clusters;
+    std::int32_t* offsets =
+        s.offsets + static_cast<std::int64_t>(bh) * (s.clusters + (text ? 1 : 0) + 1);
+    int start = e.base;  // position of the first cluster of this round
+    for (int first = 0; first < s.clusters; first += blockDim.x) {
+      const int j = first + threadIdx.x;
+      int total = 0;
+      if (j < s.clusters) {
+#pragma unroll 8
+        for (int c = 0; c < chunks; ++c) total += counts[c * s.clusters + j];
+      }
+      int inclusive = total;
+#pragma unroll
+      for (int distance = 1; distance < 32; distance <<= 1) {
+        const int other = __shfl_up_sync(0xffffffffu, inclusive, distance);
+        if (lane >= distance) inclusive += other;
+      }
+      __syncthreads();
+      if (lane == 31) running[warp] = inclusive;
+      __syncthreads();
+      int before = 0, all = 0;
+      for (int w = 0; w < warps; ++w) {
+        if (w < warp) before += running[w];
+        all += running[w];
+      }
+      int position = start + before + inclusive - total;
+      if (j < s.clusters) {
+        offsets[e.shift + j] = position;
+        for (int c0 = 0; c0 < chunks; c0 += 8) {
+          int value[8];
+#pragma unroll
+          for (int u = 0; u < 8; ++u) {
+            value[u] = c0 + u < chunks ? counts[(c0 + u) * s.clusters + j] : 0;
+          }
+#pragma unroll
+          for (int u = 0; u < 8; ++u) {
+            if (c0 + u < chunks) counts[(c0 + u) * s.clusters + j] = position;
+            position += value[u];
+          }
+        }
+      }
+      start += all;
+    }
+    if (threadIdx.x == 0) {
+      if (e.shift) offsets[0] = 0;
+      offsets[e.shift + s.clusters] = start;
+      if (text && !e.shift) offsets[s.clusters + 1] = p.tokens;
+    }
+  }
+}
+
+// A warp takes a contiguous piece of a chunk; its rank among equal labels keeps the token order.
+__device__ inline void Scatter(const Params& p, const Extent& e, char* shared) {
+  std::uint16_t* counters = reinterpret_cast<std::uint16_t*>(shared);  // [warps][C]
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+  const int piece = kSortChunk / warps;
+  const int chunks = SortChunks(e.video);
+  const int items = 2 * p.batch_heads * chunks;
+  for (int item = blockIdx.x; item < items; item += gridDim.x) {
+    const int chunk = item % chunks;
+    const Side& s = p.side[item / chunks / p.batch_heads];
+    const int bh = item / chunks % p.batch_heads;
+    const std::int32_t* labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
+    const std::int32_t* positions =
+        s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + chunk) * s.clusters;
+    std::int32_t* order = s.order + static_cast<std::int64_t>(bh) * p.tokens;
+    std::uint16_t* mine = counters + warp * s.clusters;
+    const int first = chunk * kSortChunk + warp * piece;
+    const int last = min(first + piece, e.video);
+    __syncthreads();
+    for (int i = threadIdx.x; i < warps * s.clusters; i += blockDim.x) counters[i] = 0;
+    __syncthreads();
+    for (int i = first; i < last; i += 32) {
+      const int label = i + lane < last ? labels[i + lane] : -1;
+      const unsigned equal = __match_any_sync(0xffffffffu, label);
+      if (label >= 0 && lane == __ffs(equal) - 1) mine[label] += __popc(equal);
+      __syncwarp();
+    }
+    __syncthreads();
+    for (int j = threadIdx.x; j < s.clusters; j += blockDim.x) {
+      int sum = 0;
+      for (int w = 0; w < warps; ++w) {
+        const int count = counters[w * s.clusters + j];
+        counters[w * s.clusters + j] = static_cast<std::uint16_t>(sum);
+        sum += count;
+      }
+    }
+    __syncthreads();
+    for (int i = first; i < last; i += 32) {
+      const int label = i + lane < last ? labels[i + lane] : -1;
+      const unsigned equal = __match_any_sync(0xffffffffu, label);
+      const int leader = __ffs(equal) - 1;
+      int before = 0;
+      if (label >= 0 && lane == leader) {
+        before = mine[label];
+        mine[label] = static_cast<std::uint16_t>(before + __popc(equal));
+      }
+      before = __shfl_sync(0xffffffffu, before, leader);
+      if (label >= 0) {
+        const int rank = __popc(equal & ((1u << lane) - 1));
+        order[positions[label] + before + rank] = e.first_token + i + lane;
+      }
+      __syncwarp();
+    }
+  }
+}
+
+// The text segment's positions, in token order.
+__device__ inline void OrderText(const Params& p, const Extent& e) {
+  const int text = p.tokens - e.video;
+  const int first = e.shift ? 0 : e.video;
+  const std::int64_t all = static_cast<std::int64_t>(2) * p.batch_heads * text;
+  for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < all;
+       i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
+    const int token = first + static_cast<int>(i % text);
+    const std::int64_t head = i / text;
+    const Side& s = p.side[head >= p.batch_heads];
+    s.order[head % p.batch_heads * p.tokens + token] = token;
+  }
+}
+
+// ------------------------------------------------------------------------------------ update
+template <typename T>
+__device__ SegmentedTokens Clusters(const Params& p, const Side& s, const Extent& e, int bh) {
+  const bool text = p.text != static_cast<int>(TextPosition::kNone);
+  SegmentedTokens t;
+  t.x = HeadTokens<T>(p, s, e, bh) - e.first_token * p.token_stride;
+  t.token_stride = p.token_stride;
+  t.order = s.order + static_cast<std::int64_t>(bh) * p.tokens + e.base;
+  t.offsets = s.offsets + static_cast<std::int64_t>(bh) * (s.clusters + (text ? 1 : 0) + 1) + e.shift;
+  t.base = e.base;
+  t.segments = s.clusters;
+  t.length = e.video;
+  t.head_dim = p.head_dim;
+  return t;
+}
+
+__device__ inline float* PartialOf(const Params& p, const Side& s, int bh) {
+  return s.partial + bh * SumSlots(p.tokens, s.clusters) * p.head_dim;
+}
+
+template <typename T>
+__device__ void Sum(const Params& p, const Extent& e) {
+  const int warps = blockDim.x >> 5;
+  const int chunks = SumChunks(e.video);
+  const int items = 2 * p.batch_heads * chunks;
+  for (int item = blockIdx.x * warps + (threadIdx.x >> 5); item < items;
+       item += gridDim.x * warps) {
+    const Side& s = p.side[item / chunks / p.batch_heads];
+    const int bh = item / chunks % p.batch_heads;
+    SumChunkByWarp<T>(Clusters<T>(p, s, e, bh), item % chunks, PartialOf(p, s, bh));
+  }
+}
+
+template <typename T, typename Image, int kDim, int kParts>
+__device__ void Finish(const Params& p, const Extent& e, bool again) {
+  const int lane = threadIdx.x & 31, warps = blockDim.x >> 5;
+  const int all = p.side[0].clusters + p.side[1].clusters;
+  const int items = p.batch_heads * all;
+  for (int item = blockIdx.x * warps + (threadIdx.x >> 5); item < items;
+       item += gridDim.x * warps) {
+    const int bh = item / all;
+    const int which = item % all >= p.side[0].clusters;
+    const Side& s = p.side[which];
+    const int j = item % all - (which ? p.side[0].clusters : 0);
+    const SegmentedTokens t = Clusters<T>(p, s, e, bh);
+    const int begin = t.offsets[j] - t.base, end = t.offsets[j + 1] - t.base;
+    if (end == begin) continue;  // keeps its centroid, whose image stands
+    float4 c = make_float4(0.f, 0.f, 0.f, 0.f);
+    if (lane * 4 < p.head_dim) {
+      c = GatherSums(PartialOf(p, s, bh), j, begin, end, p.head_dim, lane * 4);
+      const float count = static_cast<float>(end - begin);
+      c = make_float4(c.x / count, c.y / count, c.z / count, c.w / count);
+      *reinterpret_cast<float4*>(
+          s.centroids + (static_cast<std::int64_t>(bh) * s.clusters + j) * p.head_dim + lane * 4) =
+          c;
+    }
+    if (again) WriteImage<Image, kDim, kParts>(s, bh, j, s.scale[bh], c);
+  }
+}
+
+// -------------------------------------------------------------------------------------- all
+template <typename V>
+__device__ void CopyThrough(V* to, const V* from, std::int64_t count) {
+  if (from == nullptr || to == from) return;
+  for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < count;
+       i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
+    to[i] = from[i];
+  }
+}
+
+template <typename Build, typename T, int kDim, int kParts>
+__device__ void Run(const Params& p, char* shared) {
+  const std::int32_t code = *p.action;
+  if (!ActionPlans(code)) {
+    const bool text = p.text != static_cast<int>(TextPosition::kNone);
+    for (const Side& s : p.side) {
+      CopyThrough(s.centroids, s.incoming,
+                  static_cast<std::int64_t>(p.batch_heads) * s.clusters * p.head_dim);
+      CopyThrough(s.order, s.previous_order, static_cast<std::int64_t>(p.batch_heads) * p.tokens);
+      CopyThrough(s.offsets, s.previous_offsets,
+                  static_cast<std::int64_t>(p.batch_heads) * (s.clusters + (text ? 1 : 0) + 1));
+    }
+    return;
+  }
+  using Image = typename Build::Image;
+  const cooperative_groups::grid_group grid = cooperative_groups::this_grid();
+  const Extent e = ExtentOf(p);
+  const bool cold = IsCold(code);
+  const int iterations = cold ? p.init_iterations : p.iterations;
+  OrderText(p, e);
+  Prepare<T, Image, kDim, kParts>(p, e, cold, reinterpret_cast<float*>(shared));
+  grid.sync();
+#pragma unroll 1
+  for (int i = 0; i < iterations; ++i) {
+    Assign<Build, T, kDim, kParts>(p, e, shared);
+    grid.sync();
+    Count(p, e, shared);
+    grid.sync();
+    Scan(p, e, shared);
+    grid.sync();
+    Scatter(p, e, shared);
+    grid.sync();
+    Sum<T>(p, e);
+    grid.sync();
+    const bool again = i + 1 < iterations;
+    Finish<T, Image, kDim, kParts>(p, e, again);
+    if (again) grid.sync();
+  }
+}
+
+// The kernel of a build, or null where it has none for the type and dim.
+const void* PortableKernel(DataType type, int padded_dim);
+const void* HopperKernel(DataType type, int padded_dim);
+
+}  // namespace sparsedit::kmeans
+
+#endif  // SPARSEDIT_KERNELS_KMEANS_DEVICE_CUH_

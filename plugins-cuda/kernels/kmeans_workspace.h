@@ -1,0 +1,91 @@
+// What k-means keeps in its workspace, and how its two builds cut the centroids. Host code without
+// CUDA; the kernels include it too.
+#ifndef SPARSEDIT_KERNELS_KMEANS_WORKSPACE_H_
+#define SPARSEDIT_KERNELS_KMEANS_WORKSPACE_H_
+
+#include <initializer_list>
+
+#include "kernels/kmeans.h"
+#include "kernels/segment_slots.h"
+
+namespace sparsedit::kmeans {
+
+constexpr int kSortChunk = 4096;  // tokens that one block sorts
+constexpr int kColumns = 64;      // centroids per step of the assignment
+constexpr int kPortableThreads = 256;
+constexpr int kHopperThreads = 512;
+
+// Shared memory for centroids in tensor-core form. A head's centroids are cut into groups that fit.
+constexpr int kPortableGroupBytes = 64 * 1024;
+constexpr int kHopperGroupBytes = 128 * 1024;
+
+struct GroupPlan {
+  int groups;
+  int columns;  // per group, a multiple of kColumns
+};
+
+constexpr int PaddedDim(int head_dim) { return head_dim <= 64 ? 64 : 128; }
+
+// fp16 numbers to an element of a token or centroid.
+constexpr int PartsOf(DataType type) { return type == DataType::kFloat32 ? 2 : 1; }
+
+constexpr GroupPlan PlanGroups(int clusters, int padded_dim, int parts, int group_bytes) {
+  const int most = group_bytes / (padded_dim * 2 * parts);
+  const int groups = (clusters + most - 1) / most;
+  const int columns = ((clusters + groups - 1) / groups + kColumns - 1) / kColumns * kColumns;
+  return {groups, columns};
+}
+
+// Dynamic shared memory: a group's image and norms. The sort's counters, one u16 a warp and cluster,
+// go to the same place.
+constexpr int SharedBytes(int group_bytes, int padded_dim, int parts) {
+  return group_bytes + group_bytes / (padded_dim * 2 * parts) * 4;
+}
+static_assert(kPortableGroupBytes >= kPortableThreads / 32 * kMaxClusters * 2);
+static_assert(kHopperGroupBytes >= kHopperThreads / 32 * kMaxClusters * 2);
+
+// Of queries or keys.
+struct SideWorkspace {
+  std::uint16_t* image;  // fp16 [BH][groups][parts][columns][padded dim]
+  float* norms;          // [BH][groups*columns]; +inf where there is no centroid
+  float* scale;          // [BH]
+  std::int32_t* labels;  // [BH][S]
+  float* best;           // [BH][S] score of the label so far
+  std::int32_t* counts;  // [BH][sort chunks][C]
+  float* partial;        // [BH][slots][D]
+};
+
+struct Workspace {
+  SideWorkspace side[2];
+  std::size_t bytes;
+};
+
+inline Workspace CarveWorkspace(const KmeansProblem& problem, void* base) {
+  WorkspaceCarver carver(base);
+  Workspace workspace = {};
+  const std::int64_t heads = static_cast<std::int64_t>(problem.batch) * problem.heads;
+  const int dim = PaddedDim(problem.head_dim), parts = PartsOf(problem.type);
+  for (int i = 0; i < 2; ++i) {
+    const int clusters = i == 0 ? problem.query_clusters : problem.key_clusters;
+    std::int64_t columns = 0;  // room for either build
+    for (const int bytes : {kPortableGroupBytes, kHopperGroupBytes}) {
+      const GroupPlan plan = PlanGroups(clusters, dim, parts, bytes);
+      const std::int64_t all = static_cast<std::int64_t>(plan.groups) * plan.columns;
+      columns = columns > all ? columns : all;
+    }
+    SideWorkspace& s = workspace.side[i];
+    s.image = carver.Take<std::uint16_t>(heads * columns * parts * dim);
+    s.norms = carver.Take<float>(heads * columns);
+    s.scale = carver.Take<float>(heads);
+    s.labels = carver.Take<std::int32_t>(heads * problem.tokens);
+    s.best = carver.Take<float>(heads * problem.tokens);
+    s.counts = carver.Take<std::int32_t>(heads * CeilDiv(problem.tokens, kSortChunk) * clusters);
+    s.partial = carver.Take<float>(heads * SumSlots(problem.tokens, clusters) * problem.head_dim);
+  }
+  workspace.bytes = carver.used();
+  return workspace;
+}
+
+}  // namespace sparsedit::kmeans
+
+#endif  // SPARSEDIT_KERNELS_KMEANS_WORKSPACE_H_

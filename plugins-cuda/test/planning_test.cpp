@@ -1,0 +1,170 @@
+// Host tests of planning: argument checks, workspace sizes, and the reference on cases that can be
+// worked out by hand.
+#include "kernels/kmeans_workspace.h"
+#include "kernels/plan_scores.h"
+#include "kernels/segment_means.h"
+#include "test/check.h"
+#include "test/svg2_reference.h"
+
+namespace sparsedit::test {
+namespace {
+
+KmeansProblem SomeKmeans() {
+  KmeansProblem p;
+  p.batch = 1;
+  p.heads = 2;
+  p.tokens = 1000;
+  p.head_dim = 64;
+  p.query_clusters = 10;
+  p.key_clusters = 20;
+  return p;
+}
+
+template <typename Change>
+Status CheckedWith(Change change) {
+  KmeansProblem p = SomeKmeans();
+  change(p);
+  return CheckKmeans(p);
+}
+
+void TestKmeansArguments() {
+  CHECK(CheckKmeans(SomeKmeans()) == Status::kOk);
+  CHECK(CheckKmeans(KmeansProblem()) == Status::kInvalidArgument);
+  CHECK(CheckedWith([](auto& p) { p.tokens = 0; }) == Status::kInvalidArgument);
+  CHECK(CheckedWith([](auto& p) { p.iterations = 0; }) == Status::kInvalidArgument);
+  CHECK(CheckedWith([](auto& p) { p.text_tokens = 5; }) == Status::kInvalidArgument);
+  CHECK(CheckedWith([](auto& p) { p.head_dim = 40; }) == Status::kUnsupported);
+  CHECK(CheckedWith([](auto& p) { p.head_dim = 144; }) == Status::kUnsupported);
+  CHECK(CheckedWith([](auto& p) { p.key_clusters = kMaxClusters + 1; }) == Status::kUnsupported);
+  CHECK(CheckedWith([](auto& p) { p.heads = 70000; }) == Status::kUnsupported);
+  for (int dim = 32; dim <= 128; dim += 16) {
+    CHECK(CheckedWith([&](auto& p) { p.head_dim = dim; }) == Status::kOk);
+  }
+  CHECK(CheckedWith([](auto& p) { p.text = TextPosition::kLast, p.text_tokens = 1000; }) ==
+        Status::kOk);
+  CHECK(CheckedWith([](auto& p) { p.text = TextPosition::kLast, p.text_tokens = 1001; }) ==
+        Status::kInvalidArgument);
+}
+
+void TestGroups() {
+  using kmeans::PlanGroups;
+  // 1,000 centroids of 128 fp16: 512 to 128 KiB.
+  CHECK(PlanGroups(1000, 128, 1, kmeans::kHopperGroupBytes).groups == 2);
+  CHECK(PlanGroups(1000, 128, 1, kmeans::kHopperGroupBytes).columns == 512);
+  CHECK(PlanGroups(300, 128, 1, kmeans::kHopperGroupBytes).columns == 320);
+  CHECK(PlanGroups(1, 128, 1, kmeans::kHopperGroupBytes).columns == kmeans::kColumns);
+  for (int clusters = 1; clusters <= kMaxClusters; ++clusters) {
+    for (const int dim : {64, 128}) {
+      for (const int parts : {1, 2}) {
+        for (const int bytes : {kmeans::kPortableGroupBytes, kmeans::kHopperGroupBytes}) {
+          const kmeans::GroupPlan plan = PlanGroups(clusters, dim, parts, bytes);
+          if (plan.groups * plan.columns < clusters || plan.columns * dim * 2 * parts > bytes ||
+              plan.columns % kmeans::kColumns != 0) {
+            CHECK(false);
+            return;
+          }
+        }
+      }
+    }
+  }
+}
+
+void TestWorkspaces() {
+  const KmeansProblem p = SomeKmeans();
+  const std::size_t bytes = kmeans::CarveWorkspace(p, nullptr).bytes;
+  CHECK(bytes > 0 && bytes % kWorkspaceAlignment == 0);
+  KmeansProblem more = p;
+  more.tokens *= 2;
+  CHECK(kmeans::CarveWorkspace(more, nullptr).bytes > bytes);
+  // Wan 14B at 720p: what a model pays a plan for.
+  KmeansProblem wan = p;
+  wan.heads = 40, wan.tokens = 75600, wan.head_dim = 128, wan.query_clusters = 300,
+  wan.key_clusters = 1000;
+  CHECK(kmeans::CarveWorkspace(wan, nullptr).bytes < (128u << 20));
+
+  SegmentMeansProblem means;
+  CHECK(CheckSegmentMeans(means) == Status::kInvalidArgument && SegmentMeansWorkspaceSize(means) == 0);
+  means = {1, 2, 100, 64, 7, 2, DataType::kFloat16, Layout::kBhsd};
+  CHECK(CheckSegmentMeans(means) == Status::kOk);
+  CHECK(SegmentMeansWorkspaceSize(means) ==
+        RoundUpTo(sizeof(float) * 2 * 2 * 64 * (1 + 7), kWorkspaceAlignment));
+  means.head_dim = 24;
+  CHECK(CheckSegmentMeans(means) == Status::kUnsupported);
+  means.head_dim = 64, means.tensors = 3;
+  CHECK(CheckSegmentMeans(means) == Status::kInvalidArgument);
+
+  PlanScoresProblem scores;
+  CHECK(CheckPlanScores(scores) == Status::kInvalidArgument && PlanScoresWorkspaceSize(scores) == 0);
+  scores.batch = scores.heads = 1, scores.query_clusters = 3, scores.key_clusters = 5;
+  scores.head_dim = 64, scores.scale = .125f;
+  CHECK(CheckPlanScores(scores) == Status::kOk);
+  CHECK(PlanScoresWorkspaceSize(scores) == kWorkspaceAlignment);
+  scores.min_kept = 1.5f;
+  CHECK(CheckPlanScores(scores) == Status::kInvalidArgument);
+  scores.min_kept = .1f, scores.p = NAN;
+  CHECK(CheckPlanScores(scores) == Status::kInvalidArgument);
+  scores.p = .9f, scores.key_clusters = kMaxClusters + 1;
+  CHECK(CheckPlanScores(scores) == Status::kUnsupported);
+}
+
+void TestMinimumKept() {
+  CHECK(MinimumKept(.1f, 1000) == 100 && MinimumKept(.1f, 9) == 0 && MinimumKept(1.f, 7) == 7);
+  CHECK(MinimumKept(.3f, 10) == 3 && MinimumKept(.29f, 10) == 2 && MinimumKept(0.f, 4096) == 0);
+}
+
+// Tokens 0 1 2 10 11 12 on a line, clusters from tokens floor(.5*3) = 1 and floor(1.5*3) = 4.
+void TestKmeansReference() {
+  Matrix tokens(6, 1);
+  tokens.values = {0, 1, 2, 10, 11, 12};
+  const Matrix initial = InitialCentroids(tokens, 2);
+  CHECK(initial[0][0] == 1 && initial[1][0] == 11);
+  const Clustering c = Kmeans(tokens, initial, 2);
+  CHECK((c.labels == std::vector<int>{0, 0, 0, 1, 1, 1}));
+  CHECK(c.centroids[0][0] == 1 && c.centroids[1][0] == 11);
+
+  // A tie goes to the lower cluster; a cluster without tokens keeps its centroid.
+  Matrix centroids(3, 1);
+  centroids.values = {4, 6, 100};
+  tokens.values = {5, 4, 6, 5, 5, 5};
+  const Clustering tied = Kmeans(tokens, centroids, 1);
+  CHECK((tied.labels == std::vector<int>{0, 0, 1, 0, 0, 0}));
+  CHECK(tied.centroids[0][0] == 4.8 && tied.centroids[1][0] == 6 && tied.centroids[2][0] == 100);
+
+  // More clusters than tokens: tokens 0 0 1 1 for four clusters of two.
+  Matrix two(2, 1);
+  two.values = {3, 7};
+  const Matrix many = InitialCentroids(two, 4);
+  CHECK(many[0][0] == 3 && many[1][0] == 3 && many[2][0] == 7 && many[3][0] == 7);
+  CHECK((Assign(two, many) == std::vector<int>{0, 2}));
+}
+
+void TestOrderReference() {
+  const TokenOrder o = OrderByLabel({2, 0, 2, 0, 3}, 5);
+  CHECK((o.order == std::vector<int>{1, 3, 0, 2, 4}));
+  CHECK((o.offsets == std::vector<int>{0, 2, 2, 4, 5, 5}));
+}
+
+void TestSelectionReference() {
+  // Sizes 1 3 0 4 at equal scores: masses 1/8 3/8 0 1/2.
+  const RankedRow row = RankRow({2, 2, 2, 2}, {1, 3, 0, 4});
+  CHECK((row.ranked == std::vector<int>{3, 1, 0, 2}));
+  CHECK(std::abs(row.mass[3] - .5) < 1e-15 && row.mass[2] == 0);
+  CHECK(ExceedingPrefix(row.ranked, row.mass, .4) == 1);
+  CHECK(ExceedingPrefix(row.ranked, row.mass, .6) == 2);
+  CHECK(ExceedingPrefix(row.ranked, row.mass, 2.) == 4);
+}
+
+}  // namespace
+}  // namespace sparsedit::test
+
+int main() {
+  using namespace sparsedit::test;
+  TestKmeansArguments();
+  TestGroups();
+  TestWorkspaces();
+  TestMinimumKept();
+  TestKmeansReference();
+  TestOrderReference();
+  TestSelectionReference();
+  return Report("planning_test");
+}
