@@ -227,7 +227,8 @@ __global__ void __launch_bounds__(kWarps * 32) Select(const ScoreParams p) {
       for (int w = 0; w < kWarps; ++w) total += __uint_as_float(shared[w]);
       __syncthreads();
     }
-    const float unit = total > 0.f ? 1073741824.f / total : 0.f;
+    // In f64, that equal masses which make up p exactly do not exceed it.
+    const double unit = total > 0.f ? 1073741824. / total : 0.;
     std::uint32_t all_keys = 0, all = 0;
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
@@ -236,7 +237,7 @@ __global__ void __launch_bounds__(kWarps * 32) Select(const ScoreParams p) {
       const std::uint32_t bits = __float_as_uint(logit[i]);
       // Every cluster ranks above 0, which stands for "no cluster".
       r.rank[i] = exists ? bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u) : 0u;
-      r.weight[i] = p.density ? keys[i] : __float2uint_rn(mass[i] * unit);
+      r.weight[i] = p.density ? keys[i] : __double2uint_rn(mass[i] * unit);
       all_keys += keys[i];
       all += r.weight[i];
     }

@@ -1,30 +1,16 @@
-// Device memory for tests and timings, and the errors that a test does not expect.
+// Typed device memory for tests and timings.
 #ifndef SPARSEDIT_TEST_DEVICE_ARRAY_H_
 #define SPARSEDIT_TEST_DEVICE_ARRAY_H_
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <cuda_runtime.h>
-
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
 #include <vector>
 
-#include "kernels/plan.h"
+#include "test/device_memory.h"
 
 namespace sparsedit::test {
 
-#define CUDA_OK(expression)                                                              \
-  do {                                                                                   \
-    const cudaError_t cuda_ok_ = (expression);                                           \
-    if (cuda_ok_ != cudaSuccess) {                                                       \
-      std::printf("%s:%d: %s: %s\n", __FILE__, __LINE__, #expression,                    \
-                  cudaGetErrorString(cuda_ok_));                                         \
-      std::exit(1);                                                                      \
-    }                                                                                    \
-  } while (false)
+#define CUDA_OK(expression) ::sparsedit::test::CheckCuda((expression), #expression)
 
 inline bool HasGpu() {
   int count = 0;
@@ -77,31 +63,10 @@ bool SameBytes(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
-// Tokens of `type` from floats, and the values that the rounding leaves.
-struct TypedTokens {
-  std::vector<unsigned char> bytes;
-  std::vector<float> values;
-};
-
-inline TypedTokens RoundTo(DataType type, const std::vector<float>& source) {
-  TypedTokens t;
-  t.values.resize(source.size());
-  t.bytes.resize(source.size() * SizeOf(type));
-  for (std::size_t i = 0; i < source.size(); ++i) {
-    if (type == DataType::kFloat32) {
-      t.values[i] = source[i];
-      std::memcpy(&t.bytes[i * 4], &source[i], 4);
-    } else if (type == DataType::kFloat16) {
-      const __half h = __float2half_rn(source[i]);
-      t.values[i] = __half2float(h);
-      std::memcpy(&t.bytes[i * 2], &h, 2);
-    } else {
-      const __nv_bfloat16 h = __float2bfloat16_rn(source[i]);
-      t.values[i] = __bfloat162float(h);
-      std::memcpy(&t.bytes[i * 2], &h, 2);
-    }
-  }
-  return t;
+// `values` as they are after rounding to `type`.
+inline std::vector<float> Rounded(DataType type, std::vector<float> values) {
+  for (float& v : values) v = RoundTo(type, v);
+  return values;
 }
 
 }  // namespace sparsedit::test

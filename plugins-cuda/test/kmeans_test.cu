@@ -98,9 +98,8 @@ class Runner {
     const KmeansProblem& p = problem_;
     for (int i = 0; i < 2; ++i) {
       const int clusters = Clusters(i);
-      const TypedTokens t = RoundTo(p.type, MakeTokens(c, clusters, 17 + i));
-      values_[i] = t.values;
-      x_[i] = DeviceArray<unsigned char>(RoundTo(p.type, ToLayout(p, t.values)).bytes);
+      values_[i] = Rounded(p.type, MakeTokens(c, clusters, 17 + i));
+      x_[i] = DeviceArray<char>(Encode(p.type, ToLayout(p, values_[i])));
       const std::size_t heads = static_cast<std::size_t>(p.batch) * p.heads;
       in_[i] = DeviceArray<float>(heads * clusters * p.head_dim);
       out_[i] = DeviceArray<float>(heads * clusters * p.head_dim);
@@ -114,7 +113,7 @@ class Runner {
     }
     action_ = DeviceArray<std::int32_t>(1);
     geometry_ = DeviceArray<std::int32_t>(std::vector<std::int32_t>{1, 1, VideoTokens(p)});
-    workspace_ = DeviceArray<unsigned char>(KmeansWorkspaceSize(p));
+    workspace_ = DeviceArray<char>(KmeansWorkspaceSize(p));
     workspace_.Poison();
     CUDA_OK(cudaStreamCreate(&stream_));
   }
@@ -188,7 +187,7 @@ class Runner {
   KmeansProblem problem_;
   KmeansPath path_;
   std::vector<float> values_[2];
-  DeviceArray<unsigned char> x_[2], workspace_;
+  DeviceArray<char> x_[2], workspace_;
   DeviceArray<float> in_[2], out_[2];
   DeviceArray<std::int32_t> order_[2], offsets_[2], previous_order_[2], previous_offsets_[2], action_,
       geometry_;

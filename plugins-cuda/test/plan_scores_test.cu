@@ -138,7 +138,7 @@ void TestCase(const PlanScoresProblem& p, float spread, bool alike) {
   const std::size_t rows = static_cast<std::size_t>(p.batch) * p.heads * SegmentsOf(p.query_clusters, p.text);
   DeviceArray<std::int32_t> keep(rows * KeepWords(SegmentsOf(p.key_clusters, p.text)));
   DeviceArray<std::int32_t> previous(keep.size());
-  DeviceArray<unsigned char> workspace(PlanScoresWorkspaceSize(p));
+  DeviceArray<char> workspace(PlanScoresWorkspaceSize(p));
   keep.Poison();
   workspace.Poison();
   previous.Poison(0x37);
@@ -178,7 +178,7 @@ void TestTies() {
   const Inputs in = MakeInputs(p, 1, true, 1);
   DeviceArray<float> query(in.query), key(in.key);
   DeviceArray<std::int32_t> offsets(in.offsets), action(std::vector<std::int32_t>{1}), keep(1);
-  DeviceArray<unsigned char> workspace(PlanScoresWorkspaceSize(p));
+  DeviceArray<char> workspace(PlanScoresWorkspaceSize(p));
   PlanScoresBuffers b;
   b.query_centroids = query.get();
   b.key_centroids = key.get();
@@ -202,7 +202,7 @@ void TestGraph() {
   DeviceArray<float> query(in.query), key(in.key);
   DeviceArray<std::int32_t> offsets(in.offsets), action(std::vector<std::int32_t>{2});
   DeviceArray<std::int32_t> keep(static_cast<std::size_t>(3) * 40 * 7);
-  DeviceArray<unsigned char> workspace(PlanScoresWorkspaceSize(p));
+  DeviceArray<char> workspace(PlanScoresWorkspaceSize(p));
   PlanScoresBuffers b;
   b.query_centroids = query.get();
   b.key_centroids = key.get();

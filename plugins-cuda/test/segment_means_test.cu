@@ -19,11 +19,11 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
   const std::size_t heads = static_cast<std::size_t>(p.batch) * p.heads;
-  std::vector<TypedTokens> x;
+  std::vector<std::vector<float>> x;
   for (int i = 0; i < p.tensors; ++i) {
     std::vector<float> values(heads * p.tokens * p.head_dim);
     for (float& v : values) v = 3.f + normal(random);
-    x.push_back(RoundTo(p.type, values));
+    x.push_back(Rounded(p.type, values));
   }
   std::vector<std::int32_t> order, offsets;
   for (std::size_t bh = 0; bh < heads; ++bh) {
@@ -42,11 +42,11 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
     for (const std::int32_t cut : cuts) offsets.push_back(std::min(cut, p.tokens));
     offsets.push_back(p.tokens);
   }
-  std::vector<DeviceArray<unsigned char>> device;
+  std::vector<DeviceArray<char>> device;
   std::vector<DeviceArray<float>> means;
   SegmentMeansBuffers b;
   for (int i = 0; i < p.tensors; ++i) {
-    device.emplace_back(x[i].bytes);
+    device.emplace_back(Encode(p.type, x[i]));
     means.emplace_back(heads * p.segments * p.head_dim);
     means.back().Poison();
   }
@@ -58,7 +58,7 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
   b.order = ordered ? device_order.get() : nullptr;
   b.offsets = device_offsets.get();
   b.action = action.get();
-  DeviceArray<unsigned char> workspace(SegmentMeansWorkspaceSize(p));
+  DeviceArray<char> workspace(SegmentMeansWorkspaceSize(p));
   workspace.Poison();
   // PLAN_DENSE attends everything: no means.
   CHECK(LaunchSegmentMeans(p, b, workspace.get(), workspace.size(), nullptr) == Status::kOk);
@@ -80,7 +80,7 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
           const std::size_t row = p.layout == Layout::kBhsd
                                       ? bh * p.tokens + token
                                       : (bh / p.heads * p.tokens + token) * p.heads + bh % p.heads;
-          for (int d = 0; d < p.head_dim; ++d) sum[d] += x[i].values[row * p.head_dim + d];
+          for (int d = 0; d < p.head_dim; ++d) sum[d] += x[i][row * p.head_dim + d];
         }
         for (int d = 0; d < p.head_dim; ++d) {
           const double mean = end > begin ? sum[d] / (end - begin) : 0;

@@ -44,10 +44,11 @@ inline Matrix InitialCentroids(const Matrix& tokens, int clusters) {
   return c;
 }
 
-// body(i) for i in [0, count), on every core.
+// body(i) for i in [0, count), on every core; a thread for `grain` of them at least.
 template <typename Body>
-void ParallelFor(int count, const Body& body) {
-  const int workers = std::max(1, std::min<int>(std::thread::hardware_concurrency(), count / 64));
+void ParallelFor(int count, const Body& body, int grain = 64) {
+  const int workers =
+      std::max(1, std::min<int>(std::thread::hardware_concurrency(), count / grain));
   std::vector<std::thread> threads;
   for (int w = 0; w < workers; ++w) {
     threads.emplace_back([&, w] {
