@@ -278,7 +278,7 @@ void Measure(const Shape& shape, double density, bool uniform, int repeat) {
       check(LaunchGatherKeys(args, parts.keys, parts.values, nullptr));
     });
     schedule = MedianMilliseconds(5, [&](int) {
-      check(LaunchAttentionSchedule(args, 128, parts, nullptr));
+      check(LaunchAttentionSchedule(args, 64, 3, parts, nullptr));
     });
   }
   const double flops = 4.0 * s.tokens * s.tokens * kept * shape.head_dim * heads;

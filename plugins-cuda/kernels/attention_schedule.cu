@@ -3,14 +3,15 @@
 namespace sparsedit {
 namespace {
 
-constexpr int kThreads = 512;
+constexpr int kThreads = 1024;
+constexpr int kRowsAtOnce = 10;  // query segments that a warp counts in one pass over the keys
 constexpr int kBuckets = 256;
 
 struct ScheduleParams {
   PlanShape shape;
   PlanView plan;
   const std::int32_t* action;
-  int rows_per_item;
+  int group_rows, groups;
   std::int32_t* counters;
   std::int32_t* costs;
   AttentionItem* items;
@@ -18,6 +19,12 @@ struct ScheduleParams {
 
 __device__ int BucketOf(int keys, int tokens) {
   return kBuckets - 1 - static_cast<int>(static_cast<long long>(keys) * (kBuckets - 1) / tokens);
+}
+
+// Items of a query segment of `rows` rows.
+__device__ int CountItems(const ScheduleParams& params, int rows) {
+  const int total = (rows + params.group_rows - 1) / params.group_rows;
+  return (total + params.groups - 1) / params.groups;
 }
 
 __device__ void WriteItem(AttentionItem* slot, int head, int segment, int row, int rows, int keys) {
@@ -32,9 +39,9 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   __shared__ int base;
   const int head = blockIdx.x;
   const int tokens = params.shape.tokens;
-  const int step = params.rows_per_item;
 
   if (params.action != nullptr && !ActionIsSparse(*params.action)) {
+    const int step = params.group_rows * params.groups;
     const int count = (tokens + step - 1) / step;
     if (threadIdx.x == 0) base = atomicAdd(&params.counters[0], count);
     __syncthreads();
@@ -58,20 +65,27 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   for (int i = threadIdx.x; i < kBuckets; i += kThreads) slots[i] = 0;
   __syncthreads();
   const int lane = threadIdx.x % 32;
-  for (int i = threadIdx.x / 32; i < query_segments; i += kThreads / 32) {
-    const std::int32_t* row = keep + static_cast<std::int64_t>(i) * words;
-    int keys = 0;
+  constexpr int kWarps = kThreads / 32;
+  for (int first = threadIdx.x / 32; first < query_segments; first += kWarps * kRowsAtOnce) {
+    int keys[kRowsAtOnce] = {};
     for (int word = 0; word < words; ++word) {
       const int j = word * 32 + lane;
-      if (j < key_segments && (static_cast<unsigned>(row[word]) >> lane & 1u) != 0) {
-        keys += key_offsets[j + 1] - key_offsets[j];
+      const int size = j < key_segments ? key_offsets[j + 1] - key_offsets[j] : 0;
+#pragma unroll
+      for (int n = 0; n < kRowsAtOnce; ++n) {
+        const int i = min(first + n * kWarps, query_segments - 1);
+        const unsigned bits = keep[static_cast<std::int64_t>(i) * words + word];
+        keys[n] += (bits >> lane & 1u) != 0 ? size : 0;
       }
     }
-    keys = __reduce_add_sync(0xffffffffu, keys);
-    const int rows = query_offsets[i + 1] - query_offsets[i];
-    if (lane == 0) {
-      costs[i] = keys;
-      if (rows > 0) atomicAdd(&slots[BucketOf(keys, tokens)], (rows + step - 1) / step);
+#pragma unroll
+    for (int n = 0; n < kRowsAtOnce; ++n) {
+      const int i = first + n * kWarps;
+      const int sum = __reduce_add_sync(0xffffffffu, keys[n]);
+      if (lane != 0 || i >= query_segments) continue;
+      costs[i] = sum;
+      const int rows = query_offsets[i + 1] - query_offsets[i];
+      if (rows > 0) atomicAdd(&slots[BucketOf(sum, tokens)], CountItems(params, rows));
     }
   }
   __syncthreads();
@@ -94,27 +108,30 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
     const int row = query_offsets[i];
     const int rows = query_offsets[i + 1] - row;
     if (rows <= 0) continue;
-    const int count = (rows + step - 1) / step;
+    const int count = CountItems(params, rows);
+    const int total = (rows + params.group_rows - 1) / params.group_rows;
     const int keys = costs[i];
     const int first = base + atomicAdd(&slots[BucketOf(keys, tokens)], count);
     for (int n = 0; n < count; ++n) {
-      WriteItem(&params.items[first + n], head, i, row + n * step, min(step, rows - n * step),
-                keys);
+      const long long part = total;
+      const int begin = static_cast<int>(n * part / count) * params.group_rows;
+      const int end = min(rows, static_cast<int>((n + 1) * part / count) * params.group_rows);
+      WriteItem(&params.items[first + n], head, i, row + begin, end - begin, keys);
     }
   }
 }
 
 }  // namespace
 
-Status LaunchAttentionSchedule(const BlockSparseAttentionArgs& args, int rows_per_item,
-                               const BlockSparseAttentionWorkspace& workspace,
+Status LaunchAttentionSchedule(const BlockSparseAttentionArgs& args, int group_rows,
+                               int groups, const BlockSparseAttentionWorkspace& workspace,
                                CUstream_st* stream) {
   if (cudaMemsetAsync(workspace.counters, 0, 2 * sizeof(std::int32_t), stream) != cudaSuccess) {
     cudaGetLastError();
     return Status::kLaunchFailed;
   }
-  ScheduleParams params{args.shape,         args.plan,       args.action,    rows_per_item,
-                        workspace.counters, workspace.costs, workspace.items};
+  ScheduleParams params{args.shape, args.plan,          args.action,     group_rows,
+                        groups,     workspace.counters, workspace.costs, workspace.items};
   ScheduleKernel<<<args.shape.batch * args.shape.heads, kThreads, 0, stream>>>(params);
   return LaunchStatus();
 }

@@ -63,7 +63,7 @@ constexpr bool HasFastAttention(DataType type, int head_dim) {
   return type != DataType::kFloat32 && (head_dim == 64 || head_dim == 128);
 }
 
-// A piece of work: at most `kAttentionRows` consecutive query positions of one query segment.
+// A piece of work: consecutive query positions of one query segment.
 struct AttentionItem {
   std::uint32_t head;   // b * H + h
   std::int32_t segment; // query segment, or -1 for dense

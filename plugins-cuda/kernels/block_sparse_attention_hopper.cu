@@ -22,6 +22,9 @@
 namespace sparsedit {
 namespace {
 
+#ifndef SPARSEDIT_STAGES
+#define SPARSEDIT_STAGES 4
+#endif
 #ifndef SPARSEDIT_TURNS
 #define SPARSEDIT_TURNS 1
 #endif
@@ -62,7 +65,7 @@ struct Config {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kKeys = kKeys_;
   static constexpr int kWarpgroups = kWarpgroups_;
-  static constexpr int kStages = 2;
+  static constexpr int kStages = SPARSEDIT_STAGES;
   static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
   static constexpr int kThreads = 128 * (kWarpgroups + 1);
   static constexpr int kProducerRegisters = kWarpgroups == 2 ? 40 : 32;
@@ -75,7 +78,7 @@ struct Config {
   static constexpr int kValuesAt = kKeysAt + kStages * kTileBytes;
   static constexpr int kBiasAt = kValuesAt + kStages * kTileBytes;
   static constexpr int kFlagsAt = kBiasAt + kStages * kKeys * 4;
-  static constexpr int kItemsAt = kFlagsAt + 16;
+  static constexpr int kItemsAt = kFlagsAt + 32;
   static constexpr int kBarriersAt = kItemsAt + 2 * 32;
   static constexpr int kBarriers = 4 * kStages + 4;
   static constexpr int kSharedBytes = kBarriersAt + kBarriers * 8 + 1024;  // and to align
@@ -454,8 +457,8 @@ struct Consumer {
   __device__ __forceinline__ void SyncWarpgroup() const { NamedBarrierSync(1 + warpgroup, 128); }
   // Turns between warpgroups: a warpgroup issues its products when the one before it has.
   __device__ __forceinline__ void AwaitTurn() const { NamedBarrierSync(5 + warpgroup, 256); }
-  __device__ __forceinline__ void PassTurn() const {
-    NamedBarrierArrive(5 + (warpgroup + 1) % C::kWarpgroups, 256);
+  __device__ __forceinline__ void PassTurn(int warpgroups) const {
+    NamedBarrierArrive(5 + (warpgroup + 1 == warpgroups ? 0 : warpgroup + 1), 256);
   }
   __device__ __forceinline__ void ReleaseKeys() {
     __syncwarp();
@@ -605,8 +608,11 @@ struct Consumer {
       Skip(tiles);
       return;
     }
-    // With an idle warpgroup there are no turns.
-    const bool turns = SPARSEDIT_TURNS && item.rows > 64 * (C::kWarpgroups - 1);
+    const int busy = (item.rows + 63) / 64;  // warpgroups that have rows
+    const bool turns = SPARSEDIT_TURNS && busy > 1;
+    // A warp without rows multiplies zeros, which costs time but hardly any energy.
+    const int first_row = warpgroup * 64 + thread / 32 * 16;
+    const bool warp_busy = __shfl_sync(0xffffffffu, first_row < item.rows ? 1 : 0, 0) != 0;
     const std::int32_t* order =
         sparse && params.query_order != nullptr
             ? params.query_order + static_cast<std::int64_t>(item.head) * params.tokens
@@ -620,6 +626,10 @@ struct Consumer {
     for (int i = 0; i < kOutputs; ++i) o[i] = 0.0f;
     Softmax softmax;
     softmax.scale_log2 = params.scale * kLog2E;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {  // rows past the end get no probability at all
+      if (first_row + thread % 32 / 4 + 8 * r >= item.rows) softmax.maximum[r] = -kNegativeInfinity;
+    }
 
     if (tiles > 0) {
       LoadQueries(item, order, offset);
@@ -631,13 +641,18 @@ struct Consumer {
       WgmmaFence();
       IssueScores(s);
       WgmmaCommit();
-      if (turns) PassTurn();
+      if (turns) PassTurn(busy);
       WgmmaWait<0>();
       PinRegisters(s);
-      AddBias(s);
+      if (warp_busy) AddBias(s);
       ReleaseKeys();
-      softmax.Update(s);
-      PackScores(s, p);
+      if (warp_busy) {
+        softmax.Update(s);
+        PackScores(s, p);
+      } else {
+#pragma unroll
+        for (int i = 0; i < kScores / 2; ++i) p[i] = 0;
+      }
 
       for (int j = 1; j < tiles; ++j) {
         BarrierWait(shared.KeysFull(keys.stage), keys.parity);
@@ -654,17 +669,17 @@ struct Consumer {
         WgmmaFence();
         IssueOutputs(o, p);
         WgmmaCommit();
-        if (turns) PassTurn();
+        if (turns) PassTurn(busy);
         WgmmaWait<1>();
         PinRegisters(s);
-        AddBias(s);
+        if (warp_busy) AddBias(s);
         ReleaseKeys();
-        const bool rescale = softmax.Update(s);
+        const bool rescale = warp_busy && softmax.Update(s);
         WgmmaWait<0>();
         PinRegisters(o);
         PinRegisters(p);
         ReleaseValues();
-        PackScores(s, p);
+        if (warp_busy) PackScores(s, p);
         if (rescale) {
 #pragma unroll
           for (int i = 0; i < kOutputs; ++i) o[i] *= softmax.correction[i / 2 % 2];
@@ -685,7 +700,7 @@ struct Consumer {
   }
 
   __device__ __forceinline__ void Run(bool sparse) {
-    if (warpgroup == C::kWarpgroups - 1) PassTurn();  // the first warpgroup begins
+    if (warpgroup == C::kWarpgroups - 1) PassTurn(C::kWarpgroups);  // the first warpgroup begins
     Ring<2> slots;
     while (true) {
       BarrierWait(shared.ItemFull(slots.stage), slots.parity);
@@ -794,23 +809,26 @@ Status LaunchConfig(const HopperParams& params, const TensorMaps& maps, int bloc
 }
 
 #ifndef SPARSEDIT_KEYS_128
-#define SPARSEDIT_KEYS_128 176
+#define SPARSEDIT_KEYS_128 80
 #endif
 #ifndef SPARSEDIT_KEYS_64
 #define SPARSEDIT_KEYS_64 128
+#endif
+#ifndef SPARSEDIT_WARPGROUPS_128
+#define SPARSEDIT_WARPGROUPS_128 3
 #endif
 #ifndef SPARSEDIT_WARPGROUPS_64
 #define SPARSEDIT_WARPGROUPS_64 3
 #endif
 template <typename T>
-using Config128 = Config<T, 128, SPARSEDIT_KEYS_128, 2>;
+using Config128 = Config<T, 128, SPARSEDIT_KEYS_128, SPARSEDIT_WARPGROUPS_128>;
 template <typename T>
 using Config64 = Config<T, 64, SPARSEDIT_KEYS_64, SPARSEDIT_WARPGROUPS_64>;
 
 }  // namespace
 
-int HopperAttentionRows(int head_dim) {
-  return 64 * (head_dim == 128 ? Config128<__half>::kWarpgroups : Config64<__half>::kWarpgroups);
+int HopperAttentionWarpgroups(int head_dim) {
+  return head_dim == 128 ? Config128<__half>::kWarpgroups : Config64<__half>::kWarpgroups;
 }
 
 Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,

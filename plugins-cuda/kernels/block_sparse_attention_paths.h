@@ -6,8 +6,8 @@
 
 namespace sparsedit {
 
-// Rows of an item on the fast path: 64 for each consumer warpgroup.
-int HopperAttentionRows(int head_dim);
+// Consumer warpgroups of the fast path; each works on 64 rows of an item.
+int HopperAttentionWarpgroups(int head_dim);
 
 Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
                              const BlockSparseAttentionWorkspace& workspace, int multiprocessors,

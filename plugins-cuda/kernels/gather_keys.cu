@@ -9,7 +9,7 @@ namespace sparsedit {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRowsPerBlock = 128;
+constexpr int kRowsPerBlock = 256;
 constexpr int kUnroll = 8;
 
 struct GatherParams {
@@ -19,7 +19,7 @@ struct GatherParams {
   const std::int32_t* order;  // or null
   const std::int32_t* action;
   Strides strides;
-  int heads, tokens, means_rows, head_dim;
+  int heads, tokens, means_rows;
 };
 
 __device__ std::uint32_t PackPair(float low, float high, __nv_bfloat16) {
@@ -32,10 +32,10 @@ __device__ std::uint32_t PackPair(float low, float high, __half) {
 }
 
 // Grid: x over rows, y over heads, z 0 for keys and 1 for values. A thread moves 16 bytes a time.
-template <typename T>
+template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kThreads) GatherKernel(const GatherParams params) {
   if (params.action != nullptr && !ActionIsSparse(*params.action)) return;
-  const int chunks = params.head_dim / 8;  // 16-byte chunks of a row
+  constexpr int chunks = kHeadDim / 8;  // 16-byte chunks of a row
   const int head = blockIdx.y;
   const int side = blockIdx.z;
   const int rows = params.tokens + params.means_rows;
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kThreads) GatherKernel(const GatherParams para
                     (head / params.heads) * params.strides.batch +
                     (head % params.heads) * params.strides.head;
   T* destination = static_cast<T*>(params.destination[side]) +
-                   static_cast<std::int64_t>(head) * rows * params.head_dim;
+                   static_cast<std::int64_t>(head) * rows * kHeadDim;
   const std::int32_t* order =
       params.order == nullptr ? nullptr
                               : params.order + static_cast<std::int64_t>(head) * params.tokens;
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(kThreads) GatherKernel(const GatherParams para
       } else {
         const float4* mean = reinterpret_cast<const float4*>(
             params.means[side] + (static_cast<std::int64_t>(head) * params.means_rows + row -
-                                  params.tokens) * params.head_dim + chunk * 8);
+                                  params.tokens) * kHeadDim + chunk * 8);
         const float4 a = mean[0], b = mean[1];
         values[n] = make_uint4(PackPair(a.x, a.y, T()), PackPair(a.z, a.w, T()),
                                PackPair(b.x, b.y, T()), PackPair(b.z, b.w, T()));
@@ -78,11 +78,20 @@ __global__ void __launch_bounds__(kThreads) GatherKernel(const GatherParams para
   }
 }
 
+template <typename T>
+void LaunchForType(const GatherParams& params, int head_dim, dim3 grid, CUstream_st* stream) {
+  if (head_dim == 128) {
+    GatherKernel<T, 128><<<grid, kThreads, 0, stream>>>(params);
+  } else {
+    GatherKernel<T, 64><<<grid, kThreads, 0, stream>>>(params);
+  }
+}
+
 }  // namespace
 
 Status LaunchGatherKeys(const BlockSparseAttentionArgs& args, void* keys, void* values,
                         CUstream_st* stream) {
-  SPARSEDIT_REQUIRE(args.type != DataType::kFloat32 && args.head_dim % 8 == 0,
+  SPARSEDIT_REQUIRE(HasFastAttention(args.type, args.head_dim),
                     Status::kUnsupported);
   SPARSEDIT_REQUIRE(args.means_k == nullptr ||
                         (IsAligned(args.means_k, 16) && IsAligned(args.means_v, 16)),
@@ -95,14 +104,13 @@ Status LaunchGatherKeys(const BlockSparseAttentionArgs& args, void* keys, void* 
                       StridesOf(args.shape, args.head_dim, args.layout),
                       args.shape.heads,
                       args.shape.tokens,
-                      args.means_k == nullptr ? 0 : args.shape.key_segments,
-                      args.head_dim};
+                      args.means_k == nullptr ? 0 : args.shape.key_segments};
   const dim3 grid(static_cast<unsigned>(CeilDiv(params.tokens + params.means_rows, kRowsPerBlock)),
                   args.shape.batch * args.shape.heads, 2);
   if (args.type == DataType::kBFloat16) {
-    GatherKernel<__nv_bfloat16><<<grid, kThreads, 0, stream>>>(params);
+    LaunchForType<__nv_bfloat16>(params, args.head_dim, grid, stream);
   } else {
-    GatherKernel<__half><<<grid, kThreads, 0, stream>>>(params);
+    LaunchForType<__half>(params, args.head_dim, grid, stream);
   }
   return LaunchStatus();
 }

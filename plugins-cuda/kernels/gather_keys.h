@@ -2,7 +2,7 @@
 //
 //   keys[b,h,p,:] = k[b,h,key_order[b,h,p],:]      p < S
 //   keys[b,h,S+j,:] = means_k[b,h,j,:]             j < Nk, only with means; rounded to the type of k
-// and the same for values. Types: f16 and bf16; D a multiple of 8. `keys` and `values` are
+// and the same for values. Types: f16 and bf16; D 64 or 128. `keys` and `values` are
 // [B,H,S(+Nk),D]. Does nothing where `action` on the device says dense. One read and one write of
 // K and V: memory-bound.
 #ifndef SPARSEDIT_KERNELS_GATHER_KEYS_H_
