@@ -1,0 +1,211 @@
+package io.sparsedit.runtime;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What {@code sparsify-model compile} left in a folder, as its {@code bundle.json} describes it.
+ *
+ * <p>Opening a bundle reads {@code bundle.json} and looks at the other files' sizes; it loads no
+ * model and needs no engine. Immutable.
+ */
+public final class Bundle {
+  static final String DESCRIPTION_FILE = "bundle.json";
+
+  /** The newest {@code schemaVersion} that this runtime reads. */
+  static final int SCHEMA_VERSION = 1;
+
+  /**
+   * A site whose attention was made sparse.
+   *
+   * @param index its place in the schedule
+   * @param id where it is in the model, as in {@code blocks.0.attn1}
+   * @param kind {@code self} or {@code joint}
+   * @param heads number of heads
+   * @param headDim elements of a head
+   * @param tokens query tokens
+   */
+  public record Site(int index, String id, String kind, Dim heads, Dim headDim, Dim tokens) {}
+
+  /**
+   * A tensor that a session carries from step to step.
+   *
+   * @param site index of the site it belongs to
+   * @param name its name within the site, as in {@code q_centroids}
+   * @param input the model input that takes it
+   * @param output the model output that gives the next one
+   * @param type element type and dimensions
+   */
+  public record StateTensor(int site, String name, String input, String output, TensorType type) {}
+
+  /** A weight file and its size in bytes. */
+  record WeightFile(String file, long bytes) {}
+
+  private final Path folder;
+  private final BundleReader.Content content;
+
+  private Bundle(Path folder, BundleReader.Content content) {
+    this.folder = folder;
+    this.content = content;
+  }
+
+  /**
+   * Reads and checks the description of a bundle, and that its files are there in the size it says.
+   *
+   * @param folder the folder that the compiler wrote
+   * @throws BundleException if it is not such a folder, or not complete
+   */
+  public static Bundle open(Path folder) {
+    Path description = folder.resolve(DESCRIPTION_FILE);
+    if (!Files.isRegularFile(description)) {
+      throw new BundleException(
+          BundleException.Reason.NOT_FOUND,
+          folder
+              + " is not a bundle: it has no "
+              + DESCRIPTION_FILE
+              + "; give the folder that sparsify-model compile wrote");
+    }
+    Bundle bundle = new Bundle(folder, BundleReader.read(description));
+    bundle.checkFile(bundle.content.modelFile(), Optional.empty());
+    for (WeightFile weights : bundle.content.weights()) {
+      bundle.checkFile(weights.file(), Optional.of(weights.bytes()));
+    }
+    return bundle;
+  }
+
+  private void checkFile(String file, Optional<Long> bytes) {
+    Path path = folder.resolve(file);
+    if (!Files.isRegularFile(path)) {
+      throw new BundleException(
+          BundleException.Reason.FILE_MISSING,
+          path + " is missing; copy the whole folder that sparsify-model compile wrote");
+    }
+    try {
+      long size = Files.size(path);
+      if (bytes.isPresent() && bytes.get() != size) {
+        throw new BundleException(
+            BundleException.Reason.FILE_CHANGED,
+            path + " has " + size + " bytes, the bundle was written with " + bytes.get());
+      }
+    } catch (IOException e) {
+      throw unreadable(path, e);
+    }
+  }
+
+  /**
+   * Checks that the model file is the one that the compiler wrote, by its SHA-256. Reads all of
+   * that file, but no weights outside of it.
+   *
+   * @throws BundleException if it is not
+   */
+  public void checkModelHash() {
+    MessageDigest digest;
+    try {
+      digest = MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+    try (InputStream in = new DigestInputStream(Files.newInputStream(modelPath()), digest)) {
+      in.transferTo(OutputStream.nullOutputStream());
+    } catch (IOException e) {
+      throw unreadable(modelPath(), e);
+    }
+    String actual = HexFormat.of().formatHex(digest.digest());
+    if (!actual.equalsIgnoreCase(content.modelSha256())) {
+      throw new BundleException(
+          BundleException.Reason.FILE_CHANGED,
+          modelPath()
+              + " is not the file that the compiler wrote: its SHA-256 is "
+              + actual
+              + ", the bundle says "
+              + content.modelSha256());
+    }
+  }
+
+  /** The folder. */
+  public Path folder() {
+    return folder;
+  }
+
+  /** The compiler's name and version, as in {@code SparseDiT 0.1.0}. */
+  public String compiler() {
+    return content.compiler();
+  }
+
+  /** Name of the sparse-attention method: svg, svg2, adaspa. */
+  public String method() {
+    return content.method();
+  }
+
+  /** The sparse sites, by index. */
+  public List<Site> sites() {
+    return content.sites();
+  }
+
+  /** The model's own inputs by name, in the model's order: what a run needs. */
+  public Map<String, TensorType> inputs() {
+    return content.inputs();
+  }
+
+  /** The model's own outputs by name, in the model's order: what a run can give. */
+  public Map<String, TensorType> outputs() {
+    return content.outputs();
+  }
+
+  /** The tensors that a session carries from step to step. */
+  public List<StateTensor> state() {
+    return content.state();
+  }
+
+  /** The number of denoising steps that the bundle was compiled for. */
+  public int defaultSteps() {
+    return content.steps();
+  }
+
+  /** How actions follow from steps unless a {@link Schedule} says otherwise. */
+  public Rule defaultRule() {
+    return content.rule();
+  }
+
+  /** Whether the plan of a site is part of its state, so that later steps can re-use it. */
+  public boolean keepsPlan(int site) {
+    Rule rule = content.rule();
+    return rule instanceof Rule.Searches
+        || (rule instanceof Rule.Periodic periodic && periodic.replanInterval() > 1)
+        || content.state().stream()
+            .anyMatch(tensor -> tensor.site() == site && tensor.name().equals("keep"));
+  }
+
+  /** Name of the input that takes the action codes, i32[sites]; empty if there is no site. */
+  Optional<String> actionInput() {
+    return content.actionInput();
+  }
+
+  /** The portable model. */
+  Path modelPath() {
+    return folder.resolve(content.modelFile());
+  }
+
+  private static BundleException unreadable(Path file, IOException cause) {
+    return new BundleException(
+        BundleException.Reason.FILE_MISSING,
+        file + " cannot be read: " + cause.getMessage(),
+        cause);
+  }
+
+  /** Folder, method and number of sites. */
+  @Override
+  public String toString() {
+    return folder + " (" + method() + ", " + sites().size() + " sites, " + compiler() + ")";
+  }
+}
