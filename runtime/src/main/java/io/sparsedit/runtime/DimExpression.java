@@ -1,13 +1,18 @@
 package io.sparsedit.runtime;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 
 /**
- * Integer arithmetic over symbols, as exporters write it into symbolic dimensions: {@code + - * /
- * // %}, parentheses, {@code floor(...)}. Division rounds down.
+ * Integer arithmetic over symbols, as exporters and the compiler write it into symbolic dimensions:
+ * {@code + - * / // % **}, parentheses and the functions Max, Min, FloorDiv, CleanDiv, CeilDiv,
+ * Mod, PythonMod and floor. Division rounds down.
  */
 final class DimExpression {
+  private static final int MAX_LENGTH = 2000;
+
   private final String text;
   private final Map<String, Long> symbols;
   private int at;
@@ -19,19 +24,17 @@ final class DimExpression {
 
   /** The value, or empty if the text is not such an expression or uses an unknown symbol. */
   static OptionalLong evaluate(String text, Map<String, Long> symbols) {
+    if (text.length() > MAX_LENGTH) {
+      return OptionalLong.empty();
+    }
+    DimExpression expression = new DimExpression(text, symbols);
     try {
-      return OptionalLong.of(new DimExpression(text, symbols).parse());
+      long value = expression.sum();
+      expression.skipBlanks();
+      return expression.at == text.length() ? OptionalLong.of(value) : OptionalLong.empty();
     } catch (SyntaxException | ArithmeticException e) {
       return OptionalLong.empty();
     }
-  }
-
-  private long parse() throws SyntaxException {
-    long value = sum();
-    if (peek() != 0) {
-      throw new SyntaxException();
-    }
-    return value;
   }
 
   private long sum() throws SyntaxException {
@@ -48,93 +51,131 @@ final class DimExpression {
   }
 
   private long product() throws SyntaxException {
-    long value = unary();
+    long value = factor();
     while (true) {
       if (accept("*")) {
-        value = Math.multiplyExact(value, unary());
+        value = Math.multiplyExact(value, factor());
       } else if (accept("//") || accept("/")) {
-        value = Math.floorDiv(value, unary());
+        value = Math.floorDiv(value, factor());
       } else if (accept("%")) {
-        value = Math.floorMod(value, unary());
+        value = Math.floorMod(value, factor());
       } else {
         return value;
       }
     }
   }
 
-  private long unary() throws SyntaxException {
+  private long factor() throws SyntaxException {
     if (accept("-")) {
-      return Math.negateExact(unary());
+      return Math.negateExact(factor());
     }
-    if (accept("(")) {
-      return closed();
+    long base = operand();
+    if (!accept("**")) {
+      return base;
     }
-    int start = at;
-    if (isDigit(peek())) {
-      while (isDigit(current())) {
-        at++;
-      }
-      String digits = text.substring(start, at);
-      if (digits.length() > 18) {
-        throw new SyntaxException();
-      }
-      return Long.parseLong(digits);
-    }
-    if (!isNameStart(peek())) {
+    long exponent = operand();
+    if (exponent < 0 || exponent > Long.SIZE) {
       throw new SyntaxException();
     }
-    start = at;
-    while (isNameStart(current()) || isDigit(current()) || current() == '.') {
+    long power = 1;
+    for (long i = 0; i < exponent; i++) {
+      power = Math.multiplyExact(power, base);
+    }
+    return power;
+  }
+
+  private long operand() throws SyntaxException {
+    if (accept("(")) {
+      long value = sum();
+      expect(")");
+      return value;
+    }
+    skipBlanks();
+    int start = at;
+    while (at < text.length() && isWordCharacter(text.charAt(at))) {
       at++;
     }
-    String name = text.substring(start, at);
-    if (name.equals("floor") && accept("(")) {
-      return closed();
+    String word = text.substring(start, at);
+    if (word.isEmpty()) {
+      throw new SyntaxException();
     }
-    Long value = symbols.get(name);
+    if (Character.isDigit(word.charAt(0))) {
+      return number(word);
+    }
+    if (accept("(")) {
+      return call(word);
+    }
+    Long value = symbols.get(word);
     if (value == null) {
       throw new SyntaxException();
     }
     return value;
   }
 
-  private long closed() throws SyntaxException {
-    long value = sum();
-    if (!accept(")")) {
+  private static long number(String word) throws SyntaxException {
+    try {
+      return Long.parseLong(word);
+    } catch (NumberFormatException e) {
       throw new SyntaxException();
     }
-    return value;
+  }
+
+  private long call(String function) throws SyntaxException {
+    List<Long> arguments = new ArrayList<>();
+    do {
+      arguments.add(sum());
+    } while (accept(","));
+    expect(")");
+    long first = arguments.get(0);
+    if (function.equals("Max") || function.equals("Min")) {
+      boolean max = function.equals("Max");
+      return arguments.stream().reduce(first, max ? Math::max : Math::min);
+    }
+    if (function.equals("floor") && arguments.size() == 1) {
+      return first;
+    }
+    if (arguments.size() != 2) {
+      throw new SyntaxException();
+    }
+    long second = arguments.get(1);
+    return switch (function) {
+      case "FloorDiv", "CleanDiv" -> Math.floorDiv(first, second);
+      case "CeilDiv" -> -Math.floorDiv(-first, second);
+      case "Mod", "PythonMod" -> Math.floorMod(first, second);
+      default -> throw new SyntaxException();
+    };
   }
 
   private boolean accept(String token) {
-    peek();
-    if (!text.startsWith(token, at)) {
+    skipBlanks();
+    boolean found = text.startsWith(token, at);
+    // "*" must not take the half of "**".
+    if (found && token.equals("*") && text.startsWith("**", at)) {
       return false;
     }
-    at += token.length();
-    return true;
+    if (found) {
+      at += token.length();
+    }
+    return found;
   }
 
-  /** The next character that is not a blank, 0 at the end. */
-  private char peek() {
-    while (current() == ' ') {
+  private void expect(String token) throws SyntaxException {
+    if (!accept(token)) {
+      throw new SyntaxException();
+    }
+  }
+
+  private void skipBlanks() {
+    while (at < text.length() && text.charAt(at) == ' ') {
       at++;
     }
-    return current();
   }
 
-  private char current() {
-    return at < text.length() ? text.charAt(at) : 0;
+  private static boolean isWordCharacter(char c) {
+    return Character.isLetterOrDigit(c) || c == '_' || c == '.';
   }
 
-  private static boolean isDigit(char c) {
-    return c >= '0' && c <= '9';
-  }
-
-  private static boolean isNameStart(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  }
-
+  /** The text is no expression over the symbols. */
   private static final class SyntaxException extends Exception {
     private static final long serialVersionUID = 1L;
 

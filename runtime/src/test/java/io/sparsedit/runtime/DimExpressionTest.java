@@ -20,7 +20,10 @@ final class DimExpressionTest {
     "floor(s0/2) + 1, 4",
     "s0 - 1 - 1, 5",
     "-batch + s0 % 4, 1",
-    "12, 12"
+    "12, 12",
+    "2*s0**2, 98",
+    "'Max(batch, s0, 3) - Min(batch, a.b)', 5",
+    "'FloorDiv(s0, 2) + CeilDiv(s0, batch) + Mod(s0, 4) + CleanDiv(s0, 7)', 11"
   })
   void expressionsAreEvaluated(String text, long value) {
     assertThat(DimExpression.evaluate(text, SYMBOLS)).hasValue(value);
@@ -36,6 +39,11 @@ final class DimExpressionTest {
         "batch)",
         "2 batch",
         "batch/0",
+        "2*****3",
+        "batch**99",
+        "Max()",
+        "Mod(2)",
+        "Unknown(batch)",
         "unk::1",
         "99999999999999999999",
         "9999999999999999*9999999999999999"
