@@ -1,0 +1,143 @@
+package io.sparsedit.examples;
+
+import io.sparsedit.runtime.Model;
+import io.sparsedit.runtime.Schedule;
+import io.sparsedit.runtime.Session;
+import io.sparsedit.runtime.SparseDitException;
+import io.sparsedit.runtime.Tensor;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+
+/**
+ * Runs a bundle through a denoising schedule on seeded noise, beside the same model with all sites
+ * dense, and prints for each step what the sites did, the time and how far the outputs are apart.
+ */
+public final class RunSteps {
+  private static final String USAGE =
+      """
+      usage: RunSteps BUNDLE [options]
+        --steps N         denoising steps (default: the bundle's)
+        --seed N          seed of the noise (default 0)
+        --threads N       threads (default: all cores)
+        --dim NAME=SIZE   size of a symbolic dimension of the inputs; repeat for more
+        --same-inputs     feed the dense run's latents to both at every step, so that each line
+                          shows the error of its step alone""";
+
+  private int steps;
+  private long seed;
+  private boolean sameInputs;
+  private Model.Options options = Model.Options.defaults();
+  private final Map<String, Long> sizes = new HashMap<>();
+  private final Path folder;
+
+  private RunSteps(Queue<String> arguments) {
+    this.folder = Path.of(next(arguments, "BUNDLE"));
+    while (!arguments.isEmpty()) {
+      String option = arguments.remove();
+      switch (option) {
+        case "--steps" -> steps = Integer.parseInt(next(arguments, option));
+        case "--seed" -> seed = Long.parseLong(next(arguments, option));
+        case "--threads" ->
+            options = options.withThreads(Integer.parseInt(next(arguments, option)));
+        case "--dim" -> {
+          String[] dim = next(arguments, option).split("=", 2);
+          sizes.put(dim[0], Long.parseLong(dim.length == 2 ? dim[1] : ""));
+        }
+        case "--same-inputs" -> sameInputs = true;
+        default -> throw new IllegalArgumentException("unknown option " + option);
+      }
+    }
+  }
+
+  private static String next(Queue<String> arguments, String what) {
+    String argument = arguments.poll();
+    if (argument == null) {
+      throw new IllegalArgumentException(what + " is missing");
+    }
+    return argument;
+  }
+
+  /** Runs the program; see {@code examples/README.md}. */
+  public static void main(String... arguments) {
+    System.exit(run(List.of(arguments), System.out, System.err));
+  }
+
+  /** Runs the program and returns its exit code: 0, 1 where a bundle fails, 2 for wrong usage. */
+  static int run(List<String> arguments, PrintStream out, PrintStream err) {
+    RunSteps program;
+    try {
+      program = new RunSteps(new ArrayDeque<>(arguments));
+    } catch (IllegalArgumentException e) {
+      err.println(e.getMessage());
+      err.println(USAGE);
+      return 2;
+    }
+    try {
+      program.run(out);
+      return 0;
+    } catch (SparseDitException | IllegalArgumentException e) {
+      err.println(e.getMessage());
+      return 1;
+    }
+  }
+
+  private void run(PrintStream out) {
+    try (Model model = Model.load(folder, options)) {
+      Schedule schedule = steps == 0 ? Schedule.of(model.bundle()) : Schedule.steps(steps);
+      Map<String, Tensor> start = SeededInputs.of(model.bundle(), sizes, seed);
+      out.println(model.bundle() + " on " + model.backend());
+      try (Session session = model.newSession(schedule);
+          Session dense = model.newSession(Schedule.dense(session.timetable().steps()))) {
+        compare(session, new Trajectory(session, start), new Trajectory(dense, start), out);
+      }
+    }
+  }
+
+  private void compare(Session session, Trajectory sparse, Trajectory dense, PrintStream out) {
+    out.printf(
+        "%4s  %-20s %10s %10s  %10s %10s   %s%n",
+        "step", "action", "ms", "dense ms", "mean", "std", "to dense: relative L1, PSNR");
+    double sparseTotal = 0;
+    double denseTotal = 0;
+    for (int step = 0; step < session.timetable().steps(); step++) {
+      dense.evaluate(step);
+      if (sameInputs) {
+        sparse.follow(dense);
+      }
+      sparse.evaluate(step);
+      sparseTotal += sparse.milliseconds();
+      denseTotal += dense.milliseconds();
+      double[] moments = moments(sparse.output());
+      out.printf(
+          "%4d  %-20s %10.1f %10.1f  %10.4f %10.4f   %s%n",
+          step,
+          session.timetable().describe(step),
+          sparse.milliseconds(),
+          dense.milliseconds(),
+          moments[0],
+          moments[1],
+          Difference.of(sparse.output(), dense.output()));
+      dense.advance();
+      sparse.advance();
+    }
+    out.printf("%4s  %-20s %10.1f %10.1f%n", "", "all steps", sparseTotal, denseTotal);
+  }
+
+  /** Mean and standard deviation. */
+  private static double[] moments(Tensor tensor) {
+    double sum = 0;
+    double squares = 0;
+    for (int i = 0; i < tensor.elementCount(); i++) {
+      double element = tensor.get(i);
+      sum += element;
+      squares += element * element;
+    }
+    double mean = sum / tensor.elementCount();
+    return new double[] {mean, Math.sqrt(squares / tensor.elementCount() - mean * mean)};
+  }
+}
