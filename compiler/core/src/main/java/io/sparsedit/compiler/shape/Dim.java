@@ -294,10 +294,29 @@ public final class Dim {
     return of(largest ? new Atom.Max(kept) : new Atom.Min(kept));
   }
 
+  /**
+   * Dimensions whose maximum (or minimum) this is: {@code r + Max(a, b)} is the larger one of
+   * {@code r + a} and {@code r + b}, and {@code r - Min(a, b)} that of {@code r - a} and {@code r -
+   * b}.
+   */
   private List<Dim> operandsOf(boolean largest) {
-    return isSingle(largest ? Atom.Max.class : Atom.Min.class)
-        ? terms.firstKey().factors().get(0).operands()
-        : List.of(this);
+    for (Map.Entry<Monomial, Long> term : terms.entrySet()) {
+      long coefficient = term.getValue();
+      if (term.getKey().factors().size() != 1 || Math.abs(coefficient) != 1) {
+        continue;
+      }
+      Atom atom = term.getKey().factors().get(0);
+      if ((coefficient == 1) == largest ? atom instanceof Atom.Max : atom instanceof Atom.Min) {
+        Dim rest = minus(of(atom).times(coefficient));
+        return atom.operands().stream().map(o -> rest.plus(o.times(coefficient))).toList();
+      }
+    }
+    return List.of(this);
+  }
+
+  /** The operands if this is a maximum, else this alone. */
+  List<Dim> alternatives() {
+    return isSingle(Atom.Max.class) ? leadingMonomial().factors().get(0).operands() : List.of(this);
   }
 
   // ---- evaluation -------------------------------------------------------------------------------
