@@ -46,23 +46,24 @@ final class BlockSparseAttentionFunction {
   }
 
   private Map<String, Value> body(Ops ops, Map<String, Value> inputs) {
-    Value q = Ops.lookup(inputs, SparseOps.Q);
     Action action = new Action(ops, Ops.lookup(inputs, SparseOps.ACTION));
     Value o =
         ops.ifElse(
+                "dense_or_sparse",
                 action.isDense(ops),
-                dense -> List.of(allHeads(dense, inputs, this::denseHead)),
-                sparse -> {
-                  Plan plan = Plan.ofAllHeads(sparse, inputs);
-                  return List.of(
-                      allHeads(
-                          sparse,
-                          inputs,
-                          (ops1, head, q1, keys) ->
-                              sparseHead(ops1, plan.ofHead(ops1, head, q1, keys), q1, keys)));
-                })
+                dense -> List.of(allHeads(dense, inputs, (body, heads) -> this::denseHead)),
+                sparse ->
+                    List.of(
+                        allHeads(
+                            sparse,
+                            inputs,
+                            (body, heads) -> {
+                              Plan plans = Plan.ofAllHeads(body, heads, inputs);
+                              return (each, head, q, keys) ->
+                                  sparseHead(each, plans.ofHead(each, head, q, keys), q, keys);
+                            })))
             .get(0);
-    return Map.of(SparseOps.O, ops.castLike(o, q));
+    return Map.of(SparseOps.O, ops.castLike(o, Ops.lookup(inputs, SparseOps.Q)));
   }
 
   /**
@@ -84,38 +85,48 @@ final class BlockSparseAttentionFunction {
     }
   }
 
-  /** Computes one head: from Q {@code [S,D]} and the keys to O {@code [S,D]}. */
+  /** Writes the body of the loop over heads: from Q {@code [S,D]} and keys to O {@code [S,D]}. */
   @FunctionalInterface
   private interface Head {
     Value write(Ops ops, Value head, Value q, Keys keys);
   }
 
-  private Value allHeads(Ops ops, Map<String, Value> inputs, Head computation) {
-    Value q = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
-    Value k = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.K));
-    Value v = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.V));
-    Value heads = ops.dim(q, 1);
-    Value queries = ops.named("q_heads", Heads.matrices(ops, q));
-    Value keys = ops.named("k_heads", Heads.matrices(ops, k));
-    Value values = ops.named("v_heads", Heads.matrices(ops, v));
+  /** Writes what all heads need before the loop. */
+  @FunctionalInterface
+  private interface Preparation {
+    Head write(Ops ops, Heads heads);
+  }
+
+  private Value allHeads(Ops ops, Map<String, Value> inputs, Preparation preparation) {
+    Value bhsd = Heads.bhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
+    Heads heads = new Heads(ops, bhsd);
+    Value queries = ops.named("queries", heads.split(ops, bhsd));
+    Value keys = ops.named("keys", split(ops, heads, Ops.lookup(inputs, SparseOps.K)));
+    Value values = ops.named("values", split(ops, heads, Ops.lookup(inputs, SparseOps.V)));
     Optional<Value> biases =
         Optional.ofNullable(inputs.get(SparseOps.KEY_BIAS)).map(b -> ops.squeeze(b, 1, 2));
+    Head computation = preparation.write(ops, heads);
     Value outputs =
         ops.loop(
-                Heads.count(ops, q),
+                "for_each_head",
+                heads.count(),
                 List.of(),
                 (body, head, none) -> {
+                  Value queriesOfHead =
+                      body.named("queries_of_head", body.f32(body.gather(queries, head)));
                   Keys keysOfHead =
                       new Keys(
-                          body.f32(body.gather(keys, head)),
-                          body.f32(body.gather(values, head)),
-                          biases.map(b -> body.gather(b, body.div(head, heads))));
-                  Value queriesOfHead = body.f32(body.gather(queries, head));
+                          body.named("keys_of_head", body.f32(body.gather(keys, head))),
+                          body.named("values_of_head", body.f32(body.gather(values, head))),
+                          biases.map(b -> body.gather(b, heads.batchOf(body, head))));
                   return Iteration.scan(computation.write(body, head, queriesOfHead, keysOfHead));
                 })
             .get(0);
-    Value o = ops.reshape(outputs, ops.shape(q));
-    return Heads.fromBhsd(ops, call.layout(), o);
+    return Heads.bhsd(ops, call.layout(), heads.join(ops, outputs));
+  }
+
+  private Value split(Ops ops, Heads heads, Value x) {
+    return heads.split(ops, Heads.bhsd(ops, call.layout(), x));
   }
 
   // ---- dense ------------------------------------------------------------------------------------
@@ -127,6 +138,7 @@ final class BlockSparseAttentionFunction {
     }
     Value indices = ops.indicesOf(visible.get());
     return ops.ifElse(
+            "unless_all_masked",
             ops.equal(ops.dim(indices, 0), ops.i64(0)),
             nothing -> List.of(nothing.zeros(nothing.shape(q))),
             some -> List.of(denseRows(some, q, keys.gather(some, indices))))
@@ -139,6 +151,7 @@ final class BlockSparseAttentionFunction {
     Value height = ops.ceilDiv(length, blocks);
     Value stacked =
         ops.loop(
+                "for_each_block",
                 blocks,
                 List.of(),
                 (body, block, none) -> {
@@ -165,13 +178,13 @@ final class BlockSparseAttentionFunction {
    */
   private record Plan(
       Value queryOrder, Value keyOrder, Value queryOffsets, Value keyOffsets, Value keep) {
-    static Plan ofAllHeads(Ops ops, Map<String, Value> inputs) {
+    static Plan ofAllHeads(Ops ops, Heads heads, Map<String, Value> inputs) {
       return new Plan(
-          Heads.vectors(ops, Ops.lookup(inputs, SparseOps.QUERY_ORDER)),
-          Heads.vectors(ops, Ops.lookup(inputs, SparseOps.KEY_ORDER)),
-          Heads.vectors(ops, Ops.lookup(inputs, SparseOps.QUERY_OFFSETS)),
-          Heads.vectors(ops, Ops.lookup(inputs, SparseOps.KEY_OFFSETS)),
-          Heads.matrices(ops, Ops.lookup(inputs, SparseOps.KEEP)));
+          heads.split(ops, Ops.lookup(inputs, SparseOps.QUERY_ORDER)),
+          heads.split(ops, Ops.lookup(inputs, SparseOps.KEY_ORDER)),
+          heads.split(ops, Ops.lookup(inputs, SparseOps.QUERY_OFFSETS)),
+          heads.split(ops, Ops.lookup(inputs, SparseOps.KEY_OFFSETS)),
+          heads.split(ops, Ops.lookup(inputs, SparseOps.KEEP)));
     }
 
     Plan ofHead(Ops ops, Value head, Value q, Keys keys) {
@@ -201,6 +214,7 @@ final class BlockSparseAttentionFunction {
     Value blocksBefore = ops.sub(blocksUpTo, blocks);
     List<Value> stacked =
         ops.loop(
+            "for_each_block",
             ops.sum(blocks, 0),
             List.of(),
             (body, block, none) -> {
@@ -222,6 +236,7 @@ final class BlockSparseAttentionFunction {
                           visited(body, body.gather(plan.keep(), segment), segments, pseudoKeys)));
               Value attended =
                   body.ifElse(
+                          "unless_nothing_visited",
                           body.equal(body.dim(visited, 0), body.i64(0)),
                           nothing -> List.of(nothing.zeros(nothing.shape(rows))),
                           some -> List.of(attend(some, rows, keys.gather(some, visited))))
@@ -238,7 +253,7 @@ final class BlockSparseAttentionFunction {
   /** Bool over the keys and the pseudo-keys behind them: which of them a query segment visits. */
   private static Value visited(
       Ops ops, Value keepWords, KeySegments segments, Optional<PseudoKeys> pseudoKeys) {
-    Value kept = PlanParts.unpackKeep(ops, keepWords, segments.count());
+    Value kept = ops.named("kept", PlanParts.unpackKeep(ops, keepWords, segments.count()));
     Value ofPosition = ops.gather(kept, segments.ofPosition());
     Value keys = segments.visible().map(v -> ops.and(ofPosition, v)).orElse(ofPosition);
     return pseudoKeys
@@ -257,7 +272,9 @@ final class BlockSparseAttentionFunction {
     static KeySegments of(Ops ops, Value offsets, Keys inOrder) {
       return new KeySegments(
           ops.sub(ops.dim(offsets, 0), ops.i64(1)),
-          PlanParts.segmentOfPosition(ops, offsets, ops.dim(inOrder.k(), 0)),
+          ops.named(
+              "segment_of_position",
+              PlanParts.segmentOfPosition(ops, offsets, ops.dim(inOrder.k(), 0))),
           inOrder.visible(ops));
     }
   }

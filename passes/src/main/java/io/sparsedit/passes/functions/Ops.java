@@ -8,13 +8,16 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType.TensorType;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 
 /**
  * Writes the body of an ONNX function: one method an operator, appending a node and returning its
@@ -31,12 +34,16 @@ final class Ops {
 
   private final Graph graph;
   private final Shared shared;
+  private final Optional<Ops> outer;
+  private final Map<Fact, Value> computed = new HashMap<>();
 
   /** What the bodies of one function share. */
   private static final class Shared {
     final Graph root;
     final long opset;
     final Map<String, Value> constants = new HashMap<>();
+    final Map<String, Integer> nodeNames = new HashMap<>();
+    final Map<Value, Long> scalars = new HashMap<>();
 
     Shared(Graph root, long opset) {
       this.root = root;
@@ -44,9 +51,30 @@ final class Ops {
     }
   }
 
-  private Ops(Graph graph, Shared shared) {
+  private Ops(Graph graph, Shared shared, Optional<Ops> outer) {
     this.graph = graph;
     this.shared = shared;
+    this.outer = outer;
+  }
+
+  private Ops subgraph(String name) {
+    return new Ops(Graph.createSubgraph(graph, name), shared, Optional.of(this));
+  }
+
+  /** Something that is computed once of a value. */
+  private record Fact(String what, Value of) {}
+
+  /** What this body or an enclosing one has computed; else it is computed here. */
+  private Value computedOnce(Fact key, Supplier<Value> computation) {
+    for (Optional<Ops> ops = Optional.of(this); ops.isPresent(); ops = ops.get().outer) {
+      Value value = ops.get().computed.get(key);
+      if (value != null) {
+        return value;
+      }
+    }
+    Value value = computation.get();
+    computed.put(key, value);
+    return value;
   }
 
   // ---- functions and subgraphs ------------------------------------------------------------------
@@ -110,7 +138,8 @@ final class Ops {
     Map<String, Value> inputs = new HashMap<>();
     op.inputs().forEach(input -> inputs.put(input, graph.addInput(input)));
     // Outputs have the names of the signature, so these names are taken first.
-    Map<String, Value> outputs = body.write(new Ops(graph, new Shared(graph, opset)), inputs);
+    Map<String, Value> outputs =
+        body.write(new Ops(graph, new Shared(graph, opset), Optional.empty()), inputs);
     for (String output : op.outputs()) {
       Node node = graph.addNode("", "Identity", "", List.of(lookup(outputs, output)));
       graph.addOutput(node.addOutput(graph.freshName(output)));
@@ -125,32 +154,40 @@ final class Ops {
         .orElseThrow(() -> new IllegalArgumentException("no value for " + key));
   }
 
-  /** {@code If}. */
-  List<Value> ifElse(Value condition, Branch then, Branch otherwise) {
+  /**
+   * {@code If}.
+   *
+   * @param name of the node and its outputs
+   */
+  List<Value> ifElse(String name, Value condition, Branch then, Branch otherwise) {
     Graph thenGraph = branch("then", then);
     Graph elseGraph = branch("else", otherwise);
-    Node node = graph.addNode("", "If", "", List.of(condition));
+    Node node = graph.addNode("", "If", nodeName(name), List.of(condition));
     node.setAttribute("then_branch", new Attribute.GraphValue(thenGraph));
     node.setAttribute("else_branch", new Attribute.GraphValue(elseGraph));
-    return addOutputs(node, "either", thenGraph.outputs().size());
+    return addOutputs(node, name, thenGraph.outputs().size());
   }
 
   private Graph branch(String name, Branch branch) {
-    Ops ops = new Ops(Graph.createSubgraph(graph, name), shared);
+    Ops ops = subgraph(name);
     branch.write(ops).forEach(ops::output);
     return ops.graph;
   }
 
-  /** {@code Loop} with a trip count; the carried values, then the scanned ones. */
-  List<Value> loop(Value trips, List<Value> carried, LoopBody body) {
-    Ops inner = new Ops(Graph.createSubgraph(graph, "body"), shared);
+  /**
+   * {@code Loop} with a trip count; the carried values, then the scanned ones.
+   *
+   * @param name of the node and its outputs
+   */
+  List<Value> loop(String name, Value trips, List<Value> carried, LoopBody body) {
+    Ops inner = subgraph("body");
     Value iteration =
-        inner.graph.addInput(graph.freshName("iteration"), TensorType.of(DataType.INT64));
+        inner.graph.addInput(graph.freshName(name + "_index"), TensorType.of(DataType.INT64));
     Value condition =
-        inner.graph.addInput(graph.freshName("condition"), TensorType.of(DataType.BOOL));
+        inner.graph.addInput(graph.freshName(name + "_condition"), TensorType.of(DataType.BOOL));
     List<Value> before = new ArrayList<>();
     for (int i = 0; i < carried.size(); i++) {
-      before.add(inner.graph.addInput(graph.freshName("carried")));
+      before.add(inner.graph.addInput(graph.freshName(name + "_carried")));
     }
     Iteration after = body.write(inner, iteration, before);
     if (after.carried().size() != carried.size()) {
@@ -161,9 +198,14 @@ final class Ops {
     after.scanned().forEach(inner::output);
     List<Value> inputs = new ArrayList<>(List.of(trips, bool(true)));
     inputs.addAll(carried);
-    Node node = graph.addNode("", "Loop", "", inputs);
+    Node node = graph.addNode("", "Loop", nodeName(name), inputs);
     node.setAttribute("body", new Attribute.GraphValue(inner.graph));
-    return addOutputs(node, "looped", carried.size() + after.scanned().size());
+    return addOutputs(node, name, carried.size() + after.scanned().size());
+  }
+
+  private String nodeName(String name) {
+    int number = shared.nodeNames.merge(name, 1, Integer::sum);
+    return number == 1 ? name : name + "_" + number;
   }
 
   /** Makes a value an output of this subgraph; only what its own nodes compute can be one, once. */
@@ -191,16 +233,21 @@ final class Ops {
 
   /** An i64 scalar. */
   Value i64(long value) {
-    return constant("i" + value, Tensor.scalar(value));
+    Value scalar = constant("i" + value, Tensor.scalar(value));
+    shared.scalars.put(scalar, value);
+    return scalar;
   }
 
   /** An i64 vector. */
   Value i64s(long... values) {
-    StringBuilder name = new StringBuilder("v");
-    for (long value : values) {
-      name.append('_').append(value);
-    }
-    return constant(name.toString(), Tensor.vector(values));
+    String name =
+        LongStream.of(values).mapToObj(Long::toString).collect(Collectors.joining("_", "v", ""));
+    return constant(name, Tensor.vector(values));
+  }
+
+  /** An i64 vector under a name, where listing its elements would say less. */
+  Value i64s(String name, long... values) {
+    return constant(name, Tensor.vector(values));
   }
 
   /** An i32 scalar. */
@@ -224,7 +271,8 @@ final class Ops {
         key -> {
           Node node = shared.root.addNode("", "Constant", "", List.of());
           node.setAttribute("value", new Attribute.TensorValue(tensor));
-          return node.addOutput(shared.root.freshName(key));
+          String valid = key.replace("-", "minus_").replace('.', '_').toLowerCase(Locale.ROOT);
+          return node.addOutput(shared.root.freshName(valid));
         });
   }
 
@@ -263,7 +311,8 @@ final class Ops {
   private List<Value> node(
       String opType, Map<String, Attribute> attributes, int outputs, Value... inputs) {
     Node node = graph.addNode("", opType, "", List.of(inputs));
-    attributes.forEach(node::setAttribute);
+    // In order of name: a map of attributes may have another order in the next process.
+    new TreeMap<>(attributes).forEach(node::setAttribute);
     return addOutputs(node, opType.toLowerCase(Locale.ROOT), outputs);
   }
 
@@ -381,20 +430,37 @@ final class Ops {
 
   /** The shape as a vector. */
   Value shape(Value a) {
-    return op("Shape", a);
+    return computedOnce(new Fact("shape", a), () -> op("Shape", a));
+  }
+
+  /** Dimensions {@code start} up to but without {@code end} as a vector. */
+  Value shape(Value a, int start, int end) {
+    return op("Shape", Map.of("start", attr(start), "end", attr(end)), a);
+  }
+
+  /** Dimensions from {@code start} on as a vector. */
+  Value shapeFrom(Value a, int start) {
+    return op("Shape", Map.of("start", attr(start)), a);
   }
 
   /** Dimension {@code axis} as a scalar. */
   Value dim(Value a, int axis) {
-    Value vector = op("Shape", Map.of("start", attr(axis), "end", attr(axis + 1)), a);
-    return op("Squeeze", vector, i64s(0));
+    return computedOnce(new Fact("dim " + axis, a), () -> squeeze(shape(a, axis, axis + 1), 0));
+  }
+
+  /** A scalar as a vector. */
+  Value asVector(Value scalar) {
+    Long constant = shared.scalars.get(scalar);
+    return constant == null
+        ? computedOnce(new Fact("vector", scalar), () -> unsqueeze(scalar, 0))
+        : i64s(constant);
   }
 
   /** The scalars as one vector. */
   Value vector(Value... scalars) {
     Value[] parts = new Value[scalars.length];
     for (int i = 0; i < scalars.length; i++) {
-      parts[i] = unsqueeze(scalars[i], 0);
+      parts[i] = asVector(scalars[i]);
     }
     return parts.length == 1 ? parts[0] : concat(0, parts);
   }
@@ -449,14 +515,6 @@ final class Ops {
         "ConstantOfShape", Map.of("value", new Attribute.TensorValue(Tensor.vector(value))), shape);
   }
 
-  /** Bools of one value. */
-  Value filled(boolean value, Value shape) {
-    Tensor element =
-        Tensor.raw(
-            DataType.BOOL, new long[] {1}, ByteBuffer.wrap(new byte[] {(byte) (value ? 1 : 0)}));
-    return op("ConstantOfShape", Map.of("value", new Attribute.TensorValue(element)), shape);
-  }
-
   // ---- selection --------------------------------------------------------------------------------
 
   /** {@code Gather} along the first axis. */
@@ -466,7 +524,7 @@ final class Ops {
 
   /** Rows {@code start} up to but without {@code end} along the first axis. */
   Value slice(Value data, Value start, Value end) {
-    return op("Slice", data, unsqueeze(start, 0), unsqueeze(end, 0));
+    return op("Slice", data, asVector(start), asVector(end));
   }
 
   /** Rows where a vector of bools is true. */
@@ -515,7 +573,7 @@ final class Ops {
   /** How often each number below {@code count} occurs in a vector of i64. */
   Value histogram(Value numbers, Value count) {
     Value ones = filled(1, shape(numbers));
-    return scatterAdd(filled(0, unsqueeze(count, 0)), numbers, ones);
+    return scatterAdd(filled(0, asVector(count)), numbers, ones);
   }
 
   /**
@@ -530,7 +588,7 @@ final class Ops {
             Map.of("largest", attr(descending ? 1 : 0), "sorted", attr(1)),
             2,
             data,
-            unsqueeze(count, 0));
+            asVector(count));
     return new Sorted(outputs.get(0), outputs.get(1));
   }
 

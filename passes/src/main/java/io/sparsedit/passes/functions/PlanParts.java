@@ -12,7 +12,7 @@ final class PlanParts {
   private PlanParts() {}
 
   private static Value bitValues(Ops ops) {
-    return ops.i64s(LongStream.range(0, WORD).map(bit -> 1L << bit).toArray());
+    return ops.i64s("bit_values", LongStream.range(0, WORD).map(bit -> 1L << bit).toArray());
   }
 
   /**
@@ -74,6 +74,7 @@ final class PlanParts {
    */
   static Value orderOrNatural(Ops ops, Value order, Value length) {
     return ops.ifElse(
+            "order",
             ops.equal(ops.dim(order, 0), ops.i64(0)),
             natural -> List.of(natural.range(length)),
             given -> List.of(given.i64(order)))
@@ -102,10 +103,5 @@ final class PlanParts {
   static Value unrank(Ops ops, Value keepRanked, Value ranking) {
     Value kept = ops.cast(keepRanked, DataType.INT64);
     return ops.scatter(1, ops.filled(0, ops.shape(kept)), ranking, kept);
-  }
-
-  /** {@code [B,H,...]} with the same tensor for all heads. */
-  static Value sameForAllHeads(Ops ops, Value x, Value batch, Value heads) {
-    return ops.expand(x, ops.concat(0, ops.vector(batch, heads), ops.shape(x)));
   }
 }

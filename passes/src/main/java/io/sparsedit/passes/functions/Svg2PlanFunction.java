@@ -53,6 +53,7 @@ final class Svg2PlanFunction {
     Action action = new Action(ops, Ops.lookup(inputs, SparseOps.ACTION));
     List<Value> results =
         ops.ifElse(
+            "plan_or_keep",
             action.plans(ops),
             plan -> plan(plan, inputs, action.isCold(plan)),
             keep -> call.planState() ? lastPlan(inputs) : everythingKept(keep, inputs));
@@ -66,10 +67,9 @@ final class Svg2PlanFunction {
   // ---- a step that plans ------------------------------------------------------------------------
 
   private List<Value> plan(Ops ops, Map<String, Value> inputs, Value cold) {
-    Value q = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
-    Value k = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.K));
-    Value batch = ops.dim(q, 0);
-    Value heads = ops.dim(q, 1);
+    Value q = Heads.bhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
+    Value k = Heads.bhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.K));
+    Heads heads = new Heads(ops, q);
     Tokens tokens = Tokens.of(ops, call.text(), q, Ops.lookup(inputs, SparseOps.GEOMETRY));
     Value iterations =
         ops.named(
@@ -78,36 +78,39 @@ final class Svg2PlanFunction {
                 cold,
                 ops.intAttribute(Svg2Plan.INIT_ITERATIONS),
                 ops.intAttribute(Svg2Plan.ITERATIONS)));
-    Side queries = side(ops, q, Ops.lookup(inputs, Svg2Plan.Q_CENTROIDS), Svg2Plan.Q_CLUSTERS);
-    Side keys = side(ops, k, Ops.lookup(inputs, Svg2Plan.K_CENTROIDS), Svg2Plan.K_CLUSTERS);
-
-    List<Value> ofHeads =
-        ops.loop(
-            Heads.count(ops, q),
+    Side querySide =
+        new Side(
+            "queries",
+            heads.split(ops, q),
+            heads.split(ops, Ops.lookup(inputs, Svg2Plan.Q_CENTROIDS)),
+            ops.intAttribute(Svg2Plan.Q_CLUSTERS));
+    Side keySide =
+        new Side(
+            "keys",
+            heads.split(ops, k),
+            heads.split(ops, Ops.lookup(inputs, Svg2Plan.K_CENTROIDS)),
+            ops.intAttribute(Svg2Plan.K_CLUSTERS));
+    return ops
+        .loop(
+            "for_each_head",
+            heads.count(),
             List.of(),
             (body, head, none) -> {
-              Clusters q1 = cluster(body, queries, head, tokens, cold, iterations);
-              Clusters k1 = cluster(body, keys, head, tokens, cold, iterations);
-              Value keep = withText(body, keep(body, q1, k1));
+              Clusters queries = cluster(body, querySide, head, tokens, cold, iterations);
+              Clusters keys = cluster(body, keySide, head, tokens, cold, iterations);
+              Value keep = withText(body, keep(body, queries, keys));
               return Iteration.scan(
-                  body.i32(tokens.order(body, q1)),
-                  body.i32(tokens.order(body, k1)),
-                  body.i32(tokens.offsets(body, q1)),
-                  body.i32(tokens.offsets(body, k1)),
+                  body.i32(tokens.order(body, queries)),
+                  body.i32(tokens.order(body, keys)),
+                  body.i32(tokens.offsets(body, queries)),
+                  body.i32(tokens.offsets(body, keys)),
                   PlanParts.packKeep(body, keep),
-                  q1.centroids(),
-                  k1.centroids());
-            });
-    List<Value> results = new ArrayList<>();
-    for (int i = 0; i < ofHeads.size(); i++) {
-      Value x = ofHeads.get(i);
-      boolean vectors = i < Planner.PLAN.indexOf(SparseOps.KEEP);
-      results.add(
-          vectors
-              ? Heads.joinVectors(ops, x, batch, heads)
-              : Heads.joinMatrices(ops, x, batch, heads));
-    }
-    return results;
+                  queries.centroids(),
+                  keys.centroids());
+            })
+        .stream()
+        .map(ofHeads -> heads.join(ops, ofHeads))
+        .toList();
   }
 
   /**
@@ -151,7 +154,7 @@ final class Svg2PlanFunction {
     /** I64 {@code [N+1]}: segment starts. */
     Value offsets(Ops ops, Clusters clusters) {
       Value sizes = clusters.sizes();
-      Value textSize = ops.unsqueeze(text, 0);
+      Value textSize = ops.vector(text);
       return PlanParts.offsets(
           ops,
           switch (position) {
@@ -165,16 +168,12 @@ final class Svg2PlanFunction {
   /**
    * Queries or keys, all heads.
    *
+   * @param name queries or keys
    * @param matrices {@code [B H,S,D]}
    * @param centroids f32 {@code [B H,C,D]}: of the last plan
    * @param clusters C
    */
-  private record Side(Value matrices, Value centroids, Value clusters) {}
-
-  private static Side side(Ops ops, Value bhsd, Value centroids, String clusters) {
-    return new Side(
-        Heads.matrices(ops, bhsd), Heads.matrices(ops, centroids), ops.intAttribute(clusters));
-  }
+  private record Side(String name, Value matrices, Value centroids, Value clusters) {}
 
   /**
    * The clusters of one head's queries or keys.
@@ -200,11 +199,9 @@ final class Svg2PlanFunction {
     Value columns = ops.shape(x);
     List<Value> result =
         ops.loop(
+            "kmeans_of_" + side.name(),
             iterations,
-            List.of(
-                first,
-                ops.filled(0, ops.unsqueeze(length, 0)),
-                ops.filled(0, ops.unsqueeze(clusters, 0))),
+            List.of(first, ops.filled(0, ops.vector(length)), ops.filled(0, ops.vector(clusters))),
             (body, iteration, carried) -> {
               Value c = carried.get(0);
               Value squares = body.unsqueeze(body.sum(body.mul(c, c), 1), 0);
@@ -284,25 +281,30 @@ final class Svg2PlanFunction {
   }
 
   private List<Value> everythingKept(Ops ops, Map<String, Value> inputs) {
-    Value q = Heads.toBhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
-    Value batch = ops.dim(q, 0);
-    Value heads = ops.dim(q, 1);
+    Value q = Heads.bhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
+    Heads heads = new Heads(ops, q);
     Value length = ops.dim(q, 2);
     Value text = ops.i64(call.text().segments());
     Value querySegments = ops.add(ops.intAttribute(Svg2Plan.Q_CLUSTERS), text);
     Value keySegments = ops.add(ops.intAttribute(Svg2Plan.K_CLUSTERS), text);
-    Value order = PlanParts.sameForAllHeads(ops, ops.i32(ops.range(length)), batch, heads);
-    List<Value> results = new ArrayList<>();
-    results.add(order);
-    results.add(order);
-    for (Value segments : List.of(querySegments, keySegments)) {
-      Value ends = ops.expand(length, ops.vector(segments));
-      Value offsets = ops.i32(ops.concat(0, ops.i64s(0), ends));
-      results.add(PlanParts.sameForAllHeads(ops, offsets, batch, heads));
-    }
+    Value order = ops.i32(ops.range(length));
     Value all = ops.filled(1, ops.vector(querySegments, keySegments));
-    results.add(PlanParts.sameForAllHeads(ops, PlanParts.packKeep(ops, all), batch, heads));
+    List<Value> results = new ArrayList<>();
+    for (Value ofHead :
+        List.of(
+            order,
+            order,
+            allInFirst(ops, querySegments, length),
+            allInFirst(ops, keySegments, length),
+            PlanParts.packKeep(ops, all))) {
+      results.add(heads.repeat(ops, ofHead));
+    }
     results.addAll(lastCentroids(inputs));
     return results;
+  }
+
+  /** I32 {@code [segments+1]}: 0, then the length throughout. */
+  private static Value allInFirst(Ops ops, Value segments, Value length) {
+    return ops.i32(ops.concat(0, ops.i64s(0), ops.expand(length, ops.vector(segments))));
   }
 }

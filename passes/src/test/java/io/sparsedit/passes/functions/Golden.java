@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -49,7 +50,7 @@ final class Golden {
     long[] dims =
         shape.isBlank()
             ? new long[0]
-            : java.util.Arrays.stream(shape.split(","))
+            : Arrays.stream(shape.split(","))
                 .map(String::strip)
                 .filter(dim -> !dim.isEmpty())
                 .mapToLong(Long::parseLong)

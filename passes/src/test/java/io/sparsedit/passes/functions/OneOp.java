@@ -61,6 +61,11 @@ final class OneOp implements AutoCloseable {
     return model;
   }
 
+  /** A node of some graph. */
+  static Node anyNode() {
+    return Graph.create("any").addNode("", "Constant", "", List.of());
+  }
+
   private static TensorType dynamic(String tensor, DataType type) {
     if (tensor.equals(SparseOps.ACTION) || tensor.equals(SparseOps.GEOMETRY)) {
       return type(DataType.INT32, 1);

@@ -5,8 +5,12 @@ import io.sparsedit.compiler.ir.HalfFloat;
 import io.sparsedit.compiler.ir.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Random;
+import java.util.function.Function;
 
 /** Tensors for tests. */
 final class TestTensors {
@@ -25,8 +29,47 @@ final class TestTensors {
     return Tensor.ofFloats(dims, elements);
   }
 
-  static Tensor zeros(long... dims) {
-    return Tensor.ofFloats(dims, new float[count(dims)]);
+  static Tensor filled(float value, long... dims) {
+    float[] elements = new float[count(dims)];
+    Arrays.fill(elements, value);
+    return Tensor.ofFloats(dims, elements);
+  }
+
+  static int[] permutation(Random random, int count) {
+    List<Integer> numbers = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      numbers.add(i);
+    }
+    Collections.shuffle(numbers, random);
+    return numbers.stream().mapToInt(Integer::intValue).toArray();
+  }
+
+  /** The kept part of the (query, key) pairs of a plan, all heads together. */
+  static double density(Function<String, Tensor> plan) {
+    int[] rows = ints(plan.apply(SparseOps.QUERY_OFFSETS));
+    int[] columns = ints(plan.apply(SparseOps.KEY_OFFSETS));
+    Tensor keep = plan.apply(SparseOps.KEEP);
+    int[] words = ints(keep);
+    int heads = (int) (keep.dims()[0] * keep.dims()[1]);
+    int segments = (int) keep.dims()[2];
+    int wordsInRow = (int) keep.dims()[3];
+    int columnCount = columns.length / heads;
+    double kept = 0;
+    double total = 0;
+    for (int head = 0; head < heads; head++) {
+      for (int i = 0; i < segments; i++) {
+        int row = head * (segments + 1) + i;
+        for (int j = 0; j + 1 < columnCount; j++) {
+          int column = head * columnCount + j;
+          double pairs =
+              (double) (rows[row + 1] - rows[row]) * (columns[column + 1] - columns[column]);
+          int word = words[(head * segments + i) * wordsInRow + j / 32];
+          kept += (word >> j % 32 & 1) * pairs;
+          total += pairs;
+        }
+      }
+    }
+    return kept / total;
   }
 
   static int count(long... dims) {
