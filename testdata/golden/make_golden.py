@@ -125,12 +125,12 @@ def kmeans(x, centroids, iterations):
 
 
 def top_p(qc, kc, key_sizes, scale, p, min_kept):
-    scores = scale * (qc @ kc.T)
-    mass = softmax(np.where(key_sizes > 0, scores + np.log(np.maximum(key_sizes, 1)), -np.inf))
-    order = np.argsort(-mass, axis=-1, kind="stable")
-    ranked = np.take_along_axis(mass, order, -1)
+    with np.errstate(divide="ignore"):
+        log_mass = scale * (qc @ kc.T) + np.log(key_sizes)
+    order = np.argsort(-log_mass, axis=-1, kind="stable")
+    ranked = np.take_along_axis(softmax(log_mass), order, -1)
     before = np.cumsum(ranked, -1) - ranked
-    least = math.floor(np.float32(min_kept) * np.float32(kc.shape[0]))
+    least = math.floor((float(np.float32(min_kept)) + 1e-6) * kc.shape[0])
     rank = np.arange(kc.shape[0])[None]
     kept = (before <= p) | (rank < least) if p < 1 else np.ones_like(before, bool)
     if p < 1:

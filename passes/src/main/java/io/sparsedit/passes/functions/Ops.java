@@ -8,6 +8,8 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType.TensorType;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -260,6 +262,13 @@ final class Ops {
     return constant("f" + value, Tensor.scalar(value));
   }
 
+  /** An f64 scalar. */
+  Value f64(double value) {
+    ByteBuffer bytes = ByteBuffer.allocate(Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putDouble(0, value);
+    return constant("d" + value, Tensor.raw(DataType.DOUBLE, new long[0], bytes));
+  }
+
   /** A bool scalar. */
   Value bool(boolean value) {
     return constant(Boolean.toString(value), Tensor.scalar(value));
@@ -355,10 +364,6 @@ final class Ops {
 
   Value max(Value a, Value b) {
     return op("Max", a, b);
-  }
-
-  Value exp(Value a) {
-    return op("Exp", a);
   }
 
   Value log(Value a) {
@@ -602,29 +607,15 @@ final class Ops {
     return op("ReduceSum", Map.of("keepdims", attr(0)), a, i64s(axis));
   }
 
-  /** Sum over an axis, which stays with length 1. */
-  Value sumKeep(Value a, int axis) {
-    return op("ReduceSum", Map.of("keepdims", attr(1)), a, i64s(axis));
-  }
-
   /** Maximum over an axis, which goes. */
   Value maxOver(Value a, int axis) {
-    return reduceMax(a, axis, 0);
-  }
-
-  /** Maximum over an axis, which stays with length 1. */
-  Value maxKeep(Value a, int axis) {
-    return reduceMax(a, axis, 1);
-  }
-
-  private Value reduceMax(Value a, int axis, long keep) {
     // Axes became an input in opset 18.
     return shared.opset < 18
         ? op(
             "ReduceMax",
-            Map.of("axes", new Attribute.IntList(List.of((long) axis)), "keepdims", attr(keep)),
+            Map.of("axes", new Attribute.IntList(List.of((long) axis)), "keepdims", attr(0)),
             a)
-        : op("ReduceMax", Map.of("keepdims", attr(keep)), a, i64s(axis));
+        : op("ReduceMax", Map.of("keepdims", attr(0)), a, i64s(axis));
   }
 
   /** Sums of the elements up to and including each, along an axis. */

@@ -1,5 +1,6 @@
 package io.sparsedit.passes.functions;
 
+import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Function;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.passes.functions.Ops.Iteration;
@@ -19,7 +20,7 @@ import java.util.Map;
  *   order tokens by cluster: the clusters are the segments
  *   P[i,j] = |K_j| exp(scale qc_i kc_j) / sum over j          mass that cluster i gives cluster j
  *   keep of cluster i = the most massive clusters, up to and including the one whose mass takes the
- *     sum above top_p, and at least floor(min_kept Ck) clusters
+ *     sum above top_p, and at least floor((min_kept + 1e-6) Ck) clusters
  * </pre>
  *
  * <p>A k-means iteration assigns each token to the centroid with the least {@code |c|^2 - 2 x c} in
@@ -236,22 +237,26 @@ final class Svg2PlanFunction {
     Value scores =
         ops.timesTransposed(
             Ops.callAttribute(SparseOps.SCALE), queries.centroids(), keys.centroids());
-    Value sizes = ops.f32(keys.sizes());
-    Value weighted =
-        ops.where(ops.greater(sizes, ops.f32(0f)), scores, ops.f32(Float.NEGATIVE_INFINITY));
-    Value exps = ops.mul(sizes, ops.exp(ops.sub(weighted, ops.maxKeep(weighted, 1))));
-    Value mass = ops.named("mass", ops.div(exps, ops.sumKeep(exps, 1)));
+    // The logarithm of |K_j| exp(S_ij) ranks as it does, without its underflow; -inf if empty.
+    Value logMass = ops.add(scores, ops.log(ops.f32(keys.sizes())));
+    Value clusters = ops.dim(logMass, 1);
+    Ops.Sorted ranked = ops.sort(logMass, clusters, true);
+    Value mass = ops.named("mass", ops.softmaxRows(ranked.elements()));
 
-    Value clusters = ops.dim(mass, 1);
-    Ops.Sorted ranked = ops.sort(mass, clusters, true);
-    Value massBefore = ops.cumSumBefore(ranked.elements(), 1);
+    Value massBefore = ops.cumSumBefore(mass, 1);
     Value topP = ops.floatAttribute(Svg2Plan.TOP_P);
     // Rounding may take the sum of all masses above 1.
     Value limit = ops.where(ops.less(topP, ops.f32(1f)), topP, ops.f32(Float.POSITIVE_INFINITY));
-    Value least = ops.floor(ops.mul(ops.floatAttribute(Svg2Plan.MIN_KEPT), ops.f32(clusters)));
-    Value amongLeast = ops.less(ops.range(clusters), ops.i64(least));
+    Value amongLeast = ops.less(ops.range(clusters), leastKept(ops, clusters));
     Value keepRanked = ops.or(ops.lessOrEqual(massBefore, limit), amongLeast);
     return PlanParts.unrank(ops, keepRanked, ranked.indices());
+  }
+
+  /** floor((min_kept + 1e-6) Ck) in f64: a ratio such as .29 is a little less than that in f32. */
+  private static Value leastKept(Ops ops, Value clusters) {
+    Value ratio = ops.cast(ops.floatAttribute(Svg2Plan.MIN_KEPT), DataType.DOUBLE);
+    Value product = ops.mul(ops.add(ratio, ops.f64(1e-6)), ops.cast(clusters, DataType.DOUBLE));
+    return ops.i64(ops.floor(product));
   }
 
   /** Adds the text segment's row and column, all 1. */
