@@ -27,24 +27,11 @@ final class ConstantRules {
   }
 
   private static void constant(Call call) {
-    Map<String, Attribute> attributes = call.node().attributes();
-    for (String name : attributes.keySet()) {
-      Attribute value = call.attribute(name).orElse(null);
-      if (value instanceof Attribute.TensorValue tensor) {
-        call.set(0, Fact.of(tensor.value()));
-      } else if (value instanceof Attribute.IntValue integer) {
-        call.set(0, Fact.of(Tensor.scalar(integer.value())));
-      } else if (value instanceof Attribute.FloatValue real) {
-        call.set(0, Fact.of(Tensor.scalar(real.value())));
-      } else if (value instanceof Attribute.IntList integers) {
-        long[] elements = integers.values().stream().mapToLong(Long::longValue).toArray();
-        call.set(0, Fact.of(Tensor.vector(elements)));
-      } else if (value instanceof Attribute.FloatList reals) {
-        float[] elements = new float[reals.values().size()];
-        for (int i = 0; i < elements.length; i++) {
-          elements[i] = reals.values().get(i);
-        }
-        call.set(0, Fact.of(Tensor.ofFloats(new long[] {elements.length}, elements)));
+    for (String name : call.node().attributes().keySet()) {
+      Attribute value = call.attribute(name).orElseThrow(() -> call.unknown("attribute " + name));
+      Optional<Tensor> tensor = ConstantTensors.of(value);
+      if (tensor.isPresent()) {
+        call.set(0, Fact.of(tensor.get()));
       } else if (value instanceof Attribute.StringValue) {
         call.set(0, DataType.STRING, Shape.SCALAR);
       } else if (value instanceof Attribute.StringList strings) {
