@@ -73,7 +73,7 @@ public final class Session implements AutoCloseable {
    * @param branch the CFG branch, from 0
    * @param inputs all of {@link Bundle#inputs()} by name, of their types
    * @param outputs those of {@link Bundle#outputs()} that are wanted, of their types; {@link
-   *     #newOutputs} makes them
+   *     #newOutputs} makes them. They must not share memory with the inputs
    * @throws SessionException if the call does not fit: nothing was run, and {@link
    *     SessionException#reason()} says why
    * @throws BackendException if the engine fails: outputs may be partly written, the state is what
