@@ -50,9 +50,10 @@ def sparse_head(q, k, v, plan, scale, bias, compensate):
                 values.append(v[visible])
                 biases.append(bias[visible])
             elif compensate and len(visible):
-                keys.append(k[visible].mean(0, keepdims=True))
-                values.append(v[visible].mean(0, keepdims=True))
-                biases.append(np.array([math.log(len(visible))]))
+                weights = np.exp(bias[visible])
+                keys.append(np.average(k[visible], 0, weights)[None])
+                values.append(np.average(v[visible], 0, weights)[None])
+                biases.append(np.array([math.log(weights.sum())]))
         if len(rows) and keys:
             out[rows] = attend(
                 q[rows], np.concatenate(keys), np.concatenate(values), scale, np.concatenate(biases))

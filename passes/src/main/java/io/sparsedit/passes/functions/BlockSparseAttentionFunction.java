@@ -280,23 +280,28 @@ final class BlockSparseAttentionFunction {
   }
 
   /**
-   * One pseudo-key for each key segment: the means over its visible keys.
+   * One pseudo-key for each key segment: the means over its keys, each weighted with {@code
+   * exp(bias)}, which is 1 or, for a key that is masked out, 0.
    *
-   * @param exists bool {@code [Nk]}: whether the segment has a visible key
+   * @param k f32 {@code [Nk,D]}
+   * @param v f32 {@code [Nk,D]}
+   * @param bias f32 {@code [Nk]}: logarithm of the sum of the weights
+   * @param exists bool {@code [Nk]}: whether the segment has a key that is not masked out
    */
   private record PseudoKeys(Value k, Value v, Value bias, Value exists) {
     static PseudoKeys of(Ops ops, KeySegments segments, Keys inOrder) {
-      Value positions = ops.shape(segments.ofPosition());
-      Value ones = ops.expand(ops.f32(1f), positions);
-      Value weights = segments.visible().map(ops::f32).orElse(ones);
+      Value ones = ops.expand(ops.f32(1f), ops.shape(segments.ofPosition()));
+      Value weights = inOrder.bias().map(ops::exp).orElse(ones);
       Value none = ops.zeros(ops.vector(segments.count()));
-      Value sizes = ops.scatterAdd(none, segments.ofPosition(), weights);
-      Value divisors = ops.max(sizes, ops.f32(1f));
+      Value sizes =
+          ops.named("segment_sizes", ops.scatterAdd(none, segments.ofPosition(), weights));
+      Value exists = ops.greater(sizes, ops.f32(0f));
+      Value divisors = ops.where(exists, sizes, ops.f32(1f));
       return new PseudoKeys(
-          means(ops, segments, inOrder.k(), weights, divisors),
-          means(ops, segments, inOrder.v(), weights, divisors),
+          ops.named("mean_keys", means(ops, segments, inOrder.k(), weights, divisors)),
+          ops.named("mean_values", means(ops, segments, inOrder.v(), weights, divisors)),
           ops.log(divisors),
-          ops.greater(sizes, ops.f32(0f)));
+          exists);
     }
 
     private static Value means(

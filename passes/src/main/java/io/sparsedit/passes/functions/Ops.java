@@ -366,6 +366,10 @@ final class Ops {
     return op("Max", a, b);
   }
 
+  Value exp(Value a) {
+    return op("Exp", a);
+  }
+
   Value log(Value a) {
     return op("Log", a);
   }
