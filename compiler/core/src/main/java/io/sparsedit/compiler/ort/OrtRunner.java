@@ -108,6 +108,7 @@ public final class OrtRunner implements AutoCloseable {
 
   /** Runs the model for some of its outputs, which come in the given order. */
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Set<String> outputs) {
+    requireInputs(inputs.keySet());
     Map<String, OnnxTensor> given = new LinkedHashMap<>();
     try {
       for (Map.Entry<String, Tensor> input : inputs.entrySet()) {
@@ -127,6 +128,21 @@ public final class OrtRunner implements AutoCloseable {
       throw failure(description, "ONNX Runtime cannot run the model", e);
     } finally {
       given.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private void requireInputs(Set<String> given) {
+    Set<String> expected = session.getInputNames();
+    for (String name : given) {
+      if (!expected.contains(name)) {
+        throw SparsifyException.failure(
+            "%s: the model has no input '%s', only %s".formatted(description, name, expected));
+      }
+    }
+    for (String name : expected) {
+      if (!given.contains(name)) {
+        throw SparsifyException.failure(description + ": input '" + name + "' is not given");
+      }
     }
   }
 
