@@ -163,7 +163,7 @@ public final class OrtRunner implements AutoCloseable {
     // The environment is one per process and lives as long as it.
     OrtEnvironment environment = OrtEnvironment.getEnvironment();
     try (SessionOptions settings = new SessionOptions()) {
-      settings.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
+      settings.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       settings.setOptimizationLevel(
           switch (options.optimisation()) {
             case NONE -> SessionOptions.OptLevel.NO_OPT;
