@@ -1,0 +1,236 @@
+package io.sparsedit.compiler.bundle;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.SparsifyException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * A bundle being written: a folder beside the target under a temporary name, which takes the
+ * target's place when it is complete and disappears when it is not.
+ *
+ * <p>The target may be absent, empty or an earlier bundle, which is replaced. Anything else there
+ * is an error.
+ */
+public final class BundleFolder implements AutoCloseable {
+  /** The file that makes a folder a bundle. */
+  public static final String DESCRIPTION = "bundle.json";
+
+  private static final String COMPILER = "SparseDiT";
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final Path target;
+  private final Path partial;
+  private boolean committed;
+
+  private BundleFolder(Path target, Path partial) {
+    this.target = target;
+    this.partial = partial;
+  }
+
+  /**
+   * Begins a bundle.
+   *
+   * @throws SparsifyException if the target holds anything but an earlier bundle, or the folder
+   *     cannot be made
+   */
+  public static BundleFolder begin(Path target) {
+    requireReplaceable(target);
+    Path absolute = target.toAbsolutePath().normalize();
+    Path parent = absolute.getParent();
+    if (parent == null) {
+      throw SparsifyException.usage("a bundle cannot replace " + absolute);
+    }
+    try {
+      Files.createDirectories(parent);
+      String suffix = Long.toHexString(new SecureRandom().nextLong());
+      Path partial = parent.resolve("." + absolute.getFileName() + ".partial-" + suffix);
+      Files.createDirectory(partial);
+      return new BundleFolder(absolute, partial);
+    } catch (IOException e) {
+      throw failure("cannot make a folder beside " + target, e);
+    }
+  }
+
+  /**
+   * Checks that a bundle may be written to the target.
+   *
+   * @throws SparsifyException naming what is in the way
+   */
+  public static void requireReplaceable(Path target) {
+    if (!Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+      return;
+    }
+    if (!Files.isDirectory(target)) {
+      throw SparsifyException.failure(
+          target + " is a file. Choose another output folder, or remove it.");
+    }
+    try {
+      Set<String> present = files(target);
+      if (present.isEmpty()) {
+        try (Stream<Path> children = Files.list(target)) {
+          List<Path> folders = children.toList();
+          if (folders.isEmpty()) {
+            return;
+          }
+          throw foreign(target, String.valueOf(folders.get(0).getFileName()));
+        }
+      }
+      Set<String> own = ownFiles(target);
+      for (String file : present) {
+        if (!own.contains(file)) {
+          throw foreign(target, file);
+        }
+      }
+    } catch (IOException e) {
+      throw failure("cannot look into " + target, e);
+    }
+  }
+
+  private static SparsifyException foreign(Path target, String file) {
+    return SparsifyException.failure(
+        target
+            + " holds "
+            + file
+            + ", which is not part of an earlier bundle. Choose another output folder, or remove"
+            + " it.");
+  }
+
+  private static Set<String> files(Path folder) throws IOException {
+    try (Stream<Path> all = Files.walk(folder)) {
+      return all.filter(path -> !Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS))
+          .map(path -> folder.relativize(path).toString().replace('\\', '/'))
+          .collect(Collectors.toCollection(TreeSet::new));
+    }
+  }
+
+  /** What the bundle in the folder says belongs to it; empty if there is none. */
+  private static Set<String> ownFiles(Path folder) throws IOException {
+    Path description = folder.resolve(DESCRIPTION);
+    Set<String> own = new TreeSet<>();
+    if (!Files.isRegularFile(description)) {
+      return own;
+    }
+    JsonNode root;
+    try {
+      root = JSON.readTree(description.toFile());
+    } catch (com.fasterxml.jackson.core.JsonProcessingException e) {
+      return own;
+    }
+    if (root.path("compiler").path("name").asText().equals(COMPILER)) {
+      own.add(DESCRIPTION);
+      root.path("files").forEach(file -> own.add(file.asText()));
+    }
+    return own;
+  }
+
+  /** Where a file of the bundle is written. */
+  public Path resolve(String file) {
+    return partial.resolve(file);
+  }
+
+  /** The folder that is written to. */
+  public Path folder() {
+    return partial;
+  }
+
+  /** Writes a JSON file, with a newline at its end. */
+  public void writeJson(String file, JsonNode content) {
+    try {
+      Files.writeString(
+          resolve(file), JSON.writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
+    } catch (IOException e) {
+      throw failure("cannot write " + file + " of bundle " + target, e);
+    }
+  }
+
+  /** Writes a text file in UTF-8. */
+  public void writeText(String file, String content) {
+    try {
+      Files.writeString(resolve(file), content);
+    } catch (IOException e) {
+      throw failure("cannot write " + file + " of bundle " + target, e);
+    }
+  }
+
+  /**
+   * Completes the bundle: adds the compiler and the list of files to its description and puts it in
+   * the target's place.
+   *
+   * @param version the compiler's version
+   * @param description the content of {@code bundle.json}
+   */
+  public void commit(String version, ObjectNode description) {
+    try {
+      ObjectNode complete = JSON.createObjectNode();
+      complete.put("schemaVersion", 1);
+      complete.putObject("compiler").put("name", COMPILER).put("version", version);
+      complete.setAll(description);
+      ArrayNode list = complete.putArray("files");
+      files(partial).forEach(list::add);
+      writeJson(DESCRIPTION, complete);
+      requireReplaceable(target);
+      Path old = partial.resolveSibling(partial.getFileName() + ".old");
+      boolean replaces = Files.exists(target);
+      if (replaces) {
+        Files.move(target, old);
+      }
+      try {
+        Files.move(partial, target);
+      } catch (IOException e) {
+        if (replaces) {
+          Files.move(old, target);
+        }
+        throw e;
+      }
+      committed = true;
+      if (replaces) {
+        delete(old);
+      }
+    } catch (IOException e) {
+      throw failure("cannot complete bundle " + target, e);
+    }
+  }
+
+  /** Removes what was written if the bundle was not completed. */
+  @Override
+  public void close() {
+    if (!committed) {
+      delete(partial);
+    }
+  }
+
+  private static void delete(Path folder) {
+    try (Stream<Path> all = Files.walk(folder)) {
+      for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
+        Files.deleteIfExists(path);
+      }
+    } catch (IOException e) {
+      throw failure("cannot remove the temporary folder " + folder, e);
+    } catch (UncheckedIOException e) {
+      throw failure("cannot remove the temporary folder " + folder, new IOException(e));
+    }
+  }
+
+  private static SparsifyException failure(String what, IOException cause) {
+    String reason =
+        cause.getMessage() == null ? cause.getClass().getSimpleName() : cause.getMessage();
+    return new SparsifyException(
+        SparsifyException.Kind.FAILURE,
+        what + ": " + reason + ". Check the free space and the permissions there.",
+        cause);
+  }
+}
