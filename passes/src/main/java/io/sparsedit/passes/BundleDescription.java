@@ -1,0 +1,274 @@
+package io.sparsedit.passes;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.BundleFolder;
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.ir.ValueType;
+import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
+import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.compiler.pass.PassRecord;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.compiler.shape.ShapeTable;
+import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.functions.Svg2Plan;
+import io.sparsedit.passes.report.InspectionJson;
+import io.sparsedit.passes.report.ReportHtml;
+import io.sparsedit.passes.report.VerificationJson;
+import io.sparsedit.passes.verify.VerificationReport;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** Writes what a bundle says of itself: {@code bundle.json} (docs/bundle.md) and the reports. */
+final class BundleDescription {
+  private static final int STEPS = 50;
+
+  /** Dense warm-up of Wan 2.1 text-to-video in the published scripts. */
+  private static final double DENSE_WARMUP = 0.2;
+
+  private final Compilation compilation;
+  private final Inspection inspection;
+  private final VerificationReport verification;
+  private final List<WeightFiles.Placed> weights;
+
+  BundleDescription(
+      Compilation compilation,
+      Inspection inspection,
+      VerificationReport verification,
+      List<WeightFiles.Placed> weights) {
+    this.compilation = compilation;
+    this.inspection = inspection;
+    this.verification = verification;
+    this.weights = weights;
+  }
+
+  /** Writes the descriptions and completes the bundle; the names of its files. */
+  List<String> write(BundleFolder bundle, String modelFile, String version) {
+    ObjectNode report = report(version);
+    bundle.writeJson("report.json", report);
+    bundle.writeText("report.html", ReportHtml.of(report));
+    ObjectNode description = description(bundle.resolve(modelFile), modelFile);
+    bundle.commit(version, description);
+    Set<String> files = new TreeSet<>(Set.of(modelFile, "report.html", "report.json"));
+    weights.forEach(file -> files.add(file.location()));
+    files.add(BundleFolder.DESCRIPTION);
+    return List.copyOf(files);
+  }
+
+  private ObjectNode description(Path written, String modelFile) {
+    Model model = compilation.model();
+    ObjectNode root = JsonNodeFactory.instance.objectNode();
+    root.putObject("source")
+        .put("file", String.valueOf(compilation.file().getFileName()))
+        .put("sha256", sha256(compilation.file()));
+    root.putObject("model")
+        .put("file", modelFile)
+        .put("sha256", sha256(written))
+        .put("irVersion", model.irVersion())
+        .put("opset", model.opset());
+    ArrayNode files = root.putArray("weights");
+    for (WeightFiles.Placed file : weights) {
+      files
+          .addObject()
+          .put("file", file.location())
+          .put("bytes", file.bytes())
+          .put("mode", file.linked() ? "link" : "copy");
+    }
+    root.set("geometry", InspectionJson.geometry(inspection));
+    root.set("method", method());
+    sites(root);
+    root.putObject("action")
+        .put("input", SparseOps.ACTION)
+        .put("sites", compilation.emitted().size());
+    state(root);
+    io(root);
+    root.putObject("schedule")
+        .put("steps", STEPS)
+        .put("denseWarmup", DENSE_WARMUP)
+        .put("replanInterval", 1)
+        .put("planDuringWarmup", false);
+    return root;
+  }
+
+  private ObjectNode method() {
+    ObjectNode method = JsonNodeFactory.instance.objectNode();
+    method.put("name", "svg2");
+    Svg2Settings svg2 = compilation.options().svg2();
+    ObjectNode settings = method.putObject("settings");
+    settings.put("topP", rounded(svg2.topP())).put("minKept", rounded(svg2.minKept()));
+    compilation.emitted().stream()
+        .findFirst()
+        .ifPresent(
+            site ->
+                settings
+                    .put("queryClusters", site.planner().intAttribute(Svg2Plan.Q_CLUSTERS, 0))
+                    .put("keyClusters", site.planner().intAttribute(Svg2Plan.K_CLUSTERS, 0)));
+    settings.put("iterations", svg2.iterations()).put("initIterations", svg2.initIterations());
+    return method;
+  }
+
+  /** A float as the user wrote it: 0.9, not 0.8999999762. */
+  private static double rounded(float value) {
+    return Double.parseDouble(Float.toString(value));
+  }
+
+  private void sites(ObjectNode root) {
+    ArrayNode sparse = root.putArray("sites");
+    for (EmittedSite emitted : compilation.emitted()) {
+      Site site = emitted.site();
+      ObjectNode node = sparse.addObject();
+      node.put("index", emitted.index()).put("id", site.name()).put("kind", site.kind().label());
+      InspectionJson.putDim(node, "heads", site.shape().heads());
+      InspectionJson.putDim(node, "headDim", site.shape().headDim());
+      InspectionJson.putDim(node, "tokens", site.shape().queryTokens());
+      node.put("scale", site.scale());
+    }
+    ArrayNode dense = root.putArray("denseSites");
+    for (Site site : compilation.sites()) {
+      if (!site.sparsify()) {
+        dense
+            .addObject()
+            .put("id", site.name())
+            .put("kind", site.kind().label())
+            .put("reason", site.reason());
+      }
+    }
+  }
+
+  private void state(ObjectNode root) {
+    ArrayNode list = root.putArray("state");
+    for (EmittedSite site : compilation.emitted()) {
+      for (StateBinding binding : site.state()) {
+        ObjectNode node = list.addObject();
+        node.put("site", site.index());
+        node.put("name", binding.tensor().name());
+        node.put("input", binding.input());
+        node.put("output", binding.output());
+        node.put("type", binding.tensor().type().shortName());
+        putDims(node, binding.tensor().dims());
+      }
+    }
+  }
+
+  private static void putDims(ObjectNode node, List<DeclaredDim> dims) {
+    ArrayNode array = node.putArray("dims");
+    for (DeclaredDim dim : dims) {
+      if (dim instanceof DeclaredDim.Fixed fixed) {
+        array.add(fixed.size());
+      } else if (dim instanceof DeclaredDim.Named named) {
+        array.add(named.name());
+      } else {
+        array.add("?");
+      }
+    }
+  }
+
+  /** The model's own inputs and outputs. */
+  private void io(ObjectNode root) {
+    Set<String> added = new TreeSet<>(Set.of(SparseOps.ACTION));
+    for (EmittedSite site : compilation.emitted()) {
+      for (StateBinding binding : site.state()) {
+        added.add(binding.input());
+        added.add(binding.output());
+      }
+    }
+    ShapeTable facts = compilation.facts();
+    ArrayNode inputs = root.putArray("inputs");
+    for (Value input : compilation.model().graph().inputs()) {
+      if (!added.contains(input.name()) && input.constant().isEmpty()) {
+        inputs.add(tensor(input, facts));
+      }
+    }
+    ArrayNode outputs = root.putArray("outputs");
+    for (Value output : compilation.model().graph().outputs()) {
+      if (!added.contains(output.name())) {
+        outputs.add(tensor(output, facts));
+      }
+    }
+  }
+
+  private static ObjectNode tensor(Value value, ShapeTable facts) {
+    ObjectNode node = JsonNodeFactory.instance.objectNode();
+    node.put("name", value.name());
+    DataType type = facts.elementType(value);
+    node.put("type", type.shortName());
+    if (value.type().orElse(null) instanceof ValueType.TensorType declared
+        && declared.dims().isPresent()) {
+      putDims(node, declared.dims().get());
+    } else {
+      ArrayNode dims = node.putArray("dims");
+      Optional<List<Dim>> shape = facts.shape(value);
+      shape.ifPresent(
+          known ->
+              known.forEach(
+                  dim -> {
+                    if (dim.constant().isPresent()) {
+                      dims.add(dim.constant().getAsLong());
+                    } else {
+                      dims.add(dim.toString());
+                    }
+                  }));
+    }
+    return node;
+  }
+
+  private ObjectNode report(String version) {
+    ObjectNode report = InspectionJson.of(inspection);
+    report.put("compiler", version);
+    report.set("method", method());
+    report.set("verification", VerificationJson.of(verification));
+    Map<String, Integer> after = Pipeline.operators(compilation.model());
+    ArrayNode operators = report.putArray("operators");
+    Set<String> names = new TreeSet<>(inspection.operators().keySet());
+    names.addAll(after.keySet());
+    for (String name : names) {
+      operators
+          .addObject()
+          .put("operator", name)
+          .put("before", inspection.operators().getOrDefault(name, 0))
+          .put("after", after.getOrDefault(name, 0));
+    }
+    ArrayNode passes = report.putArray("passes");
+    for (PassRecord record : inspection.passes()) {
+      passes
+          .addObject()
+          .put("pass", record.pass())
+          .put("changes", record.changes())
+          .put("nodesBefore", record.nodesBefore())
+          .put("nodesAfter", record.nodesAfter())
+          .put("millis", record.millis());
+    }
+    return report;
+  }
+
+  /** SHA-256 of a file, in hexadecimal. */
+  static String sha256(Path file) {
+    try (InputStream in = Files.newInputStream(file)) {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      byte[] buffer = new byte[1 << 16];
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        digest.update(buffer, 0, n);
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE, file + " cannot be read: " + e.getMessage(), e);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every JDK has SHA-256", e);
+    }
+  }
+}

@@ -1,0 +1,106 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.shape.Dim;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/**
+ * Decides which sites become sparse.
+ *
+ * <p>Self-attention does, unless the user keeps the layer dense or the method cannot honour what
+ * the site does; then the reason says so.
+ */
+final class ChooseSites implements Pass<Compilation> {
+  @Override
+  public String name() {
+    return "choose sites";
+  }
+
+  @Override
+  public Set<Established> needs() {
+    return Set.of(Established.SITES_CLASSIFIED);
+  }
+
+  @Override
+  public Set<Established> establishes() {
+    return Set.of(Established.SITES_CHOSEN);
+  }
+
+  @Override
+  public int run(Compilation compilation) {
+    int layerCount = (int) compilation.sites().stream().filter(s -> isLayer(s.kind())).count();
+    List<Site> decided = new ArrayList<>();
+    int layer = 0;
+    int chosen = 0;
+    for (Site site : compilation.sites()) {
+      Optional<String> obstacle = obstacle(site, compilation);
+      if (obstacle.isEmpty() && compilation.options().denseLayers().contains(layer, layerCount)) {
+        obstacle = Optional.of("layer " + layer + " stays dense by --dense-layers");
+      }
+      if (isLayer(site.kind())) {
+        layer++;
+      }
+      if (obstacle.isEmpty()) {
+        chosen++;
+      }
+      decided.add(obstacle.map(site::leftDense).orElseGet(site::chosen));
+    }
+    compilation.setSites(decided);
+    return chosen;
+  }
+
+  private static boolean isLayer(SiteKind kind) {
+    return kind == SiteKind.SELF || kind == SiteKind.JOINT;
+  }
+
+  private static Optional<String> obstacle(Site site, Compilation compilation) {
+    return switch (site.kind()) {
+      case CROSS -> Optional.of("cross-attention stays dense");
+      case TEXT -> Optional.of("attention among text tokens stays dense");
+      case JOINT ->
+          Optional.of(
+              compilation.geometry().isPresent()
+                  ? "joint attention over video and text tokens is not made sparse yet"
+                  : "the graph does not tell which tokens are video: pass --video"
+                      + " FRAMESxHEIGHTxWIDTH");
+      case SELF -> obstacleOfSelfAttention(site, compilation);
+    };
+  }
+
+  private static Optional<String> obstacleOfSelfAttention(Site site, Compilation compilation) {
+    Optional<VideoGeometry> video = compilation.geometry();
+    if (video.isEmpty()) {
+      return Optional.of(
+          "the graph does not tell how its tokens make a video: pass --video FRAMESxHEIGHTxWIDTH");
+    }
+    if (video.get().tokens().constant().isEmpty()) {
+      return Optional.of("a video of symbolic size (" + video.get() + ") is not made sparse yet");
+    }
+    if (site.mask().isPresent()) {
+      return Optional.of("self-attention with a mask is not made sparse yet");
+    }
+    Dim headDim = site.shape().headDim();
+    OptionalLong dim = headDim.constant();
+    OptionalLong heads = site.shape().heads().constant();
+    if (dim.isEmpty() || heads.isEmpty()) {
+      return Optional.of(
+          "the number of heads ("
+              + site.shape().heads()
+              + ") or the head dimension ("
+              + headDim
+              + ") is not fixed");
+    }
+    if (site.elementType() != DataType.FLOAT
+        && site.elementType() != DataType.FLOAT16
+        && site.elementType() != DataType.BFLOAT16) {
+      return Optional.of(
+          "element type " + site.elementType().shortName() + " has no sparse attention");
+    }
+    return Optional.empty();
+  }
+}

@@ -1,0 +1,120 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.compiler.shape.ShapeInference;
+import io.sparsedit.compiler.shape.ShapeTable;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the passes of one compilation share: the model, the user's choices, and what has been found
+ * so far.
+ */
+final class Compilation {
+  private final Path file;
+  private final Model model;
+  private final CompileOptions options;
+  private final List<String> originalOutputNames;
+  private @Nullable ShapeTable facts;
+  private List<Site> sites = List.of();
+  private @Nullable VideoGeometry geometry;
+  private String geometrySource = "";
+  private final List<EmittedSite> emitted = new ArrayList<>();
+  private List<Inspection.NotUnderstood> notUnderstood = List.of();
+
+  Compilation(Path file, Model model, CompileOptions options) {
+    this.file = file;
+    this.model = model;
+    this.options = options;
+    this.originalOutputNames = model.graph().outputs().stream().map(Value::name).toList();
+  }
+
+  /** Names of the model's outputs as it came. */
+  List<String> originalOutputNames() {
+    return originalOutputNames;
+  }
+
+  /** The file that the model came from, for messages. */
+  Path file() {
+    return file;
+  }
+
+  /** The model, changed in place. */
+  Model model() {
+    return model;
+  }
+
+  CompileOptions options() {
+    return options;
+  }
+
+  /** What is known of every value of the model as it is now. */
+  ShapeTable facts() {
+    ShapeTable table = facts;
+    if (table == null) {
+      table = ShapeInference.infer(model);
+      facts = table;
+    }
+    return table;
+  }
+
+  /** Forgets what was derived from the graph; called after each pass. */
+  void graphChanged() {
+    facts = null;
+  }
+
+  /** All sites in graph order. */
+  List<Site> sites() {
+    return sites;
+  }
+
+  void setSites(List<Site> newSites) {
+    sites = List.copyOf(newSites);
+  }
+
+  /** Extent of the video, if it is known. */
+  Optional<VideoGeometry> geometry() {
+    return Optional.ofNullable(geometry);
+  }
+
+  /** How the geometry became known. */
+  String geometrySource() {
+    return geometrySource;
+  }
+
+  void setGeometry(VideoGeometry found, String source) {
+    geometry = found;
+    geometrySource = source;
+  }
+
+  /** Number of text tokens in joint sites, if there are any. */
+  Optional<Dim> textTokens() {
+    Optional<VideoGeometry> video = geometry();
+    if (video.isEmpty()) {
+      return Optional.empty();
+    }
+    return sites.stream()
+        .filter(site -> site.kind() == SiteKind.JOINT)
+        .map(site -> site.shape().queryTokens().minus(video.get().tokens()))
+        .findFirst();
+  }
+
+  /** The sparse sites as emitted, in the order of their index. */
+  List<EmittedSite> emitted() {
+    return emitted;
+  }
+
+  /** Softmaxes that are not part of a site, with the reason. */
+  List<Inspection.NotUnderstood> notUnderstood() {
+    return notUnderstood;
+  }
+
+  void setNotUnderstood(List<Inspection.NotUnderstood> found) {
+    notUnderstood = List.copyOf(found);
+  }
+}

@@ -1,0 +1,24 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.passes.verify.VerificationReport;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What a compilation did.
+ *
+ * @param inspection what was found and decided
+ * @param verification what the verification measured
+ * @param files the bundle's files; empty if the verification failed and nothing was written
+ */
+public record CompileResult(
+    Inspection inspection, Optional<VerificationReport> verification, List<String> files) {
+  public CompileResult {
+    files = List.copyOf(files);
+  }
+
+  /** Why the verification failed; empty if it did not. */
+  public List<String> failures() {
+    return verification.map(VerificationReport::failures).orElse(List.of());
+  }
+}

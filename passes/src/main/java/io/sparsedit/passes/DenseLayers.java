@@ -1,0 +1,69 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.SparsifyException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Which layers stay dense. A layer is a self- or joint-attention site; the first has index 0.
+ *
+ * @param ranges the layers that the user named, or empty for the published rule: the first 3 %,
+ *     rounded down
+ */
+public record DenseLayers(Optional<List<Range>> ranges) {
+  /** The published rule, {@code first_layers_fp} 0.03 in SVG's and SVG2's scripts. */
+  public static final DenseLayers PUBLISHED = new DenseLayers(Optional.empty());
+
+  private static final double PUBLISHED_FRACTION = 0.03;
+
+  public DenseLayers {
+    ranges = ranges.map(List::copyOf);
+  }
+
+  /**
+   * Layers {@code first} to {@code last}.
+   *
+   * @param first the first layer
+   * @param last the last layer, inclusive
+   */
+  public record Range(int first, int last) {}
+
+  /**
+   * The layers that a user spells as {@code 0,3-5}, or {@code none}.
+   *
+   * @throws SparsifyException if they are spelt otherwise
+   */
+  public static DenseLayers parse(String spelling) {
+    if (spelling.equals("none")) {
+      return new DenseLayers(Optional.of(List.of()));
+    }
+    List<Range> ranges = new ArrayList<>();
+    try {
+      for (String part : spelling.split(",", -1)) {
+        String[] ends = part.trim().split("-", -1);
+        int first = Integer.parseInt(ends[0]);
+        int last = ends.length == 1 ? first : Integer.parseInt(ends[1]);
+        if (ends.length > 2 || first < 0 || last < first) {
+          throw SparsifyException.usage(misspelt(spelling));
+        }
+        ranges.add(new Range(first, last));
+      }
+    } catch (NumberFormatException e) {
+      throw new SparsifyException(SparsifyException.Kind.USAGE, misspelt(spelling), e);
+    }
+    return new DenseLayers(Optional.of(ranges));
+  }
+
+  private static String misspelt(String spelling) {
+    return "--dense-layers takes layer numbers such as 0,3-5, or none, not '" + spelling + "'";
+  }
+
+  /** Whether the layer stays dense in a model with so many layers. */
+  boolean contains(int layer, int layerCount) {
+    if (ranges.isEmpty()) {
+      return layer < (int) (PUBLISHED_FRACTION * layerCount);
+    }
+    return ranges.get().stream().anyMatch(r -> layer >= r.first() && layer <= r.last());
+  }
+}

@@ -1,0 +1,193 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Function;
+import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.ir.ValueType;
+import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.passes.functions.BlockSparseAttention;
+import io.sparsedit.passes.functions.Layout;
+import io.sparsedit.passes.functions.Planner;
+import io.sparsedit.passes.functions.SiteShape;
+import io.sparsedit.passes.functions.SparseOp;
+import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.functions.StateTensor;
+import io.sparsedit.passes.functions.Svg2Plan;
+import io.sparsedit.passes.functions.TextPosition;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Turns each chosen site into SVG2's planner and the block-sparse attention.
+ *
+ * <pre>
+ *   before   o = sparsedit.Attention(q, k, v)
+ *   after    query_order, key_order, query_offsets, key_offsets, keep, next.s0.q_centroids,
+ *              next.s0.k_centroids = sparsedit.Svg2Plan(q, k, geometry, state.s0.q_centroids,
+ *                                                       state.s0.k_centroids, action)
+ *            o = sparsedit.BlockSparseAttention(q, k, v, query_order, ..., keep, action)
+ * </pre>
+ *
+ * The model gets the input {@code action} and, a site, its state as inputs and outputs, and the
+ * functions that define both operators. Source: Sparse VideoGen2, arXiv 2505.18875, section 4.
+ */
+final class EmitSvg2 implements Pass<Compilation> {
+  @Override
+  public String name() {
+    return "emit SVG2";
+  }
+
+  @Override
+  public Set<Established> needs() {
+    return Set.of(Established.SITES_CHOSEN, Established.GEOMETRY_FOUND);
+  }
+
+  @Override
+  public Set<Established> establishes() {
+    return Set.of(Established.SITES_EMITTED);
+  }
+
+  @Override
+  public int run(Compilation compilation) {
+    List<Site> chosen = compilation.sites().stream().filter(Site::sparsify).toList();
+    if (chosen.isEmpty()) {
+      return 0;
+    }
+    Model model = compilation.model();
+    Graph graph = model.graph();
+    requireFree(graph, SparseOps.ACTION, compilation);
+    Value action =
+        graph.addInput(SparseOps.ACTION, ValueType.TensorType.of(DataType.INT32, chosen.size()));
+    Value geometry = graph.addConstant(SparseOps.GEOMETRY, geometryTensor(compilation));
+    for (Site site : chosen) {
+      emit(compilation, site, action, geometry);
+    }
+    model.opsets().put(SparseOps.DOMAIN, SparseOps.VERSION);
+    model.setIrVersion(Math.max(model.irVersion(), SparseOps.MIN_IR_VERSION));
+    return chosen.size();
+  }
+
+  private static void emit(Compilation compilation, Site site, Value action, Value geometry) {
+    int index = compilation.emitted().size();
+    Graph graph = compilation.model().graph();
+    Svg2Settings settings = compilation.options().svg2();
+    Svg2Settings.Clusters clusters =
+        settings.clustersFor(site.shape().queryTokens().constant().orElse(Long.MAX_VALUE));
+    Svg2Plan plan =
+        new Svg2Plan(
+            index,
+            Layout.BHSD,
+            (float) site.scale(),
+            clusters.query(),
+            clusters.key(),
+            settings.topP(),
+            settings.minKept(),
+            settings.iterations(),
+            settings.initIterations(),
+            TextPosition.NONE,
+            false);
+    BlockSparseAttention sparse =
+        new BlockSparseAttention(index, Layout.BHSD, (float) site.scale(), false, false);
+
+    Map<String, Value> planInputs = new HashMap<>();
+    planInputs.put(SparseOps.Q, site.query());
+    planInputs.put(SparseOps.K, site.key());
+    planInputs.put(SparseOps.GEOMETRY, geometry);
+    planInputs.put(SparseOps.ACTION, action);
+    Map<String, String> planOutputs = new HashMap<>();
+    List<StateBinding> state = new ArrayList<>();
+    for (StateTensor tensor : plan.state(siteShape(site))) {
+      String input = tensor.graphInput(index);
+      String output = tensor.graphOutput(index);
+      requireFree(graph, input, compilation);
+      requireFree(graph, output, compilation);
+      planInputs.put(tensor.input(), graph.addInput(input, tensor.valueType()));
+      planOutputs.put(tensor.output(), output);
+      state.add(new StateBinding(tensor, input, output));
+    }
+    Node planner =
+        plan.insertBefore(site.attention(), site.name() + ".plan", planInputs, planOutputs);
+    for (int i = 0; i < state.size(); i++) {
+      StateTensor tensor = state.get(i).tensor();
+      Value next = planner.output(plan.outputs().indexOf(tensor.output()));
+      next.setType(tensor.valueType());
+      graph.addOutput(next);
+    }
+
+    Map<String, Value> attentionInputs = new HashMap<>();
+    attentionInputs.put(SparseOps.Q, site.query());
+    attentionInputs.put(SparseOps.K, site.key());
+    attentionInputs.put(SparseOps.V, site.value());
+    for (int i = 0; i < Planner.PLAN.size(); i++) {
+      attentionInputs.put(Planner.PLAN.get(i), planner.output(i));
+    }
+    attentionInputs.put(SparseOps.ACTION, action);
+    Node attention =
+        sparse.insertBefore(
+            site.attention(), site.name() + ".attention", attentionInputs, Map.of());
+    for (Node node : List.of(planner, attention)) {
+      node.metadata().put(SiteMetadata.SITE, site.name());
+      node.metadata().put(SiteMetadata.RULE, site.rule());
+    }
+    site.attention().output().type().ifPresent(attention.output()::setType);
+    site.attention().output().replaceAllUsesWith(attention.output());
+    graph.remove(site.attention());
+    define(compilation.model(), plan);
+    define(compilation.model(), sparse);
+    compilation.emitted().add(new EmittedSite(index, site, planner, attention, state));
+  }
+
+  private static void define(Model model, SparseOp op) {
+    boolean defined =
+        model.functions().stream()
+            .anyMatch(
+                f ->
+                    f.domain().equals(SparseOps.DOMAIN)
+                        && f.name().equals(op.opType())
+                        && f.overload().equals(op.overload()));
+    if (!defined) {
+      Function function = op.function(model.opset());
+      model.functions().add(function);
+    }
+  }
+
+  private static SiteShape siteShape(Site site) {
+    return new SiteShape(
+        DeclaredDims.of(site.shape().batch()),
+        DeclaredDims.of(site.shape().heads()),
+        DeclaredDims.of(site.shape().queryTokens()),
+        DeclaredDims.of(site.shape().headDim()));
+  }
+
+  private static Tensor geometryTensor(Compilation compilation) {
+    VideoGeometry video =
+        compilation
+            .geometry()
+            .orElseThrow(() -> new IllegalStateException("sites are chosen without a geometry"));
+    return Tensor.ofInts(
+        new long[] {3}, extent(video.frames()), extent(video.height()), extent(video.width()));
+  }
+
+  private static int extent(Dim dim) {
+    return Math.toIntExact(dim.constant().orElseThrow());
+  }
+
+  private static void requireFree(Graph graph, String name, Compilation compilation) {
+    if (graph.resolve(name).isPresent()) {
+      throw SparsifyException.failure(
+          compilation.file()
+              + " already has a value named '"
+              + name
+              + "', a name that the compiled model needs. Rename it in the model.");
+    }
+  }
+}

@@ -1,0 +1,54 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.pass.PassRecord;
+import io.sparsedit.compiler.shape.Dim;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What was found in a model.
+ *
+ * @param file the model's file
+ * @param producer the tool that wrote it, with its version
+ * @param opset version of the default operator set
+ * @param operators number of nodes by operator, as the exporter wrote them
+ * @param sites all attention sites in graph order
+ * @param notUnderstood softmaxes that are not part of a site, with the reason
+ * @param geometry extent of the video, if it is known
+ * @param geometrySource how it became known
+ * @param textTokens text tokens in joint sites, if there are any
+ * @param passes what each pass did
+ */
+public record Inspection(
+    Path file,
+    String producer,
+    long opset,
+    Map<String, Integer> operators,
+    List<Site> sites,
+    List<NotUnderstood> notUnderstood,
+    Optional<VideoGeometry> geometry,
+    String geometrySource,
+    Optional<Dim> textTokens,
+    List<PassRecord> passes) {
+
+  public Inspection {
+    sites = List.copyOf(sites);
+    notUnderstood = List.copyOf(notUnderstood);
+    passes = List.copyOf(passes);
+  }
+
+  /**
+   * A softmax that is not part of a site.
+   *
+   * @param node the softmax
+   * @param reason why no rule takes it for attention
+   */
+  public record NotUnderstood(String node, String reason) {}
+
+  /** Number of nodes as the exporter wrote them. */
+  public int nodeCount() {
+    return operators.values().stream().mapToInt(Integer::intValue).sum();
+  }
+}

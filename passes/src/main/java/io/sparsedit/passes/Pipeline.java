@@ -1,0 +1,229 @@
+package io.sparsedit.passes;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.BundleFolder;
+import io.sparsedit.compiler.ir.GraphVerifier;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.onnx.OnnxWriter;
+import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.pass.PassRecord;
+import io.sparsedit.compiler.pass.PassRunner;
+import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.verify.VerificationReport;
+import io.sparsedit.passes.verify.Verifier;
+import io.sparsedit.passes.verify.VerifyRequest;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * The way from an exported model to a bundle: read, recognise, rewrite, verify, write.
+ *
+ * <p>The two lists of passes below are the compiler; everything else is around them.
+ */
+public final class Pipeline {
+  private static final String MODEL_FILE = "model.onnx";
+
+  /** From the exporter's graph to sites of which it is known what becomes of them. */
+  private static List<Pass<Compilation>> recognition() {
+    return List.of(
+        // Rules compare constants: scales must be numbers before any rule is tried.
+        new FoldConstantSubgraphs(),
+        new RecogniseAttention(),
+        // Kinds depend on the video's token count: geometry comes first.
+        new FindGeometry(),
+        new ClassifySites(),
+        new ChooseSites());
+  }
+
+  /** From chosen sites to the portable model. */
+  private static List<Pass<Compilation>> rewriting() {
+    List<Pass<Compilation>> passes = new ArrayList<>(recognition());
+    passes.add(new RestoreDenseSites());
+    passes.add(new EmitSvg2());
+    passes.add(new RemoveDeadNodes());
+    passes.add(new KeepOutputNames());
+    return passes;
+  }
+
+  private Pipeline() {}
+
+  /** Finds the attention of a model and says what would become of it. */
+  public static Inspection inspect(Path file, CompileOptions options, Progress progress) {
+    progress.stage("read " + file);
+    Compilation compilation = new Compilation(file, OnnxReader.read(file), options);
+    return recognise(compilation, recognition(), progress);
+  }
+
+  /**
+   * Makes a model's attention sparse and writes a bundle.
+   *
+   * @param file the exported model
+   * @param output the bundle's folder
+   * @param options what becomes sparse, and how
+   * @param request how the result is verified; if that fails no bundle is written
+   * @param weights how external weights get into the bundle
+   * @param version the compiler's version
+   * @param progress told of each stage
+   * @throws SparsifyException if the model is bad, or has nothing to make sparse
+   */
+  public static CompileResult compile(
+      Path file,
+      Path output,
+      CompileOptions options,
+      VerifyRequest request,
+      WeightFiles.Mode weights,
+      String version,
+      Progress progress) {
+    BundleFolder.requireReplaceable(output);
+    progress.stage("read " + file);
+    Compilation compilation = new Compilation(file, OnnxReader.read(file), options);
+    requireOpset(compilation);
+    Inspection inspection = recognise(compilation, rewriting(), progress);
+    requireSparseSites(inspection);
+
+    VerificationReport verification =
+        Verifier.verify(OnnxReader.read(file), compilation.model(), request, progress);
+    if (!verification.failures().isEmpty()) {
+      return new CompileResult(inspection, java.util.Optional.of(verification), List.of());
+    }
+    try (BundleFolder bundle = BundleFolder.begin(output)) {
+      progress.stage("write " + output);
+      List<WeightFiles.Placed> placed =
+          WeightFiles.of(compilation.model()).placeIn(bundle.folder(), weights);
+      OnnxWriter.write(compilation.model(), bundle.resolve(MODEL_FILE));
+      List<String> files =
+          new BundleDescription(compilation, inspection, verification, placed)
+              .write(bundle, MODEL_FILE, version);
+      return new CompileResult(inspection, java.util.Optional.of(verification), files);
+    }
+  }
+
+  /**
+   * Measures a bundle against the model it was made from.
+   *
+   * @throws SparsifyException if the folder is no bundle, or was made from another model
+   */
+  public static VerificationReport verify(
+      Path bundle, Path original, VerifyRequest request, Progress progress) {
+    JsonNode description = readDescription(bundle);
+    progress.stage("read " + original);
+    String expected = description.path("source").path("sha256").asText();
+    if (!BundleDescription.sha256(original).equals(expected)) {
+      throw SparsifyException.failure(
+          bundle
+              + " was made from another model than "
+              + original
+              + ": their SHA-256 sums differ. Give the model it was made from ("
+              + description.path("source").path("file").asText()
+              + "), or compile again.");
+    }
+    Model compiled =
+        OnnxReader.read(bundle.resolve(description.path("model").path("file").asText(MODEL_FILE)));
+    return Verifier.verify(OnnxReader.read(original), compiled, request, progress);
+  }
+
+  private static JsonNode readDescription(Path bundle) {
+    Path file = bundle.resolve(BundleFolder.DESCRIPTION);
+    if (!Files.isRegularFile(file)) {
+      throw SparsifyException.failure(
+          bundle
+              + " is not a bundle: it has no bundle.json. Make one with sparsify-model compile.");
+    }
+    try {
+      return new ObjectMapper().readTree(file.toFile());
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          file + " is damaged. Make the bundle again with sparsify-model compile.",
+          e);
+    }
+  }
+
+  private static Inspection recognise(
+      Compilation compilation, List<Pass<Compilation>> passes, Progress progress) {
+    Map<String, Integer> operators = operators(compilation.model());
+    PassRunner<Compilation> runner =
+        new PassRunner<>(
+            passes,
+            Compilation::model,
+            done -> {
+              done.graphChanged();
+              if (done.options().checkInvariants()) {
+                GraphVerifier.require(done.model());
+              }
+            });
+    progress.stage("find attention");
+    List<PassRecord> records = runner.run(compilation);
+    GraphVerifier.require(compilation.model());
+    return new Inspection(
+        compilation.file(),
+        (compilation.model().producerName() + " " + compilation.model().producerVersion()).strip(),
+        compilation.model().opset(),
+        operators,
+        compilation.sites(),
+        compilation.notUnderstood(),
+        compilation.geometry(),
+        compilation.geometrySource(),
+        compilation.textTokens(),
+        records);
+  }
+
+  /** Number of nodes by operator, subgraphs not counted. */
+  static Map<String, Integer> operators(Model model) {
+    Map<String, Integer> counts = new TreeMap<>();
+    for (Node node : model.graph().nodes()) {
+      String operator =
+          node.domain().isEmpty() ? node.opType() : node.domain() + "." + node.opType();
+      counts.merge(operator, 1, Integer::sum);
+    }
+    return counts;
+  }
+
+  private static void requireOpset(Compilation compilation) {
+    long opset = compilation.model().opset();
+    if (opset < SparseOps.MIN_OPSET) {
+      throw SparsifyException.failure(
+          compilation.file()
+              + " uses opset "
+              + opset
+              + ", but sparse attention needs "
+              + SparseOps.MIN_OPSET
+              + " or later. Export again with opset_version=17 (torch.onnx.export), or convert it"
+              + " with onnx.version_converter.");
+    }
+  }
+
+  private static void requireSparseSites(Inspection inspection) {
+    if (inspection.sites().stream().anyMatch(Site::sparsify)) {
+      return;
+    }
+    StringBuilder why = new StringBuilder();
+    if (inspection.sites().isEmpty()) {
+      why.append(inspection.file()).append(" has no attention that SparseDiT recognises.");
+      inspection
+          .notUnderstood()
+          .forEach(item -> why.append(' ').append(item.node()).append(": ").append(item.reason()));
+      why.append(" Nothing to make sparse.");
+    } else {
+      why.append("nothing to make sparse in ").append(inspection.file()).append(':');
+      inspection
+          .sites()
+          .forEach(
+              s -> why.append(' ').append(s.name()).append(": ").append(s.reason()).append(';'));
+      why.setLength(why.length() - 1);
+      why.append('.');
+    }
+    throw new SparsifyException(SparsifyException.Kind.NOTHING_TO_SPARSIFY, why.toString());
+  }
+}

@@ -1,0 +1,89 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.rules.match.Rewriter;
+import io.sparsedit.compiler.shape.Dim;
+import java.util.Optional;
+
+/**
+ * One attention site of a model.
+ *
+ * @param id place among all sites in graph order
+ * @param name module path where the exporter left one, otherwise {@code site<id>}
+ * @param attention the canonical {@code sparsedit.Attention} node: q, k, v [B,H,S,D] and an
+ *     optional mask, beside the nodes that the exporter wrote
+ * @param recognition the rewrite that put the canonical node in; undoing it gives the exporter's
+ *     nodes back
+ * @param shape sizes
+ * @param elementType element type of q
+ * @param scale factor on q·k
+ * @param kind what attends to what
+ * @param sparsify whether the site becomes sparse
+ * @param reason why it does not, or empty
+ */
+public record Site(
+    int id,
+    String name,
+    Node attention,
+    Rewriter.Applied recognition,
+    Shape shape,
+    DataType elementType,
+    double scale,
+    SiteKind kind,
+    boolean sparsify,
+    String reason) {
+
+  /**
+   * Sizes of a site.
+   *
+   * @param batch batch B
+   * @param heads heads H
+   * @param queryTokens query tokens
+   * @param keyTokens key and value tokens
+   * @param headDim head dimension D
+   */
+  public record Shape(Dim batch, Dim heads, Dim queryTokens, Dim keyTokens, Dim headDim) {}
+
+  /** The rule that recognised the site. */
+  public String rule() {
+    return recognition.match().rule().name();
+  }
+
+  /** Queries, [B,H,Sq,D], after QK-norm and RoPE, not scaled. */
+  public Value query() {
+    return attention.requiredInput(0);
+  }
+
+  /** Keys, [B,H,Sk,D], after QK-norm and RoPE, not scaled. */
+  public Value key() {
+    return attention.requiredInput(1);
+  }
+
+  /** Values, [B,H,Sk,D]. */
+  public Value value() {
+    return attention.requiredInput(2);
+  }
+
+  /** The mask, if the site has one. */
+  public Optional<Value> mask() {
+    return attention.input(3);
+  }
+
+  /** The same site with its kind. */
+  Site withKind(SiteKind newKind) {
+    return new Site(
+        id, name, attention, recognition, shape, elementType, scale, newKind, sparsify, reason);
+  }
+
+  /** The same site, to become sparse. */
+  Site chosen() {
+    return new Site(id, name, attention, recognition, shape, elementType, scale, kind, true, "");
+  }
+
+  /** The same site, to stay dense. */
+  Site leftDense(String why) {
+    return new Site(id, name, attention, recognition, shape, elementType, scale, kind, false, why);
+  }
+}

@@ -1,0 +1,87 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.SparsifyException;
+import java.util.Optional;
+
+/**
+ * Settings of SVG2 (arXiv 2505.18875) as the published scripts name them.
+ *
+ * @param topP attention mass that the kept clusters of a query cluster must exceed; 1 or more keeps
+ *     everything
+ * @param minKept fraction of the key clusters that is kept in any case
+ * @param clusters query and key clusters, or empty for the defaults by token count
+ * @param iterations k-means iterations from warm centroids
+ * @param initIterations k-means iterations from initial centroids
+ */
+public record Svg2Settings(
+    float topP, float minKept, Optional<Clusters> clusters, int iterations, int initIterations) {
+
+  /** The published settings: top-p 0.9, 10 % of the clusters at least, 2 and 50 iterations. */
+  public static final Svg2Settings PUBLISHED =
+      new Svg2Settings(0.9f, 0.1f, Optional.empty(), 2, 50);
+
+  public Svg2Settings {
+    // "not at least" also rejects NaN.
+    if (!(topP > 0)) {
+      throw SparsifyException.usage("--top-p must be above 0, not " + topP);
+    }
+    if (!(minKept >= 0 && minKept <= 1)) {
+      throw SparsifyException.usage("--min-kept must be from 0 to 1, not " + minKept);
+    }
+    if (iterations < 1 || initIterations < 1) {
+      throw SparsifyException.usage("k-means needs at least one iteration");
+    }
+  }
+
+  /**
+   * Numbers of clusters, per head.
+   *
+   * @param query query clusters
+   * @param key key clusters
+   */
+  public record Clusters(int query, int key) {
+    public Clusters {
+      if (query < 1 || key < 1) {
+        throw SparsifyException.usage("--clusters must be positive, not " + query + "," + key);
+      }
+    }
+
+    /**
+     * The numbers that a user spells as {@code 300,1000}.
+     *
+     * @throws SparsifyException if it is spelt otherwise
+     */
+    public static Clusters parse(String spelling) {
+      String[] parts = spelling.split(",", -1);
+      try {
+        if (parts.length == 2) {
+          return new Clusters(Integer.parseInt(parts[0].trim()), Integer.parseInt(parts[1].trim()));
+        }
+      } catch (NumberFormatException e) {
+        throw new SparsifyException(SparsifyException.Kind.USAGE, misspelt(spelling), e);
+      }
+      throw SparsifyException.usage(misspelt(spelling));
+    }
+
+    private static String misspelt(String spelling) {
+      return "--clusters takes QUERY,KEY, such as 300,1000, not '" + spelling + "'";
+    }
+
+    /** One query cluster for 256 tokens, 2 to 400; one key cluster for 64 tokens, 8 to 1000. */
+    public static Clusters defaultFor(long tokens) {
+      return new Clusters(
+          (int) Math.min(400, Math.max(2, tokens / 256)),
+          (int) Math.min(1000, Math.max(8, tokens / 64)));
+    }
+  }
+
+  /** The clusters of a site with so many tokens. */
+  public Clusters clustersFor(long tokens) {
+    return clusters.orElseGet(() -> Clusters.defaultFor(tokens));
+  }
+
+  /** The same settings with another top-p. */
+  public Svg2Settings withTopP(float newTopP) {
+    return new Svg2Settings(newTopP, minKept, clusters, iterations, initIterations);
+  }
+}

@@ -1,0 +1,78 @@
+package io.sparsedit.passes.report;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.passes.Inspection;
+import io.sparsedit.passes.Site;
+
+/** An {@link Inspection} as JSON: what {@code inspect --json} prints. */
+public final class InspectionJson {
+  private static final int SCHEMA_VERSION = 1;
+
+  private InspectionJson() {}
+
+  /** The whole inspection. */
+  public static ObjectNode of(Inspection inspection) {
+    ObjectNode root = JsonNodeFactory.instance.objectNode();
+    root.put("schemaVersion", SCHEMA_VERSION);
+    root.put("model", inspection.file().toString());
+    root.put("producer", inspection.producer());
+    root.put("opset", inspection.opset());
+    root.put("nodes", inspection.nodeCount());
+    ArrayNode sites = root.putArray("sites");
+    inspection.sites().forEach(site -> sites.add(site(site)));
+    root.set("geometry", geometry(inspection));
+    ArrayNode open = root.putArray("notUnderstood");
+    inspection
+        .notUnderstood()
+        .forEach(item -> open.addObject().put("node", item.node()).put("reason", item.reason()));
+    return root;
+  }
+
+  private static ObjectNode site(Site site) {
+    ObjectNode node = JsonNodeFactory.instance.objectNode();
+    node.put("id", site.name());
+    node.put("kind", site.kind().label());
+    putDim(node, "heads", site.shape().heads());
+    putDim(node, "headDim", site.shape().headDim());
+    putDim(node, "queryTokens", site.shape().queryTokens());
+    putDim(node, "keyTokens", site.shape().keyTokens());
+    node.put("mask", site.mask().isPresent());
+    node.put("scale", site.scale());
+    node.put("type", site.elementType().shortName());
+    node.put("sparsify", site.sparsify());
+    node.put("reason", site.reason());
+    node.put("rule", site.rule());
+    return node;
+  }
+
+  /** The geometry as {@code bundle.json} and {@code inspect --json} have it. */
+  public static ObjectNode geometry(Inspection inspection) {
+    ObjectNode node = JsonNodeFactory.instance.objectNode();
+    inspection
+        .geometry()
+        .ifPresent(
+            video -> {
+              putDim(node, "frames", video.frames());
+              putDim(node, "height", video.height());
+              putDim(node, "width", video.width());
+            });
+    putDim(node, "textTokens", inspection.textTokens().orElse(Dim.of(0)));
+    node.put("textPosition", inspection.textTokens().isPresent() ? "unknown" : "none");
+    if (inspection.geometry().isPresent()) {
+      node.put("source", inspection.geometrySource());
+    }
+    return node;
+  }
+
+  /** Puts a number, or a string where the dimension is symbolic. */
+  public static void putDim(ObjectNode node, String name, Dim dim) {
+    if (dim.constant().isPresent()) {
+      node.put(name, dim.constant().getAsLong());
+    } else {
+      node.put(name, dim.toString());
+    }
+  }
+}

@@ -1,0 +1,371 @@
+package io.sparsedit.passes.verify;
+
+import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.ir.ValueType;
+import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
+import io.sparsedit.compiler.ort.OrtOptions;
+import io.sparsedit.compiler.ort.OrtRunner;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.compiler.shape.ShapeInference;
+import io.sparsedit.compiler.shape.ShapeTable;
+import io.sparsedit.passes.functions.ActionCode;
+import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.functions.Svg2Plan;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Compares a compiled model with the original, both in ONNX Runtime on the CPU.
+ *
+ * <p>First with everything kept, which must equal the dense model, then with the settings as
+ * chosen. Sites are measured one by one on identical q, k, v, so that errors of one do not show in
+ * the next.
+ */
+public final class Verifier {
+  /** Everything kept against dense, float32: sums in another order, nothing else. */
+  private static final double TOLERANCE_F32 = 1e-4;
+
+  /** The same where activations are float16. */
+  private static final double TOLERANCE_F16 = 2e-2;
+
+  private static final int REDUCED_TOKENS = 2048;
+
+  private final Model original;
+  private final Model compiled;
+  private final VerifyRequest request;
+  private final Progress progress;
+  private final List<SparseSite> sites;
+  private final ShapeTable compiledFacts;
+
+  private Verifier(Model original, Model compiled, VerifyRequest request, Progress progress) {
+    this.original = original;
+    this.compiled = compiled;
+    this.request = request;
+    this.progress = progress;
+    this.sites = SparseSite.of(compiled);
+    this.compiledFacts = ShapeInference.infer(compiled);
+  }
+
+  /**
+   * Verifies a compiled model.
+   *
+   * @param original the model it was made from
+   * @param compiled the compiled model, whose external data is found next to its source
+   * @param request what to run
+   * @param progress told of each stage
+   */
+  public static VerificationReport verify(
+      Model original, Model compiled, VerifyRequest request, Progress progress) {
+    return new Verifier(original, compiled, request, progress).run();
+  }
+
+  private VerificationReport run() {
+    if (request.mode() == VerifyMode.NONE) {
+      return report(VerifyMode.NONE, "skipped, as asked", List.of(), List.of(), List.of());
+    }
+    if (sites.stream().anyMatch(site -> type(site) == DataType.BFLOAT16)) {
+      return report(
+          VerifyMode.NONE,
+          "skipped: ONNX Runtime has no bfloat16 kernels on the CPU",
+          List.of(),
+          List.of(),
+          List.of());
+    }
+    if (request.mode() == VerifyMode.SITES) {
+      return verifySites("every distinct site alone, as asked");
+    }
+    ShapeTable facts = ShapeInference.infer(original);
+    Map<String, Tensor> inputs =
+        request.inputs().isPresent()
+            ? TestInputs.read(request.inputs().get(), original)
+            : TestInputs.random(original, facts);
+    Map<String, Long> sizes = sizes(inputs);
+    VerificationCost cost = VerificationCost.of(original, facts, sizes);
+    if (cost.isTooMuch()) {
+      return verifySites(
+          "running the whole model would take "
+              + cost
+              + ", so every distinct site was checked alone");
+    }
+    String note =
+        request.inputs().isPresent()
+            ? "whole models on the inputs in " + request.inputs().get()
+            : "whole models on seeded random inputs";
+    return verifyWhole(inputs, sizes, note);
+  }
+
+  private VerificationReport report(
+      VerifyMode mode,
+      String note,
+      List<VerificationReport.OutputError> everythingKept,
+      List<VerificationReport.OutputError> asChosen,
+      List<VerificationReport.SiteError> siteErrors) {
+    boolean half =
+        sites.stream().anyMatch(site -> type(site) == DataType.FLOAT16)
+            || original.graph().outputs().stream()
+                .anyMatch(v -> declaredType(v) == DataType.FLOAT16);
+    return new VerificationReport(
+        mode,
+        note,
+        half ? TOLERANCE_F16 : TOLERANCE_F32,
+        request.maxError(),
+        everythingKept,
+        asChosen,
+        siteErrors);
+  }
+
+  private static DataType declaredType(Value value) {
+    return value.type().orElse(null) instanceof ValueType.TensorType tensor
+        ? tensor.elementType()
+        : DataType.UNDEFINED;
+  }
+
+  private DataType type(SparseSite site) {
+    return compiledFacts.elementType(site.query());
+  }
+
+  // ---- whole models -----------------------------------------------------------------------------
+
+  private VerificationReport verifyWhole(
+      Map<String, Tensor> inputs, Map<String, Long> sizes, String note) {
+    progress.stage("run the original model");
+    Map<String, Tensor> reference = OrtRunner.run(original, inputs);
+
+    Map<String, Tensor> compiledInputs = new LinkedHashMap<>(inputs);
+    compiledInputs.putAll(extraInputs(sizes));
+    progress.stage("run the compiled model with everything kept");
+    Set<String> fetch = new LinkedHashSet<>();
+    for (SparseSite site : sites) {
+      fetch.add(site.query().name());
+      fetch.add(site.key().name());
+      fetch.add(site.value().name());
+      fetch.add(site.output().name());
+    }
+    Map<String, Tensor> kept;
+    try (OrtRunner runner =
+        OrtRunner.load(
+            KeepEverything.copyOf(compiled), OrtOptions.DEFAULT.withFetch(List.copyOf(fetch)))) {
+      kept = runner.run(compiledInputs);
+    }
+    progress.stage("run the compiled model as chosen");
+    Map<String, Tensor> chosen;
+    try (OrtRunner runner = OrtRunner.load(compiled)) {
+      chosen = runner.run(compiledInputs, reference.keySet());
+    }
+
+    List<VerificationReport.SiteError> siteErrors = new ArrayList<>();
+    try (DenseReference dense = new DenseReference()) {
+      for (SparseSite site : sites) {
+        progress.stage("check site " + site.name());
+        Tensor q = tensor(kept, site.query());
+        Tensor k = tensor(kept, site.key());
+        Tensor v = tensor(kept, site.value());
+        double[] expected = dense.attend(q, k, v, site.scale());
+        ErrorMetrics everything = ErrorMetrics.of(numbers(tensor(kept, site.output())), expected);
+        try (SiteModel model = SiteModel.of(compiled, site, q.type(), planner -> {})) {
+          siteErrors.add(siteError(site, model.run(q, k, v), q, k, everything, expected));
+        }
+      }
+    }
+    return report(
+        VerifyMode.FULL, note, outputs(kept, reference), outputs(chosen, reference), siteErrors);
+  }
+
+  private static VerificationReport.SiteError siteError(
+      SparseSite site,
+      SiteModel.Result result,
+      Tensor q,
+      Tensor k,
+      ErrorMetrics everythingKept,
+      double[] expected) {
+    PlanMetrics plan = PlanMetrics.of(result.plan(), q, k, site.scale());
+    return new VerificationReport.SiteError(
+        site.name(),
+        site.index(),
+        q.dims()[2],
+        everythingKept,
+        ErrorMetrics.of(numbers(result.output()), expected),
+        plan.density(),
+        plan.minDensity(),
+        plan.maxDensity(),
+        plan.recall());
+  }
+
+  private static Tensor tensor(Map<String, Tensor> outputs, Value value) {
+    return Optional.ofNullable(outputs.get(value.name())).orElseThrow();
+  }
+
+  private static double[] numbers(Tensor tensor) {
+    return tensor.doubles().orElseThrow();
+  }
+
+  private static List<VerificationReport.OutputError> outputs(
+      Map<String, Tensor> actual, Map<String, Tensor> reference) {
+    List<VerificationReport.OutputError> errors = new ArrayList<>();
+    reference.forEach(
+        (name, expected) ->
+            expected
+                .doubles()
+                .ifPresent(
+                    numbers ->
+                        errors.add(
+                            new VerificationReport.OutputError(
+                                name,
+                                ErrorMetrics.of(
+                                    numbers(Optional.ofNullable(actual.get(name)).orElseThrow()),
+                                    numbers)))));
+    return errors;
+  }
+
+  /** Action and state for a cold planning step. */
+  private Map<String, Tensor> extraInputs(Map<String, Long> sizes) {
+    Map<String, Tensor> extra = new LinkedHashMap<>();
+    extra.put(SparseOps.ACTION, Actions.all(sites.size(), ActionCode.PLAN_SPARSE.cold()));
+    for (SparseSite site : sites) {
+      for (Value input : site.planner().presentInputs()) {
+        if (compiled.graph().inputs().contains(input)
+            && original.graph().value(input.name()).isEmpty()
+            && !input.name().equals(SparseOps.ACTION)) {
+          extra.put(input.name(), Actions.zeros(dims(input, sizes)));
+        }
+      }
+    }
+    return extra;
+  }
+
+  private static long[] dims(Value input, Map<String, Long> sizes) {
+    ValueType.TensorType type = (ValueType.TensorType) input.type().orElseThrow();
+    List<DeclaredDim> declared = type.dims().orElseThrow();
+    long[] dims = new long[declared.size()];
+    for (int axis = 0; axis < dims.length; axis++) {
+      if (declared.get(axis) instanceof DeclaredDim.Fixed fixed) {
+        dims[axis] = fixed.size();
+      } else if (declared.get(axis) instanceof DeclaredDim.Named named) {
+        dims[axis] =
+            Dim.parse(named.name())
+                .evaluate(sizes)
+                .orElseThrow(
+                    () ->
+                        SparsifyException.failure(
+                            "the size '"
+                                + named.name()
+                                + "' of "
+                                + input.name()
+                                + " does not follow from the inputs"));
+      }
+    }
+    return dims;
+  }
+
+  /** The sizes that the inputs give to the model's symbolic dimensions. */
+  private Map<String, Long> sizes(Map<String, Tensor> inputs) {
+    Map<String, Long> sizes = new HashMap<>();
+    for (Value input : original.graph().inputs()) {
+      Tensor tensor = inputs.get(input.name());
+      if (tensor == null
+          || !(input.type().orElse(null) instanceof ValueType.TensorType type)
+          || type.dims().isEmpty()) {
+        continue;
+      }
+      List<DeclaredDim> dims = type.dims().get();
+      for (int axis = 0; axis < Math.min(dims.size(), tensor.rank()); axis++) {
+        if (dims.get(axis) instanceof DeclaredDim.Named named) {
+          sizes.put(named.name(), tensor.dims()[axis]);
+        }
+      }
+    }
+    return sizes;
+  }
+
+  // ---- sites alone ------------------------------------------------------------------------------
+
+  private VerificationReport verifySites(String why) {
+    Map<String, SparseSite> distinct = new LinkedHashMap<>();
+    for (SparseSite site : sites) {
+      distinct.putIfAbsent(signature(site), site);
+    }
+    List<VerificationReport.SiteError> errors = new ArrayList<>();
+    long largest = 0;
+    try (DenseReference dense = new DenseReference()) {
+      for (SparseSite site : distinct.values()) {
+        VerificationReport.SiteError error = verifyAlone(site, dense);
+        largest = Math.max(largest, error.tokens());
+        errors.add(error);
+      }
+    }
+    String note =
+        why
+            + ", "
+            + errors.size()
+            + " of "
+            + sites.size()
+            + " sites on planted structure at up to "
+            + largest
+            + " tokens; clusters reduced in proportion";
+    return report(VerifyMode.SITES, note, List.of(), List.of(), errors);
+  }
+
+  private VerificationReport.SiteError verifyAlone(SparseSite site, DenseReference dense) {
+    progress.stage("check site " + site.name() + " alone");
+    List<Dim> shape = compiledFacts.shape(site.query()).orElseThrow();
+    int heads = Math.toIntExact(shape.get(1).constant().orElseThrow());
+    int headDim = Math.toIntExact(shape.get(3).constant().orElseThrow());
+    long full = shape.get(2).constant().orElse(REDUCED_TOKENS);
+    int tokens = (int) Math.min(full, REDUCED_TOKENS);
+    PlantedSite planted = new PlantedSite(type(site), 1, heads, tokens, headDim, site.scale());
+    double[] expected = dense.attend(planted.query, planted.key, planted.value, site.scale());
+    double factor = (double) tokens / full;
+    SiteModel.Result everything;
+    try (SiteModel model =
+        SiteModel.of(
+            compiled,
+            site,
+            type(site),
+            planner -> {
+              reduceClusters(planner, factor);
+              KeepEverything.set(planner);
+            })) {
+      everything = model.run(planted.query, planted.key, planted.value);
+    }
+    try (SiteModel model =
+        SiteModel.of(compiled, site, type(site), planner -> reduceClusters(planner, factor))) {
+      return siteError(
+          site,
+          model.run(planted.query, planted.key, planted.value),
+          planted.query,
+          planted.key,
+          ErrorMetrics.of(numbers(everything.output()), expected),
+          expected);
+    }
+  }
+
+  private static void reduceClusters(Node planner, double factor) {
+    for (String clusters : List.of(Svg2Plan.Q_CLUSTERS, Svg2Plan.K_CLUSTERS)) {
+      long full = planner.intAttribute(clusters, 1);
+      planner.setAttribute(clusters, Math.max(1, Math.round(full * factor)));
+    }
+  }
+
+  /** Equal for sites that run the same code: same sizes and settings. */
+  private String signature(SparseSite site) {
+    Map<String, Object> settings = new LinkedHashMap<>(site.planner().attributes());
+    settings.remove(SparseOps.SITE);
+    return site.planner().opType()
+        + site.planner().overload()
+        + compiledFacts.shape(site.query())
+        + type(site)
+        + settings;
+  }
+}

@@ -1,0 +1,24 @@
+package io.sparsedit.passes.verify;
+
+import io.sparsedit.compiler.SparsifyException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * What the user asks of a verification.
+ *
+ * @param mode how much it runs
+ * @param inputs folder with inputs, or empty for seeded random ones
+ * @param maxError largest relative L1 error of an output with the chosen settings, if that matters
+ */
+public record VerifyRequest(VerifyMode mode, Optional<Path> inputs, Optional<Double> maxError) {
+  /** Everything, on random inputs, with no limit on the chosen settings' error. */
+  public static final VerifyRequest DEFAULT =
+      new VerifyRequest(VerifyMode.FULL, Optional.empty(), Optional.empty());
+
+  public VerifyRequest {
+    if (maxError.isPresent() && !(maxError.get() >= 0)) {
+      throw SparsifyException.usage("--max-error must not be negative");
+    }
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.sparsedit.passes.verify;
+
+import org.jspecify.annotations.NullMarked;
