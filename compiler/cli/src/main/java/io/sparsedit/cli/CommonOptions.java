@@ -1,0 +1,36 @@
+package io.sparsedit.cli;
+
+import io.sparsedit.compiler.Progress;
+import java.io.PrintWriter;
+import picocli.CommandLine.Option;
+
+/** Options that every command has. */
+final class CommonOptions {
+  @Option(
+      names = {"-q", "--quiet"},
+      description = "Print nothing but errors.")
+  private boolean quiet;
+
+  @Option(
+      names = "--debug",
+      description = "Print stack traces and check the graph after each pass.")
+  private boolean debug;
+
+  boolean quiet() {
+    return quiet;
+  }
+
+  boolean debug() {
+    return debug;
+  }
+
+  /** Progress on the error stream: one changing line on a terminal, plain lines otherwise. */
+  ConsoleProgress progress(PrintWriter err) {
+    return new ConsoleProgress(
+        err, quiet ? ConsoleProgress.Style.NONE : ConsoleProgress.Style.detect());
+  }
+
+  static Progress silent() {
+    return Progress.SILENT;
+  }
+}

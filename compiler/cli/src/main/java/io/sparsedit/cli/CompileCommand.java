@@ -1,0 +1,93 @@
+package io.sparsedit.cli;
+
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.passes.CompileResult;
+import io.sparsedit.passes.Pipeline;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code sparsify-model compile}. */
+@Command(
+    name = "compile",
+    mixinStandardHelpOptions = true,
+    header = "Makes a model's self-attention sparse, verifies that, and writes a bundle.",
+    description = {
+      "",
+      "The bundle holds the portable model (runs in ONNX Runtime anywhere), the weights,"
+          + " bundle.json and a report to look at. An earlier bundle in the output folder is"
+          + " replaced; anything else there is an error."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  sparsify-model compile wan.onnx -o wan.sparse",
+      "  sparsify-model compile wan.onnx -o wan.sparse --top-p 0.8 --clusters 300,1000",
+      "",
+      "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance (nothing is written),"
+          + " 4 nothing to sparsify"
+    })
+final class CompileCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private CommonOptions common;
+  @Mixin private MethodOptions method;
+  @Mixin private VerifyOptions verify;
+
+  @Parameters(paramLabel = "MODEL.onnx", description = "The exported model.")
+  private Path model;
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "DIR",
+      required = true,
+      description = "Folder for the bundle.")
+  private Path output;
+
+  @Option(
+      names = "--weights",
+      paramLabel = "HOW",
+      defaultValue = "link",
+      description =
+          "How external weights get into the bundle: ${COMPLETION-CANDIDATES}. link makes hard"
+              + " links and copies across file systems. Default: ${DEFAULT-VALUE}.")
+  private WeightFiles.Mode weights = WeightFiles.Mode.LINK;
+
+  @Override
+  public Integer call() {
+    CompileResult result;
+    try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
+      result =
+          Pipeline.compile(
+              model,
+              output,
+              method.toOptions(common),
+              verify.toRequest(),
+              weights,
+              VersionProvider.version(),
+              progress);
+    }
+    PrintWriter out = spec.commandLine().getOut();
+    if (!common.quiet()) {
+      ConsoleTables.inspection(out, result.inspection());
+      result.verification().ifPresent(report -> ConsoleTables.verification(out, report));
+    }
+    if (!result.failures().isEmpty()) {
+      throw new SparsifyException(
+          SparsifyException.Kind.OUT_OF_TOLERANCE,
+          "verification failed, no bundle written: " + String.join("; ", result.failures()));
+    }
+    if (!common.quiet()) {
+      out.println();
+      out.println("Bundle " + output + ": " + String.join(", ", result.files()));
+    }
+    out.flush();
+    return 0;
+  }
+}

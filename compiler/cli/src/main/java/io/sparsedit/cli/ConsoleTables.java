@@ -1,0 +1,142 @@
+package io.sparsedit.cli;
+
+import io.sparsedit.passes.Inspection;
+import io.sparsedit.passes.Site;
+import io.sparsedit.passes.verify.ErrorMetrics;
+import io.sparsedit.passes.verify.VerificationReport;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** Results as text tables. */
+final class ConsoleTables {
+  private ConsoleTables() {}
+
+  static void inspection(PrintWriter out, Inspection inspection) {
+    out.printf(
+        "%s: %s, opset %d, %d nodes%n",
+        inspection.file(), inspection.producer(), inspection.opset(), inspection.nodeCount());
+    inspection
+        .geometry()
+        .ifPresent(
+            video ->
+                out.printf(
+                    "Video of %s tokens (frames x height x width), from %s%n",
+                    video, inspection.geometrySource()));
+    out.println();
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("site", "kind", "heads x dim", "tokens", "mask", "becomes"));
+    for (Site site : inspection.sites()) {
+      String tokens = site.shape().queryTokens().toString();
+      if (!site.shape().queryTokens().equals(site.shape().keyTokens())) {
+        tokens += " to " + site.shape().keyTokens();
+      }
+      rows.add(
+          List.of(
+              site.name(),
+              site.kind().label(),
+              site.shape().heads() + " x " + site.shape().headDim(),
+              tokens,
+              site.mask().isPresent() ? "yes" : "no",
+              site.sparsify() ? "sparse" : "dense: " + site.reason()));
+    }
+    table(out, rows);
+    if (!inspection.notUnderstood().isEmpty()) {
+      out.println();
+      out.println("Not taken for attention:");
+      for (Inspection.NotUnderstood item : inspection.notUnderstood()) {
+        out.println("  " + item.node() + ": " + item.reason());
+      }
+    }
+  }
+
+  static void verification(PrintWriter out, VerificationReport report) {
+    out.println();
+    out.println("Verification (" + report.mode().label() + "): " + report.note());
+    List<List<String>> rows = new ArrayList<>();
+    if (!report.everythingKept().isEmpty() || !report.sites().isEmpty()) {
+      rows.add(
+          List.of(
+              "what",
+              "settings",
+              "density",
+              "recall",
+              "max error",
+              "mean error",
+              "relative L1",
+              "cosine",
+              "PSNR"));
+    }
+    for (VerificationReport.OutputError output : report.everythingKept()) {
+      rows.add(row("output " + output.output(), "everything kept", "1", "1", output.error()));
+    }
+    for (VerificationReport.OutputError output : report.asChosen()) {
+      rows.add(row("output " + output.output(), "as chosen", "", "", output.error()));
+    }
+    for (VerificationReport.SiteError site : report.sites()) {
+      String what = "site " + site.site() + " (" + site.tokens() + " tokens)";
+      rows.add(row(what, "everything kept", "1", "1", site.everythingKept()));
+      rows.add(
+          row(
+              what,
+              "as chosen",
+              fraction(site.density()),
+              fraction(site.recall()),
+              site.asChosen()));
+    }
+    table(out, rows);
+    if (report.failures().isEmpty() && !rows.isEmpty()) {
+      out.printf(
+          Locale.ROOT,
+          "With everything kept the result equals the dense model (tolerance %.0e).%n",
+          report.tolerance());
+    }
+  }
+
+  private static List<String> row(
+      String what, String settings, String density, String recall, ErrorMetrics error) {
+    return List.of(
+        what,
+        settings,
+        density,
+        recall,
+        small(error.maxError()),
+        small(error.meanError()),
+        small(error.relativeL1()),
+        String.format(Locale.ROOT, "%.6f", error.cosine()),
+        Double.isFinite(error.psnr())
+            ? String.format(Locale.ROOT, "%.1f dB", error.psnr())
+            : "equal");
+  }
+
+  private static String fraction(double value) {
+    return String.format(Locale.ROOT, "%.3f", value);
+  }
+
+  private static String small(double value) {
+    return String.format(Locale.ROOT, "%.2e", value);
+  }
+
+  private static void table(PrintWriter out, List<List<String>> rows) {
+    if (rows.isEmpty()) {
+      return;
+    }
+    int[] widths = new int[rows.get(0).size()];
+    for (List<String> row : rows) {
+      for (int i = 0; i < widths.length; i++) {
+        widths[i] = Math.max(widths[i], row.get(i).length());
+      }
+    }
+    for (List<String> row : rows) {
+      StringBuilder line = new StringBuilder();
+      for (int i = 0; i < widths.length; i++) {
+        line.append(row.get(i));
+        if (i + 1 < widths.length) {
+          line.append(" ".repeat(widths[i] - row.get(i).length() + 2));
+        }
+      }
+      out.println(line.toString().stripTrailing());
+    }
+  }
+}

@@ -1,0 +1,86 @@
+package io.sparsedit.cli;
+
+import io.sparsedit.passes.CompileOptions;
+import io.sparsedit.passes.DenseLayers;
+import io.sparsedit.passes.Svg2Settings;
+import io.sparsedit.passes.VideoGeometry;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Options that say what a compilation does; {@code inspect} has them to show the outcome. */
+final class MethodOptions {
+  /** The methods there are. */
+  enum Method {
+    /** Semantic-aware permutation, arXiv 2505.18875. */
+    SVG2
+  }
+
+  @Option(
+      names = "--method",
+      paramLabel = "NAME",
+      defaultValue = "svg2",
+      description = "Sparse attention method: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+  private Method method = Method.SVG2;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      defaultValue = "0.9",
+      description = {
+        "Attention mass that a query cluster's kept key clusters must exceed; 1 or more keeps all.",
+        "Default: ${DEFAULT-VALUE}, as published."
+      })
+  private float topP;
+
+  @Option(
+      names = "--min-kept",
+      paramLabel = "FRACTION",
+      defaultValue = "0.1",
+      description =
+          "Fraction of the key clusters kept in any case. Default: ${DEFAULT-VALUE}, as published.")
+  private float minKept;
+
+  @Option(
+      names = "--clusters",
+      paramLabel = "QUERY,KEY",
+      description =
+          "Clusters a head. Default: one for 256 query tokens (2 to 400), one for 64 key tokens"
+              + " (8 to 1000).")
+  private @Nullable String clusters;
+
+  @Option(
+      names = "--dense-layers",
+      paramLabel = "LAYERS",
+      description =
+          "Self-attention layers that stay dense, such as 0,3-5, or none. Default: the first 3 %%,"
+              + " rounded down, as published.")
+  private @Nullable String denseLayers;
+
+  @Option(
+      names = "--video",
+      paramLabel = "FxHxW",
+      description =
+          "Extent of the video in tokens: latent frames x rows x columns after patching, such as"
+              + " 21x45x80. Only needed where the graph does not tell.")
+  private @Nullable String video;
+
+  CompileOptions toOptions(CommonOptions common) {
+    Svg2Settings published = Svg2Settings.PUBLISHED;
+    Svg2Settings settings =
+        new Svg2Settings(
+            topP,
+            minKept,
+            Optional.ofNullable(clusters).map(Svg2Settings.Clusters::parse),
+            published.iterations(),
+            published.initIterations());
+    return switch (method) {
+      case SVG2 ->
+          new CompileOptions(
+              settings,
+              Optional.ofNullable(video).map(VideoGeometry::parse),
+              denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
+              common.debug());
+    };
+  }
+}

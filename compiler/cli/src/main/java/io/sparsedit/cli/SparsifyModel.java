@@ -1,0 +1,44 @@
+package io.sparsedit.cli;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The command with its subcommands. */
+@Command(
+    name = "sparsify-model",
+    mixinStandardHelpOptions = true,
+    versionProvider = VersionProvider.class,
+    subcommands = {
+      InspectCommand.class,
+      CompileCommand.class,
+      VerifyCommand.class,
+      HelpCommand.class
+    },
+    header = "Makes the attention of exported Diffusion Transformers sparse.",
+    description = {
+      "",
+      "Reads an ONNX export of a video or image DiT, finds its attention, rewrites the"
+          + " self-attention to training-free sparse attention, verifies the result and leaves a"
+          + " bundle that runs in ONNX Runtime."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  sparsify-model inspect wan.onnx                 what attention the model has",
+      "  sparsify-model compile wan.onnx -o wan.sparse   make it sparse, verify, write a bundle",
+      "  sparsify-model verify wan.sparse wan.onnx       measure a bundle against its original",
+      "",
+      "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance, 4 nothing to sparsify"
+    })
+final class SparsifyModel implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Override
+  public void run() {
+    throw new ParameterException(
+        spec.commandLine(), "a command is missing: inspect, compile or verify");
+  }
+}

@@ -1,0 +1,100 @@
+package io.sparsedit.cli;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.fields;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+/** The module boundaries and house rules of the compiler. */
+@AnalyzeClasses(packages = "io.sparsedit", importOptions = ImportOption.DoNotIncludeTests.class)
+final class ArchitectureTest {
+  @ArchTest
+  static final ArchRule coreSeesNeitherPassesNorCommandLine =
+      noClasses()
+          .that()
+          .resideInAPackage("io.sparsedit.compiler..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("io.sparsedit.passes..", "io.sparsedit.cli..");
+
+  @ArchTest
+  static final ArchRule passesDoNotSeeTheCommandLine =
+      noClasses()
+          .that()
+          .resideInAPackage("io.sparsedit.passes..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("io.sparsedit.cli..", "picocli..");
+
+  @ArchTest
+  static final ArchRule protobufStaysInOnePackage =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("io.sparsedit.compiler.onnx..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("ai.onnx.proto..", "com.google.protobuf..");
+
+  @ArchTest
+  static final ArchRule onnxRuntimeStaysInOnePackage =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("io.sparsedit.compiler.ort..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("ai.onnxruntime..");
+
+  @ArchTest
+  static final ArchRule theGraphKnowsNothingElse =
+      noClasses()
+          .that()
+          .resideInAPackage("io.sparsedit.compiler.ir..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage(
+              "io.sparsedit.compiler.onnx..",
+              "io.sparsedit.compiler.ort..",
+              "io.sparsedit.compiler.shape..",
+              "io.sparsedit.compiler.rules..",
+              "io.sparsedit.compiler.fold..",
+              "io.sparsedit.compiler.pass..");
+
+  @ArchTest
+  static final ArchRule passesAreStateless =
+      fields()
+          .that()
+          .areDeclaredInClassesThat()
+          .implement("io.sparsedit.compiler.pass.Pass")
+          .should()
+          .beFinal();
+
+  @ArchTest
+  static final ArchRule noMutableStatics =
+      fields()
+          .that()
+          .areStatic()
+          .and()
+          .areDeclaredInClassesThat()
+          .resideOutsideOfPackage("io.sparsedit.compiler.rules.syntax.grammar..")
+          .should()
+          .beFinal();
+
+  @ArchTest
+  static final ArchRule publicClassesAreFinalOrAbstract =
+      classes()
+          .that()
+          .arePublic()
+          .and()
+          .areNotInterfaces()
+          .and()
+          .areNotEnums()
+          .and()
+          .resideOutsideOfPackage("io.sparsedit.compiler.rules..")
+          .should()
+          .haveModifier(JavaModifier.FINAL);
+}

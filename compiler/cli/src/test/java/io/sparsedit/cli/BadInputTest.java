@@ -1,0 +1,256 @@
+package io.sparsedit.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.ir.ValueType;
+import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.onnx.OnnxWriter;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Each bad input ends in one clear message and leaves nothing behind. */
+final class BadInputTest {
+  private static final Path WAN = CommandLineRun.zoo("wan21_t2v-ts17-static");
+
+  @TempDir private Path folder;
+
+  @Test
+  void missingFile() throws IOException {
+    expectFailure(folder.resolve("absent.onnx"), 1, "absent.onnx");
+  }
+
+  @Test
+  void emptyFile() throws IOException {
+    expectFailure(file("empty.onnx", new byte[0]), 1, "empty.onnx", "empty");
+  }
+
+  @Test
+  void textFile() throws IOException {
+    expectFailure(
+        file("notes.onnx", "These are my notes.\n".getBytes(StandardCharsets.UTF_8)),
+        1,
+        "notes.onnx");
+  }
+
+  @Test
+  void truncatedProtobuf() throws IOException {
+    byte[] whole = Files.readAllBytes(WAN);
+    expectFailure(file("cut.onnx", Arrays.copyOf(whole, whole.length / 2)), 1, "cut.onnx");
+  }
+
+  @Test
+  void cycle() throws IOException {
+    Graph graph = Graph.create("cycle");
+    Value x = graph.addInput("x", ValueType.TensorType.of(DataType.FLOAT, 2));
+    Node first = graph.addNode("", "Add", "first", List.of(x, x));
+    Value a = first.addOutput("a");
+    Node second = graph.addNode("", "Relu", "second", List.of(a));
+    Value b = second.addOutput("b");
+    first.setInput(1, b);
+    b.setType(ValueType.TensorType.of(DataType.FLOAT, 2));
+    graph.addOutput(b);
+
+    expectFailure(write("cycle.onnx", graph, 17), 1, "cycle.onnx", "first");
+  }
+
+  @Test
+  void danglingInput() throws IOException {
+    Graph elsewhere = Graph.create("elsewhere");
+    Value ghost = elsewhere.addInput("ghost");
+    Graph graph = Graph.create("dangling");
+    Node relu = graph.addNode("", "Relu", "haunted", List.of(ghost));
+    Value y = relu.addOutput("y");
+    y.setType(ValueType.TensorType.of(DataType.FLOAT, 2));
+    graph.addOutput(y);
+
+    expectFailure(write("dangling.onnx", graph, 17), 1, "dangling.onnx", "haunted", "ghost");
+  }
+
+  @Test
+  void opsetBelowSixteen() throws IOException {
+    Model model = OnnxReader.read(WAN);
+    model.opsets().put("", 15L);
+    Path file = folder.resolve("old.onnx");
+    OnnxWriter.write(model, file);
+
+    expectFailure(file, 1, "old.onnx", "opset 15", "16", "Export again");
+  }
+
+  @Test
+  void missingExternalData() throws IOException {
+    Path model = copyOfExternalModel();
+    Files.delete(model.resolveSibling("model.onnx.data"));
+
+    expectFailure(model, 1, "model.onnx.data");
+  }
+
+  @Test
+  void shortExternalData() throws IOException {
+    Path model = copyOfExternalModel();
+    Path data = model.resolveSibling("model.onnx.data");
+    Files.write(data, Arrays.copyOf(Files.readAllBytes(data), 1000));
+
+    expectFailure(model, 1, "model.onnx.data");
+  }
+
+  @Test
+  void externalDataOutsideOfTheModelsFolder() throws IOException {
+    Files.write(folder.resolve("secret.bin"), new byte[16]);
+    Path inner = Files.createDirectory(folder.resolve("inner"));
+    Graph graph = Graph.create("escape");
+    Value x = graph.addInput("x", ValueType.TensorType.of(DataType.FLOAT, 4));
+    Value w =
+        graph.addInitializer(
+            "w",
+            new Tensor(
+                "w",
+                DataType.FLOAT,
+                new long[] {4},
+                new Tensor.Storage.External(
+                    "../secret.bin", 0, java.util.Optional.of(16L), java.util.Optional.empty()),
+                io.sparsedit.compiler.ir.Extras.NONE));
+    Value y = graph.append("Add", x, w);
+    y.setType(ValueType.TensorType.of(DataType.FLOAT, 4));
+    graph.addOutput(y);
+    Model model = new Model(graph, 8);
+    model.opsets().put("", 17L);
+    Path file = inner.resolve("escape.onnx");
+    OnnxWriter.write(model, file);
+
+    expectFailure(file, 1, "escape.onnx", "../secret.bin");
+  }
+
+  @Test
+  void modelWithoutAttention() throws IOException {
+    Graph graph = Graph.create("classifier");
+    Value x = graph.addInput("x", ValueType.TensorType.of(DataType.FLOAT, 2, 3));
+    Value y = graph.append("Softmax", x);
+    y.setType(ValueType.TensorType.of(DataType.FLOAT, 2, 3));
+    graph.addOutput(y);
+
+    expectFailure(write("classifier.onnx", graph, 17), 4, "classifier.onnx", "no attention");
+  }
+
+  @Test
+  void unknownOptionAndUnknownCommand() {
+    CommandLineRun option = CommandLineRun.of("compile", WAN, "-o", folder, "--topp", "0.5");
+    assertThat(option.exitCode()).isEqualTo(2);
+    assertThat(option.err()).contains("--topp").contains("--top-p");
+
+    CommandLineRun command = CommandLineRun.of("compil", WAN);
+    assertThat(command.exitCode()).isEqualTo(2);
+  }
+
+  @Test
+  void badSettings() {
+    for (List<String> bad :
+        List.of(
+            List.of("--top-p", "0"),
+            List.of("--min-kept", "1.5"),
+            List.of("--clusters", "many"),
+            List.of("--dense-layers", "3-1"),
+            List.of("--video", "21x45"))) {
+      CommandLineRun run =
+          CommandLineRun.of("compile", WAN, "-o", folder.resolve("out"), bad.get(0), bad.get(1));
+
+      assertThat(run.exitCode()).as(bad.toString()).isEqualTo(2);
+      assertThat(run.err()).contains(bad.get(0)).doesNotContain("\tat ");
+    }
+  }
+
+  @Test
+  void debugShowsTheStackTrace() throws IOException {
+    Path empty = file("empty.onnx", new byte[0]);
+
+    CommandLineRun run = CommandLineRun.of("inspect", "--debug", empty);
+
+    assertThat(run.exitCode()).isEqualTo(1);
+    assertThat(run.err()).contains("\tat io.sparsedit");
+  }
+
+  /** A file size limit stands in for a full disk: the system refuses to write on. */
+  @Test
+  void fullDiskLeavesNothingBehind() throws IOException, InterruptedException {
+    assumeTrue(Files.isExecutable(Path.of("/bin/bash")), "needs bash for ulimit");
+    Path out = folder.resolve("out");
+    Process process =
+        new ProcessBuilder(
+                "/bin/bash",
+                "-c",
+                "ulimit -f 300; exec \"$@\"",
+                "bash",
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                "-XX:-UsePerfData",
+                Main.class.getName(),
+                "compile",
+                WAN.toAbsolutePath().toString(),
+                "-o",
+                out.toString(),
+                "--verify",
+                "none")
+            .redirectErrorStream(true)
+            .start();
+    String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+
+    assertThat(process.waitFor()).as(printed).isEqualTo(1);
+    assertThat(printed).contains("model.onnx").doesNotContain("\tat ");
+    assertThat(names()).isEmpty();
+  }
+
+  private void expectFailure(Path model, int exitCode, String... parts) throws IOException {
+    List<String> before = names();
+
+    CommandLineRun run = CommandLineRun.of("compile", model, "-o", folder.resolve("out"));
+
+    assertThat(run.exitCode()).as(run.err()).isEqualTo(exitCode);
+    List<String> messages =
+        run.err().lines().filter(line -> line.startsWith("sparsify-model:")).toList();
+    assertThat(messages).hasSize(1);
+    assertThat(messages.get(0)).contains(parts);
+    assertThat(run.err()).doesNotContain("\tat ").doesNotContain("Exception");
+    assertThat(names()).isEqualTo(before);
+  }
+
+  private Path file(String name, byte[] content) throws IOException {
+    return Files.write(folder.resolve(name), content);
+  }
+
+  private Path write(String name, Graph graph, long opset) {
+    Model model = new Model(graph, 8);
+    model.opsets().put("", opset);
+    Path file = folder.resolve(name);
+    OnnxWriter.write(model, file);
+    return file;
+  }
+
+  private Path copyOfExternalModel() throws IOException {
+    Path original = CommandLineRun.zoo("wan21_t2v-ts17-external");
+    Path inner = Files.createDirectory(folder.resolve("inner"));
+    for (String name : List.of("model.onnx", "model.onnx.data")) {
+      Files.copy(original.resolveSibling(name), inner.resolve(name));
+    }
+    return inner.resolve("model.onnx");
+  }
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> children = Files.list(folder)) {
+      return children.map(child -> child.getFileName().toString()).sorted().toList();
+    }
+  }
+}

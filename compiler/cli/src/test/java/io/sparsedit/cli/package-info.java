@@ -1,0 +1,4 @@
+@NullMarked
+package io.sparsedit.cli;
+
+import org.jspecify.annotations.NullMarked;
