@@ -8,10 +8,15 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import picocli.CommandLine;
 
 /** Entry point of {@code sparsify-model}. */
 public final class Main {
+  /** ONNX Runtime logs what its exceptions say too, with a stack trace; held, for JUL forgets. */
+  private static final Logger ONNX_RUNTIME = Logger.getLogger("ai.onnxruntime");
+
   private Main() {}
 
   /** Runs the command line and ends the process with its exit code. */
@@ -34,6 +39,7 @@ public final class Main {
    * @return the exit code: 0 ok, 1 failure, 2 usage, 3 out of tolerance, 4 nothing to sparsify
    */
   static int run(String[] args, PrintWriter out, PrintWriter err) {
+    ONNX_RUNTIME.setLevel(Level.OFF);
     CommandLine commandLine =
         new CommandLine(new SparsifyModel())
             .setCaseInsensitiveEnumValuesAllowed(true)

@@ -80,7 +80,7 @@ final class ArchitectureTest {
           .areStatic()
           .and()
           .areDeclaredInClassesThat()
-          .resideOutsideOfPackage("io.sparsedit.compiler.rules.syntax.grammar..")
+          .areNotAssignableTo("org.antlr.v4.runtime.Recognizer")
           .should()
           .beFinal();
 

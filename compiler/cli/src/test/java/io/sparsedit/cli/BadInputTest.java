@@ -185,32 +185,76 @@ final class BadInputTest {
   /** A file size limit stands in for a full disk: the system refuses to write on. */
   @Test
   void fullDiskLeavesNothingBehind() throws IOException, InterruptedException {
-    assumeTrue(Files.isExecutable(Path.of("/bin/bash")), "needs bash for ulimit");
     Path out = folder.resolve("out");
-    Process process =
-        new ProcessBuilder(
+
+    String printed =
+        runWithFileSizeLimit(
+            "-Donnxruntime.native.path=" + loadedOnnxRuntime(),
+            "compile",
+            WAN.toAbsolutePath().toString(),
+            "-o",
+            out.toString(),
+            "--verify",
+            "none");
+
+    assertThat(printed).contains("model.onnx").doesNotContain("\tat ").endsWith("exit 1\n");
+    assertThat(names()).isEmpty();
+  }
+
+  /** ONNX Runtime unpacks its library into the temporary folder first. */
+  @Test
+  void fullTemporaryFolderIsOneMessage() throws IOException, InterruptedException {
+    String printed =
+        runWithFileSizeLimit(
+            "-Dunused=1",
+            "compile",
+            WAN.toAbsolutePath().toString(),
+            "-o",
+            folder.resolve("out").toString());
+
+    assertThat(printed)
+        .contains("sparsify-model: ONNX Runtime cannot be loaded")
+        .contains("temporary folder")
+        .doesNotContain("\tat ")
+        .endsWith("exit 1\n");
+    assertThat(names()).isEmpty();
+  }
+
+  /** Runs the command line in a process that may write files of 150 KB at most. */
+  private static String runWithFileSizeLimit(String property, String... arguments)
+      throws IOException, InterruptedException {
+    assumeTrue(Files.isExecutable(Path.of("/bin/bash")), "needs bash for ulimit");
+    List<String> command =
+        new java.util.ArrayList<>(
+            List.of(
                 "/bin/bash",
                 "-c",
-                "ulimit -f 300; exec \"$@\"",
+                "ulimit -f 150; \"$@\"; echo exit $?",
                 "bash",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-cp",
                 System.getProperty("java.class.path"),
                 "-XX:-UsePerfData",
-                Main.class.getName(),
-                "compile",
-                WAN.toAbsolutePath().toString(),
-                "-o",
-                out.toString(),
-                "--verify",
-                "none")
-            .redirectErrorStream(true)
-            .start();
+                property,
+                Main.class.getName()));
+    command.addAll(List.of(arguments));
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
     String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    process.waitFor();
+    return printed;
+  }
 
-    assertThat(process.waitFor()).as(printed).isEqualTo(1);
-    assertThat(printed).contains("model.onnx").doesNotContain("\tat ");
-    assertThat(names()).isEmpty();
+  /** The folder with the ONNX Runtime library that this process has loaded. */
+  private static Path loadedOnnxRuntime() throws IOException {
+    CommandLineRun.of("inspect", "--quiet", WAN);
+    Path maps = Path.of("/proc/self/maps");
+    assumeTrue(Files.exists(maps), "needs /proc");
+    String library =
+        Files.readAllLines(maps).stream()
+            .filter(line -> line.endsWith("/libonnxruntime.so"))
+            .findFirst()
+            .orElseThrow();
+    return Path.of(library.substring(library.indexOf('/'), library.lastIndexOf('/')));
   }
 
   private void expectFailure(Path model, int exitCode, String... parts) throws IOException {

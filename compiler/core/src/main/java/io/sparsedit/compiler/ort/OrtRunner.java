@@ -161,7 +161,7 @@ public final class OrtRunner implements AutoCloseable {
 
   private static OrtRunner open(String description, OrtOptions options, Opener opener) {
     // The environment is one per process and lives as long as it.
-    OrtEnvironment environment = OrtEnvironment.getEnvironment();
+    OrtEnvironment environment = environment();
     try (SessionOptions settings = new SessionOptions()) {
       settings.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       settings.setOptimizationLevel(
@@ -177,6 +177,22 @@ public final class OrtRunner implements AutoCloseable {
       return new OrtRunner(environment, opener.open(environment, settings), description);
     } catch (OrtException e) {
       throw failure(description, "ONNX Runtime cannot load the model", e);
+    }
+  }
+
+  private static OrtEnvironment environment() {
+    try {
+      return OrtEnvironment.getEnvironment();
+    } catch (LinkageError e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          "ONNX Runtime cannot be loaded ("
+              + e.getMessage()
+              + "). It unpacks its library into the temporary folder "
+              + System.getProperty("java.io.tmpdir")
+              + ": free some space there, or name another one with"
+              + " SPARSIFY_JAVA_OPTS=-Djava.io.tmpdir=DIR.",
+          e);
     }
   }
 
