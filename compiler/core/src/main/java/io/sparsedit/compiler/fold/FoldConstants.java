@@ -31,7 +31,10 @@ import java.util.Optional;
  * that computes an output of its graph. External weights are read only where they are small.
  *
  * <p>Relies on: the same kernels that would have computed the values in every run compute them
- * here. Names of inputs and outputs are preserved, and a folded value keeps its name.
+ * here. (Half precision is the exception: on a CPU, ONNX Runtime computes chains of it in single
+ * precision, so that results may differ by a rounding.) Names of inputs and outputs are preserved,
+ * and a folded value keeps its name. Grids that are computed from small constants per axis, as in
+ * rotary embeddings, become one table: look at them before.
  */
 public final class FoldConstants {
   /** Elements up to which a result counts as small. */

@@ -140,24 +140,27 @@ final class IndexingRules {
   }
 
   private static Optional<Dim> reversedLength(Dim size, Dim start, Dim end, long step) {
-    boolean fromTheEnd =
-        start.is(-1)
-            || (start.isConstant() && start.offset() >= FAR)
-            || start.equals(size.minus(1));
-    boolean toTheStart = end.isConstant() && end.offset() <= -FAR;
-    if (size.isConstant() && end.isConstant()) {
-      toTheStart |= end.offset() < -size.offset();
-    }
-    if (fromTheEnd && toTheStart) {
-      return Optional.of(size.ceilDiv(-step));
-    }
-    if (!size.isConstant() || !start.isConstant() || !end.isConstant()) {
+    Optional<Dim> from = reversedPosition(size, start);
+    Optional<Dim> to = reversedPosition(size, end);
+    if (from.isEmpty() || to.isEmpty()) {
       return Optional.empty();
     }
-    long n = size.offset();
-    long from = first(n, start.offset(), step);
-    long to = end.offset() < 0 ? Math.max(end.offset() + n, -1) : Math.min(end.offset(), n - 1);
-    return Optional.of(Dim.of(from - to).max(Dim.ZERO).ceilDiv(-step));
+    return Optional.of(from.get().minus(to.get()).max(Dim.ZERO).ceilDiv(-step));
+  }
+
+  /** A bound as a position from -1, before the first element, to the last one. */
+  private static Optional<Dim> reversedPosition(Dim size, Dim bound) {
+    Dim last = size.minus(1);
+    if (bound.isConstant() && (bound.offset() >= FAR || bound.offset() <= -FAR)) {
+      return Optional.of(bound.offset() > 0 ? last : Dim.of(-1));
+    }
+    if (bound.isAtLeast(Dim.ZERO)) {
+      return Optional.of(bound.min(last));
+    }
+    if (bound.negate().isAtLeast(Dim.ONE)) {
+      return Optional.of(size.plus(bound).max(Dim.of(-1)));
+    }
+    return Optional.empty();
   }
 
   private static long first(long size, long start, long step) {
