@@ -14,6 +14,7 @@ struct ScheduleParams {
   int group_rows, groups;
   std::int32_t* counters;
   std::int32_t* costs;
+  std::int32_t* rests[2];
   AttentionItem* items;
 };
 
@@ -21,32 +22,32 @@ __device__ int BucketOf(int keys, int tokens) {
   return kBuckets - 1 - static_cast<int>(static_cast<long long>(keys) * (kBuckets - 1) / tokens);
 }
 
-// Items of a query segment of `rows` rows.
-__device__ int CountItems(const ScheduleParams& params, int rows) {
-  const int total = (rows + params.group_rows - 1) / params.group_rows;
-  return (total + params.groups - 1) / params.groups;
-}
-
-__device__ void WriteItem(AttentionItem* slot, int head, int segment, int row, int rows, int keys) {
+__device__ void WriteItem(AttentionItem* slot, int head, int4 first, int4 second) {
   int4* words = reinterpret_cast<int4*>(slot);
-  words[0] = make_int4(head, segment, row, rows);
-  words[1] = make_int4(keys, 0, 0, 0);
+  words[0] = make_int4(head, 0, 0, 0);
+  words[1] = first;
+  words[2] = second;
 }
 
 // One block a head.
 __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams params) {
-  __shared__ int slots[kBuckets];  // items of a bucket, then the next free place of the bucket
+  // Of full items, rests of one and of two groups: how many a bucket has, then its next free place.
+  __shared__ int slots[3][kBuckets];
+  __shared__ int totals[3];
   __shared__ int base;
   const int head = blockIdx.x;
   const int tokens = params.shape.tokens;
+  const int group_rows = params.group_rows, groups = params.groups;
+  const int4 none = make_int4(0, 0, 0, 0);
 
   if (params.action != nullptr && !ActionIsSparse(*params.action)) {
-    const int step = params.group_rows * params.groups;
+    const int step = group_rows * groups;
     const int count = (tokens + step - 1) / step;
     if (threadIdx.x == 0) base = atomicAdd(&params.counters[0], count);
     __syncthreads();
     for (int i = threadIdx.x; i < count; i += kThreads) {
-      WriteItem(&params.items[base + i], head, -1, i * step, min(step, tokens - i * step), tokens);
+      WriteItem(&params.items[base + i], head,
+                make_int4(-1, i * step, min(step, tokens - i * step), tokens), none);
     }
     return;
   }
@@ -54,19 +55,22 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   const int query_segments = params.shape.query_segments;
   const int key_segments = params.shape.key_segments;
   const int words = KeepWords(key_segments);
+  const std::int64_t segments_at = static_cast<std::int64_t>(head) * query_segments;
   const std::int32_t* query_offsets =
       params.plan.query_offsets + static_cast<std::int64_t>(head) * (query_segments + 1);
   const std::int32_t* key_offsets =
       params.plan.key_offsets + static_cast<std::int64_t>(head) * (key_segments + 1);
-  const std::int32_t* keep =
-      params.plan.keep + static_cast<std::int64_t>(head) * query_segments * words;
-  std::int32_t* costs = params.costs + static_cast<std::int64_t>(head) * query_segments;
+  const std::int32_t* keep = params.plan.keep + segments_at * words;
+  std::int32_t* costs = params.costs + segments_at;
+  std::int32_t* rests[2] = {params.rests[0] + segments_at, params.rests[1] + segments_at};
+  const auto rows_of = [&](int i) { return query_offsets[i + 1] - query_offsets[i]; };
+  const auto groups_of = [&](int i) { return (rows_of(i) + group_rows - 1) / group_rows; };
 
-  for (int i = threadIdx.x; i < kBuckets; i += kThreads) slots[i] = 0;
+  for (int i = threadIdx.x; i < 3 * kBuckets; i += kThreads) slots[i / kBuckets][i % kBuckets] = 0;
   __syncthreads();
-  const int lane = threadIdx.x % 32;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   constexpr int kWarps = kThreads / 32;
-  for (int first = threadIdx.x / 32; first < query_segments; first += kWarps * kRowsAtOnce) {
+  for (int first = warp; first < query_segments; first += kWarps * kRowsAtOnce) {
     int keys[kRowsAtOnce] = {};
     for (int word = 0; word < words; ++word) {
       const int j = word * 32 + lane;
@@ -84,39 +88,65 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
       const int sum = __reduce_add_sync(0xffffffffu, keys[n]);
       if (lane != 0 || i >= query_segments) continue;
       costs[i] = sum;
-      const int rows = query_offsets[i + 1] - query_offsets[i];
-      if (rows > 0) atomicAdd(&slots[BucketOf(sum, tokens)], CountItems(params, rows));
+      const int bucket = BucketOf(sum, tokens), own = groups_of(i);
+      if (own >= groups) atomicAdd(&slots[0][bucket], own / groups);
+      if (own % groups != 0) atomicAdd(&slots[own % groups][bucket], 1);
     }
   }
   __syncthreads();
-  if (threadIdx.x < 32) {  // exclusive prefix sum over the buckets
+  if (warp < 3) {  // exclusive prefix sums over the buckets
     int carry = 0;
     for (int first = 0; first < kBuckets; first += 32) {
-      const int own = slots[first + lane];
+      const int own = slots[warp][first + lane];
       int sum = own;
       for (int distance = 1; distance < 32; distance *= 2) {
         const int other = __shfl_up_sync(0xffffffffu, sum, distance);
         if (lane >= distance) sum += other;
       }
-      slots[first + lane] = carry + sum - own;
+      slots[warp][first + lane] = carry + sum - own;
       carry += __shfl_sync(0xffffffffu, sum, 31);
     }
-    if (lane == 0) base = atomicAdd(&params.counters[0], carry);
+    if (lane == 0) totals[warp] = carry;
   }
   __syncthreads();
+  const int full = totals[0], ones = totals[1], twos = totals[2];
+  const int pairs = min(ones, twos);
+  const int shared_items = twos + (ones - pairs + 1) / 2;
+  if (threadIdx.x == 0) base = atomicAdd(&params.counters[0], full + shared_items);
+  __syncthreads();
+
   for (int i = threadIdx.x; i < query_segments; i += kThreads) {
-    const int row = query_offsets[i];
-    const int rows = query_offsets[i + 1] - row;
-    if (rows <= 0) continue;
-    const int count = CountItems(params, rows);
-    const int total = (rows + params.group_rows - 1) / params.group_rows;
-    const int keys = costs[i];
-    const int first = base + atomicAdd(&slots[BucketOf(keys, tokens)], count);
-    for (int n = 0; n < count; ++n) {
-      const long long part = total;
-      const int begin = static_cast<int>(n * part / count) * params.group_rows;
-      const int end = min(rows, static_cast<int>((n + 1) * part / count) * params.group_rows);
-      WriteItem(&params.items[first + n], head, i, row + begin, end - begin, keys);
+    const int own = groups_of(i), keys = costs[i], bucket = BucketOf(keys, tokens);
+    if (own >= groups) {
+      const int count = own / groups;
+      const int first = base + atomicAdd(&slots[0][bucket], count);
+      const int step = groups * group_rows;
+      for (int n = 0; n < count; ++n) {
+        WriteItem(&params.items[first + n], head,
+                  make_int4(i, query_offsets[i] + n * step, min(step, rows_of(i) - n * step), keys),
+                  none);
+      }
+    }
+    const int rest = own % groups;
+    if (rest != 0) rests[rest - 1][atomicAdd(&slots[rest][bucket], 1)] = i;
+  }
+  __syncthreads();
+  // The part with more keys comes first.
+  const auto write_shared = [&](int n, int4 first, int4 second) {
+    const bool swap = second.w > first.w;
+    WriteItem(&params.items[base + full + n], head, swap ? second : first, swap ? first : second);
+  };
+  const auto rest_of = [&](int i) {
+    const int skipped = groups_of(i) / groups * groups * group_rows;
+    return make_int4(i, query_offsets[i] + skipped, rows_of(i) - skipped, costs[i]);
+  };
+  for (int n = threadIdx.x; n < shared_items; n += kThreads) {
+    if (n < twos) {
+      write_shared(n, rest_of(rests[1][n]), n < pairs ? rest_of(rests[0][n]) : none);
+    } else {
+      const int first = pairs + 2 * (n - twos);
+      write_shared(n, rest_of(rests[0][first]),
+                   first + 1 < ones ? rest_of(rests[0][first + 1]) : none);
     }
   }
 }
@@ -130,8 +160,16 @@ Status LaunchAttentionSchedule(const BlockSparseAttentionArgs& args, int group_r
     cudaGetLastError();
     return Status::kLaunchFailed;
   }
-  ScheduleParams params{args.shape, args.plan,          args.action,     group_rows,
-                        groups,     workspace.counters, workspace.costs, workspace.items};
+  SPARSEDIT_REQUIRE(group_rows > 0 && (groups == 1 || groups == 3), Status::kInvalidArgument);
+  ScheduleParams params{args.shape,
+                        args.plan,
+                        args.action,
+                        group_rows,
+                        groups,
+                        workspace.counters,
+                        workspace.costs,
+                        {workspace.rests[0], workspace.rests[1]},
+                        workspace.items};
   ScheduleKernel<<<args.shape.batch * args.shape.heads, kThreads, 0, stream>>>(params);
   return LaunchStatus();
 }

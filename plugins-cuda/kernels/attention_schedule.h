@@ -1,7 +1,8 @@
 // Cuts a plan into the work items of block-sparse attention, on the device.
 //
-// An item is at most `groups` groups of `group_rows` rows and never crosses a query segment. A
-// segment of g groups becomes ceil(g / groups) items of as equal numbers of groups as possible.
+// Rows are dealt in groups of `group_rows` of one query segment, `groups` (1 or 3) to an item. What a
+// segment leaves over, one or two groups, shares an item with another segment's rest: two groups
+// with one as long as there are both, then one with one.
 // The items of a head are consecutive, so that its K and V stay in the L2 cache, and within a head
 // they come in order of decreasing kept keys (to 1/256 of S), so that the longest start first.
 // A dense action cuts the natural order into items of groups * group_rows rows instead.

@@ -63,20 +63,27 @@ constexpr bool HasFastAttention(DataType type, int head_dim) {
   return type != DataType::kFloat32 && (head_dim == 64 || head_dim == 128);
 }
 
-// A piece of work: consecutive query positions of one query segment.
+// Consecutive query positions of one query segment, with the keys that they attend.
+struct AttentionPart {
+  std::int32_t segment;  // query segment, or -1 for dense
+  std::int32_t row;      // first query position
+  std::int32_t rows;     // 0: no part
+  std::int32_t keys;     // keys of the kept segments, without pseudo-keys
+};
+
+// A piece of work of a thread block: one part, or two of different segments of a head, of which the
+// first has at least as many keys.
 struct AttentionItem {
-  std::uint32_t head;   // b * H + h
-  std::int32_t segment; // query segment, or -1 for dense
-  std::int32_t row;     // first query position
-  std::int32_t rows;
-  std::int32_t keys;    // keys of the kept segments, without pseudo-keys
+  std::int32_t head;  // b * H + h
   std::int32_t unused[3];
+  AttentionPart parts[2];
 };
 
 // The parts of a workspace; with a null base only `bytes` is meaningful.
 struct BlockSparseAttentionWorkspace {
   std::int32_t* counters;  // [2]: items made, items taken
-  std::int32_t* costs;     // [B,H,Nq]
+  std::int32_t* costs;     // [B,H,Nq]: keys that a query segment attends
+  std::int32_t* rests[2];  // [B,H,Nq]: segments that leave 1, 2 groups of rows to share an item
   AttentionItem* items;
   void* keys;              // [B,H,S + Nk,D] in key order, pseudo-keys last
   void* values;
@@ -96,6 +103,9 @@ inline BlockSparseAttentionWorkspace CarveBlockSparseAttentionWorkspace(const Pl
   BlockSparseAttentionWorkspace parts{};
   parts.counters = carver.Take<std::int32_t>(2);
   parts.costs = carver.Take<std::int32_t>(all_heads * shape.query_segments);
+  for (std::int32_t*& rest : parts.rests) {
+    rest = carver.Take<std::int32_t>(all_heads * shape.query_segments);
+  }
   parts.item_capacity =
       all_heads * (CeilDiv(shape.tokens, kPortableAttentionRows) + shape.query_segments);
   parts.items = carver.Take<AttentionItem>(parts.item_capacity);

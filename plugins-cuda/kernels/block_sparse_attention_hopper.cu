@@ -1,14 +1,16 @@
 // The sm_90a path of block-sparse attention.
 //
-// A block is persistent: one producer warpgroup and kWarpgroups consumer warpgroups of 64 query
-// rows each (FlashAttention-3, arXiv 2407.08608, sections 3.1 and 3.2). A warp of the producer
-// streams keys, another one values; each walks the kept segments of the item and packs them into
-// key tiles of exactly kKeys rows: a run of n rows lands as one box for every bit of n, at any row
-// of the tile, since the 128-byte swizzle is a function of the address alone. So nothing is padded
-// but the end of an item's last tile, which boxes outside of the tensor fill with zeros.
+// A block is persistent: a producer warpgroup and three consumer warpgroups of 64 query rows each
+// (FlashAttention-3, arXiv 2407.08608, sections 3.1 and 3.2). The rows of an item belong to one
+// query segment, or to two (parts) with a stream of key tiles each; their tiles alternate in one
+// ring. For each part a producer warp streams keys and another one values: it walks the kept
+// segments and packs them into tiles of exactly kKeys rows. A run of n rows lands as one box for
+// every bit of n, at any row of the tile, since the 128-byte swizzle is a function of the address
+// alone. So nothing is padded but the end of the last tile of a part, which boxes outside of the
+// tensor fill with zeros.
 // Consumers keep scores, probabilities and output in registers; the scores of a tile are computed
-// while the values of the tile before are multiplied, and named barriers let one warpgroup's
-// softmax run under the other's products. Queries are gathered, outputs scattered by token.
+// while the values of the tile before are multiplied. Queries are gathered and outputs scattered by
+// token.
 #include <cuda.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -24,9 +26,6 @@ namespace {
 
 #ifndef SPARSEDIT_STAGES
 #define SPARSEDIT_STAGES 4
-#endif
-#ifndef SPARSEDIT_TURNS
-#define SPARSEDIT_TURNS 1
 #endif
 constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
 constexpr float kNegativeInfinity = -__builtin_huge_valf();
@@ -79,10 +78,11 @@ struct Config {
   static constexpr int kBiasAt = kValuesAt + kStages * kTileBytes;
   static constexpr int kFlagsAt = kBiasAt + kStages * kKeys * 4;
   static constexpr int kItemsAt = kFlagsAt + 32;
-  static constexpr int kBarriersAt = kItemsAt + 2 * 32;
-  static constexpr int kBarriers = 4 * kStages + 4;
+  static constexpr int kBarriersAt = kItemsAt + 2 * static_cast<int>(sizeof(AttentionItem));
+  static constexpr int kBarriers = 4 * kStages + 6;
   static constexpr int kSharedBytes = kBarriersAt + kBarriers * 8 + 1024;  // and to align
   static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
+  static_assert((kStages & (kStages - 1)) == 0, "stages are a power of two");
   static_assert(kColumnBytes % 1024 == 0 && kKeys % 16 == 0, "swizzle and k step");
 };
 
@@ -108,20 +108,51 @@ struct Shared {
   __device__ std::uint32_t ItemEmpty(int slot) const {
     return Barrier(4 * C::kStages + 2 + slot);
   }
+  // The second part's values may follow: the first part's values up to this item are under way.
+  __device__ std::uint32_t ItemReached(int slot) const {
+    return Barrier(4 * C::kStages + 4 + slot);
+  }
 };
 
 // A place in a ring of stages; the parity flips at every turn.
-template <int kStages>
-struct Ring {
+struct Slot {
   int stage = 0;
   std::uint32_t parity = 0;
   __device__ __forceinline__ void Advance() {
-    if (++stage == kStages) {
-      stage = 0;
-      parity ^= 1;
-    }
+    stage ^= 1;
+    parity ^= stage == 0 ? 1 : 0;
   }
 };
+
+// The tiles of an item in the ring: those of its two parts alternate until the second, which never
+// has more, ends. Numbers count all tiles since the kernel began.
+//
+// Phases of the barriers have a parity only, so nobody may be two turns of the ring away from
+// anybody else. Consumers therefore wait for and release every tile, those of the other part too.
+// The first part's producers always were at one of the last two tiles; the second part's may have
+// been idle for long, and start on an item when the first part's of the same tensor reaches it.
+template <int kStages>
+struct Tiles {
+  std::uint32_t first = 0;    // number of the item's first tile
+  int counts[2] = {0, 0};     // of its parts; indexed by constants only, to stay in registers
+
+  __device__ __forceinline__ std::uint32_t Number(int part, int index) const {
+    return first + index + (part == 0 ? min(index, counts[1]) : min(index + 1, counts[0]));
+  }
+  __device__ __forceinline__ int Count(int part) const {
+    return part == 0 ? counts[0] : counts[1];
+  }
+  __device__ __forceinline__ void Next() { first += counts[0] + counts[1]; }
+  static __device__ __forceinline__ int Stage(std::uint32_t number) { return number % kStages; }
+  static __device__ __forceinline__ std::uint32_t Parity(std::uint32_t number) {
+    return number / kStages % 2;
+  }
+};
+
+template <typename C>
+__device__ __forceinline__ int CountTiles(const AttentionPart& part, int pseudo_keys) {
+  return part.rows == 0 ? 0 : (part.keys + pseudo_keys + C::kKeys - 1) / C::kKeys;
+}
 
 // One warp that streams the kept rows of K (kIsKeys) or V into tiles.
 template <typename C, bool kIsKeys>
@@ -137,22 +168,27 @@ struct Producer {
   const std::int32_t* order = nullptr;
   const std::int32_t* offsets = nullptr;
   const std::int32_t* keep_row = nullptr;
-  Ring<C::kStages> ring;
+  Tiles<C::kStages> tiles = {};
+  int part = 0;
+  int index = 0;  // of the tile in its part
+  int stage = 0;
   int fill = 0;
 
   __device__ float* Bias() const {
-    return reinterpret_cast<float*>(generic + C::kBiasAt) + ring.stage * C::kKeys;
+    return reinterpret_cast<float*>(generic + C::kBiasAt) + stage * C::kKeys;
   }
   __device__ std::uint32_t Full() const {
-    return kIsKeys ? shared.KeysFull(ring.stage) : shared.ValuesFull(ring.stage);
+    return kIsKeys ? shared.KeysFull(stage) : shared.ValuesFull(stage);
   }
 
   // Adds `length` rows from `row` on to the stream; row >= end_row gives zeros.
   __device__ void Put(int row, int length) {
     while (length > 0) {
       if (fill == 0) {
-        BarrierWait(kIsKeys ? shared.KeysEmpty(ring.stage) : shared.ValuesEmpty(ring.stage),
-                    ring.parity ^ 1);
+        const std::uint32_t number = tiles.Number(part, index);
+        stage = tiles.Stage(number);
+        BarrierWait(kIsKeys ? shared.KeysEmpty(stage) : shared.ValuesEmpty(stage),
+                    tiles.Parity(number) ^ 1);
         if (lane == 0) BarrierExpect(Full(), C::kTileBytes);
         __syncwarp();
       }
@@ -160,8 +196,7 @@ struct Producer {
       const int bit = lane & 7, half = lane >> 3;
       if (half < C::kHalves && (take >> bit & 1) != 0) {
         const int before = take >> (bit + 1) << (bit + 1);
-        const std::uint32_t tile =
-            kIsKeys ? shared.Keys(ring.stage) : shared.Values(ring.stage);
+        const std::uint32_t tile = kIsKeys ? shared.Keys(stage) : shared.Values(stage);
         CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(),
                 half * 64, row + before, head, batch);
       }
@@ -191,11 +226,11 @@ struct Producer {
       } else if (flag) {
         for (int i = lane; i < C::kKeys; i += 32) Bias()[i] = i < valid ? 0.0f : kNegativeInfinity;
       }
-      if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[ring.stage] = flag;
+      if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[stage] = flag;
       __syncwarp();
     }
     if (lane == 0) BarrierArrive(Full());
-    ring.Advance();
+    ++index;
     fill = 0;
   }
 
@@ -222,7 +257,7 @@ struct Producer {
     const int bit = lane & 7, half = lane >> 3;
     if (half < C::kHalves && (rest >> bit & 1) != 0) {
       const int before = rest >> (bit + 1) << (bit + 1);
-      const std::uint32_t tile = kIsKeys ? shared.Keys(ring.stage) : shared.Values(ring.stage);
+      const std::uint32_t tile = kIsKeys ? shared.Keys(stage) : shared.Values(stage);
       CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(), half * 64,
               end_row, head, batch);
     }
@@ -233,9 +268,23 @@ struct Producer {
     Close(valid);
   }
 
-  __device__ void Stream(const AttentionItem& item, bool sparse) {
-    batch = item.head / params.heads;
-    head = item.head % params.heads;
+  // Streams this warp's part of an item.
+  __device__ void Stream(int all_head, const AttentionPart& first, const AttentionPart& second,
+                         bool sparse) {
+    const int pseudo_keys = sparse ? params.pseudo_keys : 0;
+    tiles.counts[0] = CountTiles<C>(first, pseudo_keys);
+    tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
+    index = 0;
+    if (tiles.Count(part) > 0) {
+      StreamPart(all_head, part == 0 ? first.segment : second.segment,
+                 part == 0 ? first.keys : second.keys, sparse);
+    }
+    tiles.Next();
+  }
+
+  __device__ void StreamPart(int all_head, int segment, int keys, bool sparse) {
+    batch = all_head / params.heads;
+    head = all_head % params.heads;
     end_row = params.tokens + (sparse ? params.pseudo_keys : 0);
     biased = params.key_bias != nullptr || (sparse && params.pseudo_keys > 0);
     if (!sparse) {
@@ -246,14 +295,14 @@ struct Producer {
     }
     order = params.key_order == nullptr
                 ? nullptr
-                : params.key_order + static_cast<std::int64_t>(item.head) * params.tokens;
+                : params.key_order + static_cast<std::int64_t>(all_head) * params.tokens;
     offsets =
-        params.key_offsets + static_cast<std::int64_t>(item.head) * (params.key_segments + 1);
+        params.key_offsets + static_cast<std::int64_t>(all_head) * (params.key_segments + 1);
     const int words = KeepWords(params.key_segments);
     keep_row = params.keep +
-               (static_cast<std::int64_t>(item.head) * params.query_segments + item.segment) *
+               (static_cast<std::int64_t>(all_head) * params.query_segments + segment) *
                    words;
-    if (item.keys > 0) {
+    if (keys > 0) {
       int bits = 0, start = 0, stop = 0;
       Load(0, &bits, &start, &stop);
       // Neighbouring kept segments are one run.
@@ -295,75 +344,83 @@ struct Producer {
   }
 };
 
+// Reads of an item are shuffled so that the compiler knows that a warp agrees: wgmma wants uniform
+// branches.
 template <typename C>
-__device__ __forceinline__ AttentionItem ReadItem(const char* generic, int slot) {
-  const int4* words = reinterpret_cast<const int4*>(generic + C::kItemsAt + slot * 32);
-  const int4 a = words[0];
-  const int4 b = words[1];
-  // Shuffled so that the compiler knows that a warp agrees: wgmma wants uniform branches.
-  AttentionItem item;
-  item.head = __shfl_sync(0xffffffffu, a.x, 0);
-  item.segment = __shfl_sync(0xffffffffu, a.y, 0);
-  item.row = __shfl_sync(0xffffffffu, a.z, 0);
-  item.rows = __shfl_sync(0xffffffffu, a.w, 0);
-  item.keys = __shfl_sync(0xffffffffu, b.x, 0);
-  return item;
+__device__ __forceinline__ int ReadHead(const char* generic, int slot) {
+  const int head =
+      *reinterpret_cast<const int*>(generic + C::kItemsAt + slot * sizeof(AttentionItem));
+  return __shfl_sync(0xffffffffu, head, 0);
+}
+template <typename C>
+__device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot, int part) {
+  const int4 words = reinterpret_cast<const int4*>(generic + C::kItemsAt +
+                                                   slot * sizeof(AttentionItem))[1 + part];
+  return {__shfl_sync(0xffffffffu, words.x, 0), __shfl_sync(0xffffffffu, words.y, 0),
+          __shfl_sync(0xffffffffu, words.z, 0), __shfl_sync(0xffffffffu, words.w, 0)};
 }
 
+// The producer warp that also takes items from the queue and hands them to the others.
 template <typename C>
-__device__ __forceinline__ void RunKeyProducer(const HopperParams& params, const TensorMaps& maps,
-                                               const Shared<C>& shared, char* generic,
-                                               bool sparse) {
+__device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
+                                                 const TensorMaps& maps, const Shared<C>& shared,
+                                                 char* generic, bool sparse) {
   const int lane = threadIdx.x % 32;
   Producer<C, true> producer{params, maps.k[sparse], shared, generic, lane};
   const int count = params.counters[0];
-  Ring<2> slots;
+  Slot slot;
   int index = 0;
   if (lane == 0) index = atomicAdd(&params.counters[1], 1);
   index = __shfl_sync(0xffffffffu, index, 0);
   while (true) {
-    int4 a = make_int4(0, 0, 0, 0), b = a;
-    if (index < count) {
-      const int4* words = reinterpret_cast<const int4*>(params.items + index);
-      a = words[0];
-      b = words[1];
+    constexpr int kWords = sizeof(AttentionItem) / 16;
+    int4 word = make_int4(0, 0, 0, 0);  // no rows: the end
+    if (index < count && lane < kWords) {
+      word = reinterpret_cast<const int4*>(params.items + index)[lane];
     }
-    BarrierWait(shared.ItemEmpty(slots.stage), slots.parity ^ 1);
-    if (lane == 0) {
-      int4* words = reinterpret_cast<int4*>(generic + C::kItemsAt + slots.stage * 32);
-      words[0] = a;  // no rows: the end
-      words[1] = b;
-      BarrierArrive(shared.ItemFull(slots.stage));
+    BarrierWait(shared.ItemEmpty(slot.stage), slot.parity ^ 1);
+    if (lane < kWords) {
+      reinterpret_cast<int4*>(generic + C::kItemsAt)[slot.stage * kWords + lane] = word;
     }
     __syncwarp();
-    slots.Advance();
+    if (lane == 0) BarrierArrive(shared.ItemFull(slot.stage));
     if (index >= count) return;
     int next = 0;
     if (lane == 0) next = atomicAdd(&params.counters[1], 1);
-    AttentionItem item;
-    item.head = a.x;
-    item.segment = a.y;
-    item.keys = b.x;
-    producer.Stream(item, sparse);
+    const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
+    const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
+    const int head = ReadHead<C>(generic, slot.stage);
+    slot.Advance();
+    producer.Stream(head, first, second, sparse);
     index = __shfl_sync(0xffffffffu, next, 0);
   }
 }
 
-template <typename C>
-__device__ __forceinline__ void RunValueProducer(const HopperParams& params,
-                                                 const TensorMaps& maps, const Shared<C>& shared,
-                                                 char* generic, bool sparse) {
+template <typename C, bool kIsKeys>
+__device__ __forceinline__ void RunProducer(const HopperParams& params, const CUtensorMap* maps,
+                                            const Shared<C>& shared, char* generic, int part,
+                                            bool sparse) {
   const int lane = threadIdx.x % 32;
-  Producer<C, false> producer{params, maps.v[sparse], shared, generic, lane};
-  Ring<2> slots;
+  Producer<C, kIsKeys> producer{params, maps, shared, generic, lane};
+  producer.part = part;
+  Slot slot;
   while (true) {
-    BarrierWait(shared.ItemFull(slots.stage), slots.parity);
-    const AttentionItem item = ReadItem<C>(generic, slots.stage);
+    if (kIsKeys || part == 0) {
+      BarrierWait(shared.ItemFull(slot.stage), slot.parity);
+    } else {
+      BarrierWait(shared.ItemReached(slot.stage), slot.parity);
+    }
+    const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
+    const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
+    const int head = ReadHead<C>(generic, slot.stage);
     __syncwarp();
-    if (lane == 0) BarrierArrive(shared.ItemEmpty(slots.stage));
-    slots.Advance();
-    if (item.rows == 0) return;
-    producer.Stream(item, sparse);
+    if (lane == 0) {
+      if (!kIsKeys && part == 0) BarrierArrive(shared.ItemReached(slot.stage));
+      BarrierArrive(shared.ItemEmpty(slot.stage));
+    }
+    slot.Advance();
+    if (first.rows == 0) return;
+    producer.Stream(head, first, second, sparse);
   }
 }
 
@@ -452,28 +509,34 @@ struct Consumer {
   char* generic;
   int warpgroup;
   int thread;  // in the warpgroup
-  Ring<C::kStages> keys, values;
+  Tiles<C::kStages> tiles = {};
 
   __device__ __forceinline__ void SyncWarpgroup() const { NamedBarrierSync(1 + warpgroup, 128); }
-  // Turns between warpgroups: a warpgroup issues its products when the one before it has.
-  __device__ __forceinline__ void AwaitTurn() const { NamedBarrierSync(5 + warpgroup, 256); }
-  __device__ __forceinline__ void PassTurn(int warpgroups) const {
-    NamedBarrierArrive(5 + (warpgroup + 1 == warpgroups ? 0 : warpgroup + 1), 256);
-  }
-  __device__ __forceinline__ void ReleaseKeys() {
+  __device__ __forceinline__ void Release(std::uint32_t barrier) const {
     __syncwarp();
-    if (thread % 32 == 0) BarrierArrive(shared.KeysEmpty(keys.stage));
-    keys.Advance();
+    if (thread % 32 == 0) BarrierArrive(barrier);
   }
-  __device__ __forceinline__ void ReleaseValues() {
-    __syncwarp();
-    if (thread % 32 == 0) BarrierArrive(shared.ValuesEmpty(values.stage));
-    values.Advance();
+  // Wait for tiles of the other part and let them go.
+  __device__ __forceinline__ void PassKeys(std::uint32_t number) const {
+    const int stage = tiles.Stage(number);
+    BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
+    Release(shared.KeysEmpty(stage));
+  }
+  __device__ __forceinline__ void PassValues(std::uint32_t number) const {
+    const int stage = tiles.Stage(number);
+    BarrierWait(shared.ValuesFull(stage), tiles.Parity(number));
+    Release(shared.ValuesEmpty(stage));
+  }
+  __device__ __forceinline__ void PassFrom(std::uint32_t number) const {
+    for (; number != tiles.first + tiles.counts[0] + tiles.counts[1]; ++number) {
+      PassKeys(number);
+      PassValues(number);
+    }
   }
 
-  __device__ __forceinline__ void IssueScores(float (&s)[kScores]) const {
+  __device__ __forceinline__ void IssueScores(float (&s)[kScores], int stage) const {
     const std::uint64_t a = SwizzledDescriptor(shared.Query(warpgroup), 16, 1024);
-    const std::uint64_t b = SwizzledDescriptor(shared.Keys(keys.stage), 16, 1024);
+    const std::uint64_t b = SwizzledDescriptor(shared.Keys(stage), 16, 1024);
 #pragma unroll
     for (int k = 0; k < C::kHeadDim; k += 16) {
       const int in_column = k % 64 * 2, column = k / 64;
@@ -483,21 +546,21 @@ struct Consumer {
     }
   }
   __device__ __forceinline__ void IssueOutputs(float (&o)[kOutputs],
-                                               const std::uint32_t (&p)[kScores / 2]) const {
-    const std::uint64_t b =
-        SwizzledDescriptor(shared.Values(values.stage), C::kColumnBytes, 1024);
+                                               const std::uint32_t (&p)[kScores / 2],
+                                               int stage) const {
+    const std::uint64_t b = SwizzledDescriptor(shared.Values(stage), C::kColumnBytes, 1024);
 #pragma unroll
     for (int k = 0; k < C::kKeys; k += 16) {
       WgmmaRegisterShared<T, C::kHeadDim>::Issue(o, p + k / 4, b + (k * 128 >> 4));
     }
   }
 
-  // Adds the bias of the keys of the current stage, if the tile has one.
-  __device__ __forceinline__ void AddBias(float (&s)[kScores]) const {
-    const int flag = reinterpret_cast<const volatile int*>(generic + C::kFlagsAt)[keys.stage];
+  // Adds the bias of the keys of a stage, if the tile has one.
+  __device__ __forceinline__ void AddBias(float (&s)[kScores], int stage) const {
+    const int flag = reinterpret_cast<const volatile int*>(generic + C::kFlagsAt)[stage];
     if (__shfl_sync(0xffffffffu, flag, 0) == 0) return;
     const float2* bias = reinterpret_cast<const float2*>(generic + C::kBiasAt) +
-                         keys.stage * (C::kKeys / 2) + thread % 4;
+                         stage * (C::kKeys / 2) + thread % 4;
 #pragma unroll
     for (int i = 0; i < kScores / 4; ++i) {
       const float2 pair = bias[i * 4];
@@ -514,9 +577,20 @@ struct Consumer {
     for (int i = 0; i < kScores / 2; ++i) p[i] = Pack(s[2 * i], s[2 * i + 1], T());
   }
 
-  // Gathers the 64 query rows of this warpgroup, zeros past the end of the item.
-  __device__ __forceinline__ void LoadQueries(const AttentionItem& item,
-                                              const std::int32_t* order, std::int64_t offset) {
+  __device__ __forceinline__ const std::int32_t* OrderOf(int head, bool sparse) const {
+    return sparse && params.query_order != nullptr
+               ? params.query_order + static_cast<std::int64_t>(head) * params.tokens
+               : nullptr;
+  }
+  __device__ __forceinline__ std::int64_t OffsetOf(int head) const {
+    return static_cast<std::int64_t>(head / params.heads) * params.strides.batch +
+           static_cast<std::int64_t>(head % params.heads) * params.strides.head;
+  }
+
+  // Gathers the query rows of this warpgroup, at most 64 from position `first` on; zeros after.
+  __device__ __forceinline__ void LoadQueries(int head, int first, int rows, bool sparse) {
+    const std::int32_t* order = OrderOf(head, sparse);
+    const std::int64_t offset = OffsetOf(head);
     constexpr int kChunks = C::kHeadDim / 8;
     const T* q = static_cast<const T*>(params.q) + offset;
     char* tile = generic + warpgroup * C::kQueryBytes;
@@ -526,8 +600,8 @@ struct Consumer {
       const int index = n * 128 + thread;
       const int row = index / kChunks, chunk = index % kChunks;
       loaded[n] = make_uint4(0, 0, 0, 0);
-      if (warpgroup * 64 + row < item.rows) {
-        const int position = item.row + warpgroup * 64 + row;
+      if (row < rows) {
+        const int position = first + row;
         const int token = order == nullptr ? position : order[position];
         loaded[n] = __ldg(reinterpret_cast<const uint4*>(q + token * params.strides.token) + chunk);
       }
@@ -544,9 +618,10 @@ struct Consumer {
   }
 
   // Normalises and scatters the output rows through the query tile.
-  __device__ __forceinline__ void StoreOutputs(const AttentionItem& item, float (&o)[kOutputs],
-                                               Softmax& softmax, const std::int32_t* order,
-                                               std::int64_t offset) {
+  __device__ __forceinline__ void StoreOutputs(int head, int first, int rows, float (&o)[kOutputs],
+                                               Softmax& softmax, bool sparse) {
+    const std::int32_t* order = OrderOf(head, sparse);
+    const std::int64_t offset = OffsetOf(head);
     constexpr int kChunks = C::kHeadDim / 8;
     char* tile = generic + warpgroup * C::kQueryBytes;
     const int lane = thread % 32;
@@ -557,10 +632,10 @@ struct Consumer {
       const float sum = QuadSum(softmax.sum[r]);
       inverse[r] = sum > 0.0f ? 1.0f / sum : 0.0f;
       if (params.lse != nullptr && lane % 4 == 0 &&
-          warpgroup * 64 + row + 8 * r < item.rows) {
-        const int position = item.row + warpgroup * 64 + row + 8 * r;
+          row + 8 * r < rows) {
+        const int position = first + row + 8 * r;
         const int token = order == nullptr ? position : order[position];
-        params.lse[static_cast<std::int64_t>(item.head) * params.tokens + token] =
+        params.lse[static_cast<std::int64_t>(head) * params.tokens + token] =
             sum > 0.0f ? softmax.maximum[r] * params.scale + logf(sum) : kNegativeInfinity;
       }
     }
@@ -581,8 +656,8 @@ struct Consumer {
     for (int n = 0; n < kChunks / 2; ++n) {
       const int index = n * 128 + thread;
       const int out_row = index / kChunks, chunk = index % kChunks;
-      if (warpgroup * 64 + out_row < item.rows) {
-        const int position = item.row + warpgroup * 64 + out_row;
+      if (out_row < rows) {
+        const int position = first + out_row;
         const int token = order == nullptr ? position : order[position];
         __stcs(reinterpret_cast<uint4*>(output + token * params.strides.token) + chunk,
                *reinterpret_cast<const uint4*>(tile + chunk / 8 * 8192 + out_row * 128 +
@@ -592,34 +667,26 @@ struct Consumer {
     SyncWarpgroup();  // the tile is free for the next queries
   }
 
-  __device__ __forceinline__ void Skip(int tiles) {
-    for (int j = 0; j < tiles; ++j) {
-      BarrierWait(shared.KeysFull(keys.stage), keys.parity);
-      ReleaseKeys();
-      BarrierWait(shared.ValuesFull(values.stage), values.parity);
-      ReleaseValues();
-    }
-  }
-
-  __device__ __forceinline__ void Attend(const AttentionItem& item, bool sparse) {
-    const int tiles =
-        (item.keys + (sparse ? params.pseudo_keys : 0) + C::kKeys - 1) / C::kKeys;
-    if (warpgroup * 64 >= item.rows) {
-      Skip(tiles);
+  // Attends this warpgroup's rows of an item. The item is read again at the end: during the products
+  // registers are scarce.
+  __device__ __forceinline__ void Attend(int slot, bool sparse) {
+    const AttentionPart first = ReadPart<C>(generic, slot, 0);
+    const AttentionPart second = ReadPart<C>(generic, slot, 1);
+    const int pseudo_keys = sparse ? params.pseudo_keys : 0;
+    tiles.counts[0] = CountTiles<C>(first, pseudo_keys);
+    tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
+    const int first_groups = (first.rows + 63) / 64;
+    const int part = warpgroup < first_groups ? 0 : 1;
+    const int skipped = (warpgroup - (part == 0 ? 0 : first_groups)) * 64;
+    const int rows = min(64, (part == 0 ? first.rows : second.rows) - skipped);
+    if (rows <= 0) {
+      PassFrom(tiles.first);
       return;
     }
-    const int busy = (item.rows + 63) / 64;  // warpgroups that have rows
-    const bool turns = SPARSEDIT_TURNS && busy > 1;
+    const int count = tiles.Count(part);
     // A warp without rows multiplies zeros, which costs time but hardly any energy.
-    const int first_row = warpgroup * 64 + thread / 32 * 16;
-    const bool warp_busy = __shfl_sync(0xffffffffu, first_row < item.rows ? 1 : 0, 0) != 0;
-    const std::int32_t* order =
-        sparse && params.query_order != nullptr
-            ? params.query_order + static_cast<std::int64_t>(item.head) * params.tokens
-            : nullptr;
-    const std::int64_t offset =
-        static_cast<std::int64_t>(item.head / params.heads) * params.strides.batch +
-        static_cast<std::int64_t>(item.head % params.heads) * params.strides.head;
+    const int first_row = thread / 32 * 16;
+    const bool warp_busy = __shfl_sync(0xffffffffu, first_row < rows ? 1 : 0, 0) != 0;
 
     float o[kOutputs];
 #pragma unroll
@@ -628,24 +695,29 @@ struct Consumer {
     softmax.scale_log2 = params.scale * kLog2E;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {  // rows past the end get no probability at all
-      if (first_row + thread % 32 / 4 + 8 * r >= item.rows) softmax.maximum[r] = -kNegativeInfinity;
+      if (first_row + thread % 32 / 4 + 8 * r >= rows) softmax.maximum[r] = -kNegativeInfinity;
     }
 
-    if (tiles > 0) {
-      LoadQueries(item, order, offset);
+    if (count > 0) {
+      LoadQueries(ReadHead<C>(generic, slot), (part == 0 ? first.row : second.row) + skipped, rows,
+                  sparse);
       float s[kScores];
       std::uint32_t p[kScores / 2];
+      std::uint32_t number = tiles.Number(part, 0);
+      int stage = tiles.Stage(number);
 
-      BarrierWait(shared.KeysFull(keys.stage), keys.parity);
-      if (turns) AwaitTurn();
+      if (part == 1) {
+        PassKeys(number - 1);
+        PassValues(number - 1);
+      }
+      BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
       WgmmaFence();
-      IssueScores(s);
+      IssueScores(s, stage);
       WgmmaCommit();
-      if (turns) PassTurn(busy);
       WgmmaWait<0>();
       PinRegisters(s);
-      if (warp_busy) AddBias(s);
-      ReleaseKeys();
+      if (warp_busy) AddBias(s, stage);
+      Release(shared.KeysEmpty(stage));
       if (warp_busy) {
         softmax.Update(s);
         PackScores(s, p);
@@ -654,31 +726,35 @@ struct Consumer {
         for (int i = 0; i < kScores / 2; ++i) p[i] = 0;
       }
 
-      for (int j = 1; j < tiles; ++j) {
-        BarrierWait(shared.KeysFull(keys.stage), keys.parity);
-        if (turns) AwaitTurn();
+      for (int j = 1; j < count; ++j) {
+        const std::uint32_t value_number = number;
+        const int value_stage = stage;
+        number = tiles.Number(part, j);
+        stage = tiles.Stage(number);
+        if (number != value_number + 1) PassKeys(number - 1);
+        BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
         PinRegisters(s);
         PinRegisters(o);
         PinRegisters(p);
         WgmmaFence();
-        IssueScores(s);
+        IssueScores(s, stage);
         WgmmaCommit();
-        BarrierWait(shared.ValuesFull(values.stage), values.parity);
+        BarrierWait(shared.ValuesFull(value_stage), tiles.Parity(value_number));
         PinRegisters(o);
         PinRegisters(p);
         WgmmaFence();
-        IssueOutputs(o, p);
+        IssueOutputs(o, p, value_stage);
         WgmmaCommit();
-        if (turns) PassTurn(busy);
         WgmmaWait<1>();
         PinRegisters(s);
-        if (warp_busy) AddBias(s);
-        ReleaseKeys();
+        if (warp_busy) AddBias(s, stage);
+        Release(shared.KeysEmpty(stage));
         const bool rescale = warp_busy && softmax.Update(s);
         WgmmaWait<0>();
         PinRegisters(o);
         PinRegisters(p);
-        ReleaseValues();
+        Release(shared.ValuesEmpty(value_stage));
+        if (number != value_number + 1) PassValues(number - 1);
         if (warp_busy) PackScores(s, p);
         if (rescale) {
 #pragma unroll
@@ -686,30 +762,31 @@ struct Consumer {
         }
       }
 
-      BarrierWait(shared.ValuesFull(values.stage), values.parity);
+      BarrierWait(shared.ValuesFull(stage), tiles.Parity(number));
       PinRegisters(o);
       PinRegisters(p);
       WgmmaFence();
-      IssueOutputs(o, p);
+      IssueOutputs(o, p, stage);
       WgmmaCommit();
       WgmmaWait<0>();
       PinRegisters(o);
-      ReleaseValues();
+      Release(shared.ValuesEmpty(stage));
     }
-    StoreOutputs(item, o, softmax, order, offset);
+    PassFrom(count > 0 ? tiles.Number(part, count - 1) + 1 : tiles.first);
+    const AttentionPart again = ReadPart<C>(generic, slot, part);
+    StoreOutputs(ReadHead<C>(generic, slot), again.row + skipped, min(64, again.rows - skipped), o,
+                 softmax, sparse);
   }
 
   __device__ __forceinline__ void Run(bool sparse) {
-    if (warpgroup == C::kWarpgroups - 1) PassTurn(C::kWarpgroups);  // the first warpgroup begins
-    Ring<2> slots;
+    Slot slot;
     while (true) {
-      BarrierWait(shared.ItemFull(slots.stage), slots.parity);
-      const AttentionItem item = ReadItem<C>(generic, slots.stage);
-      __syncwarp();
-      if (thread % 32 == 0) BarrierArrive(shared.ItemEmpty(slots.stage));
-      slots.Advance();
-      if (item.rows == 0) return;
-      Attend(item, sparse);
+      BarrierWait(shared.ItemFull(slot.stage), slot.parity);
+      if (ReadPart<C>(generic, slot.stage, 0).rows == 0) return;
+      Attend(slot.stage, sparse);
+      tiles.Next();
+      Release(shared.ItemEmpty(slot.stage));
+      slot.Advance();
     }
   }
 };
@@ -732,7 +809,8 @@ __global__ void __launch_bounds__(C::kThreads, 1)
     }
     for (int slot = 0; slot < 2; ++slot) {
       BarrierInit(shared.ItemFull(slot), 1);
-      BarrierInit(shared.ItemEmpty(slot), 4 * C::kWarpgroups + 1);
+      BarrierInit(shared.ItemReached(slot), 1);
+      BarrierInit(shared.ItemEmpty(slot), 4 * C::kWarpgroups + 3);
     }
     BarrierInitFence();
   }
@@ -744,8 +822,13 @@ __global__ void __launch_bounds__(C::kThreads, 1)
   const int warpgroup = warp / 4;
   if (warpgroup == 0) {
     ShrinkRegisters<C::kProducerRegisters>();
-    if (warp == 0) RunKeyProducer<C>(params, maps, shared, generic, sparse);
-    if (warp == 1) RunValueProducer<C>(params, maps, shared, generic, sparse);
+    if (warp == 0) {
+      RunFirstProducer<C>(params, maps, shared, generic, sparse);
+    } else if (warp == 2) {
+      RunProducer<C, true>(params, maps.k[sparse], shared, generic, 1, sparse);
+    } else {
+      RunProducer<C, false>(params, maps.v[sparse], shared, generic, warp / 2, sparse);
+    }
   } else {
     GrowRegisters<C::kConsumerRegisters>();
     Consumer<C> consumer{params, shared, generic, warpgroup - 1,

@@ -102,15 +102,16 @@ __global__ void __launch_bounds__(kThreads) PortableKernel(const PortableParams 
   __shared__ float probabilities[kRows][kKeys];
   if (static_cast<int>(blockIdx.x) >= params.counters[0]) return;
   const BlockSparseAttentionArgs& args = params.args;
-  const AttentionItem item = params.items[blockIdx.x];
+  const AttentionPart item = params.items[blockIdx.x].parts[0];
+  const int all_head = params.items[blockIdx.x].head;
   const bool sparse = item.segment >= 0;
   const int dim = args.head_dim, tokens = args.shape.tokens;
-  const int batch = item.head / args.shape.heads, head = item.head % args.shape.heads;
+  const int batch = all_head / args.shape.heads, head = all_head % args.shape.heads;
   const std::int64_t offset = batch * params.strides.batch + head * params.strides.head;
   const T* q = static_cast<const T*>(args.q) + offset;
   const T* k = static_cast<const T*>(args.k) + offset;
   const T* v = static_cast<const T*>(args.v) + offset;
-  const std::int64_t order_at = static_cast<std::int64_t>(item.head) * tokens;
+  const std::int64_t order_at = static_cast<std::int64_t>(all_head) * tokens;
   const std::int32_t* query_order =
       sparse && args.plan.query_order != nullptr ? args.plan.query_order + order_at : nullptr;
   const std::int32_t* key_order =
@@ -165,16 +166,16 @@ __global__ void __launch_bounds__(kThreads) PortableKernel(const PortableParams 
   } else {
     const int segments = args.shape.key_segments;
     const std::int32_t* offsets =
-        args.plan.key_offsets + static_cast<std::int64_t>(item.head) * (segments + 1);
+        args.plan.key_offsets + static_cast<std::int64_t>(all_head) * (segments + 1);
     const std::int32_t* keep_row =
         args.plan.keep +
-        (static_cast<std::int64_t>(item.head) * args.shape.query_segments + item.segment) *
+        (static_cast<std::int64_t>(all_head) * args.shape.query_segments + item.segment) *
             KeepWords(segments);
     for (int j = 0; j < segments; ++j) {
       if (Keeps(keep_row, j)) attend_run(offsets[j], offsets[j + 1]);
     }
     if (args.means_k != nullptr) {
-      const std::int64_t means_at = static_cast<std::int64_t>(item.head) * segments * dim;
+      const std::int64_t means_at = static_cast<std::int64_t>(all_head) * segments * dim;
       for (int first = 0; first < segments; first += kKeys) {
         const int keys = min(kKeys, segments - first);
         auto load = [&](const float* means) {

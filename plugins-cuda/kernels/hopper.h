@@ -52,12 +52,8 @@ __device__ __forceinline__ void CopyBox(std::uint32_t destination, const CUtenso
       : "memory");
 }
 
-// Named barriers: `threads` counts those that wait and those that only arrive.
 __device__ __forceinline__ void NamedBarrierSync(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-__device__ __forceinline__ void NamedBarrierArrive(int id, int threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 // Orders ordinary writes to shared memory before reads by wgmma and the copy engine.
