@@ -1,8 +1,9 @@
 // Times block-sparse attention on the shapes of real models and checks what it timed.
 //
-//   attention_bench [--plan skewed|uniform] [--repeat N] SHAPE:DENSITY ...
+//   attention_bench [--plan skewed|uniform|blocks] [--repeat N] SHAPE:DENSITY ...
 //   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise the fraction
-//   of segment pairs that a random plan keeps.
+//   of segment pairs that a random plan keeps. Segments have sizes with a long tail (skewed), equal
+//   sizes (uniform) or 128 tokens (blocks); the token order is random.
 //
 // Inputs are random bf16, two sets in turn. Effective TFLOP/s counts 4 D flops for every kept pair
 // and divides by the time of the whole launch: schedule, gather of K and V, attention.
@@ -138,7 +139,7 @@ __global__ void CheckRows(const BlockSparseAttentionArgs args, bool dense,
 }
 
 // Segments of video tokens, then one of text that all keep and that keeps all.
-HostPlan MakePlan(const Shape& shape, double density, bool uniform) {
+HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
   test::Random random(11);
   HostPlan plan;
   plan.shape = shape.plan;
@@ -150,7 +151,9 @@ HostPlan MakePlan(const Shape& shape, double density, bool uniform) {
   auto offsets = [&](int segments) {
     const int clusters = segments - (text ? 1 : 0);
     std::vector<std::int32_t> starts;
-    if (uniform) {
+    if (kind == "blocks") {
+      for (int i = 0; i <= clusters; ++i) starts.push_back(std::min(video, i * 128));
+    } else if (kind == "uniform") {
       for (int i = 0; i <= clusters; ++i) {
         starts.push_back(static_cast<std::int32_t>(static_cast<std::int64_t>(video) * i / clusters));
       }
@@ -206,12 +209,16 @@ double MedianMilliseconds(int repeat, Run run) {
   return times[times.size() / 2];
 }
 
-void Measure(const Shape& shape, double density, bool uniform, int repeat) {
+void Measure(Shape shape, double density, const std::string& kind, int repeat) {
+  if (kind == "blocks") {
+    const int segments = (shape.plan.tokens - shape.text + 127) / 128 + (shape.text > 0 ? 1 : 0);
+    shape.plan.query_segments = shape.plan.key_segments = segments;
+  }
   const bool dense = density >= 1.0;
   const PlanShape& s = shape.plan;
   const int heads = s.batch * s.heads;
   const std::int64_t count = static_cast<std::int64_t>(heads) * s.tokens * shape.head_dim;
-  const HostPlan plan = MakePlan(shape, dense ? 0.0 : density, uniform);
+  const HostPlan plan = MakePlan(shape, dense ? 0.0 : density, kind);
   double kept = 0.0;
   for (int head = 0; head < heads; ++head) kept += dense ? 1.0 : plan.Density(head);
   kept /= heads;
@@ -282,27 +289,27 @@ void Measure(const Shape& shape, double density, bool uniform, int repeat) {
     });
   }
   const double flops = 4.0 * s.tokens * s.tokens * kept * shape.head_dim * heads;
-  std::printf("%-10s density %.3f  %8.2f ms  %6.1f TFLOP/s  (gather %.2f, schedule %.3f ms)"
+  std::printf("%-10s %-8s density %.3f  %8.2f ms  %6.1f TFLOP/s  (gather %.2f, schedule %.3f ms)"
               "  rel L1 %.1e %s\n",
-              shape.name, kept, total, flops / total / 1e9, gather, schedule,
+              shape.name, dense ? "dense" : kind.c_str(), kept, total, flops / total / 1e9, gather, schedule,
               error[0] / error[1], error[0] <= 1e-2 * error[1] ? "ok" : "WRONG");
   std::fflush(stdout);
 }
 
 int Main(int argc, char** argv) {
-  bool uniform = false;
+  std::string kind = "skewed";
   int repeat = 5;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--plan" && i + 1 < argc) {
-      uniform = std::string(argv[++i]) == "uniform";
+      kind = argv[++i];
     } else if (argument == "--repeat" && i + 1 < argc) {
       repeat = std::atoi(argv[++i]);
     } else {
       const std::size_t colon = argument.find(':');
       const double density = std::atof(argument.substr(colon + 1).c_str());
       for (const Shape& shape : kShapes) {
-        if (argument.substr(0, colon) == shape.name) Measure(shape, density, uniform, repeat);
+        if (argument.substr(0, colon) == shape.name) Measure(shape, density, kind, repeat);
       }
     }
   }

@@ -109,7 +109,9 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
     if (lane == 0) totals[warp] = carry;
   }
   __syncthreads();
-  const int full = totals[0], ones = totals[1], twos = totals[2];
+  const int full = totals[0];
+  const int split = max(0, totals[2] - totals[1]) / 3;  // twos that become ones
+  const int ones = totals[1] + 2 * split, twos = totals[2] - split;
   const int pairs = min(ones, twos);
   const int shared_items = twos + (ones - pairs + 1) / 2;
   if (threadIdx.x == 0) base = atomicAdd(&params.counters[0], full + shared_items);
@@ -136,17 +138,25 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
     const bool swap = second.w > first.w;
     WriteItem(&params.items[base + full + n], head, swap ? second : first, swap ? first : second);
   };
-  const auto rest_of = [&](int i) {
-    const int skipped = groups_of(i) / groups * groups * group_rows;
-    return make_int4(i, query_offsets[i] + skipped, rows_of(i) - skipped, costs[i]);
+  const auto part_of = [&](int i, int first_group, int count) {
+    const int skipped = first_group * group_rows;
+    return make_int4(i, query_offsets[i] + skipped,
+                     min(rows_of(i) - skipped, count * group_rows), costs[i]);
+  };
+  const auto two = [&](int n) {
+    const int i = rests[1][n];
+    return part_of(i, groups_of(i) - 2, 2);
+  };
+  const auto one = [&](int n) {
+    const int i = n < totals[1] ? rests[0][n] : rests[1][twos + (n - totals[1]) / 2];
+    return part_of(i, groups_of(i) - (n < totals[1] ? 1 : 2 - (n - totals[1]) % 2), 1);
   };
   for (int n = threadIdx.x; n < shared_items; n += kThreads) {
     if (n < twos) {
-      write_shared(n, rest_of(rests[1][n]), n < pairs ? rest_of(rests[0][n]) : none);
+      write_shared(n, two(n), n < pairs ? one(n) : none);
     } else {
       const int first = pairs + 2 * (n - twos);
-      write_shared(n, rest_of(rests[0][first]),
-                   first + 1 < ones ? rest_of(rests[0][first + 1]) : none);
+      write_shared(n, one(first), first + 1 < ones ? one(first + 1) : none);
     }
   }
 }

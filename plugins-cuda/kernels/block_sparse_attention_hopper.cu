@@ -726,12 +726,14 @@ struct Consumer {
         for (int i = 0; i < kScores / 2; ++i) p[i] = 0;
       }
 
+      // How many of this part's tiles have a tile of the other part after them.
+      const int followed = part == 0 ? tiles.counts[1] : count;
       for (int j = 1; j < count; ++j) {
         const std::uint32_t value_number = number;
         const int value_stage = stage;
-        number = tiles.Number(part, j);
-        stage = tiles.Stage(number);
-        if (number != value_number + 1) PassKeys(number - 1);
+        const bool other_between = j <= followed;
+        if (other_between) PassKeys(++number);
+        stage = tiles.Stage(++number);
         BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
         PinRegisters(s);
         PinRegisters(o);
@@ -754,7 +756,7 @@ struct Consumer {
         PinRegisters(o);
         PinRegisters(p);
         Release(shared.ValuesEmpty(value_stage));
-        if (number != value_number + 1) PassValues(number - 1);
+        if (other_between) PassValues(number - 1);
         if (warp_busy) PackScores(s, p);
         if (rescale) {
 #pragma unroll
