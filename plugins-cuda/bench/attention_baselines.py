@@ -1,6 +1,7 @@
 """Times dense cuDNN attention and block-sparse FlexAttention on the shapes of attention_bench.
 
-Run it beside attention_bench, on the same GPU in the same session: python3 attention_baselines.py wan hunyuan
+Run it beside attention_bench, on the same GPU in the same session:
+python3 attention_baselines.py wan hunyuan
 FlexAttention gets random 128 x 128 blocks at each density, its best case: no ragged clusters. Needs
 PyTorch with Triton.
 """
@@ -58,13 +59,14 @@ def measure(name, densities, repeat=9):
             torch.nn.functional.scaled_dot_product_attention(*sets[i % 2])
 
     ms = median_ms(dense, repeat)
-    print(f"{name:10s} dense cuDNN            {ms:8.2f} ms {flops / ms / 1e9:7.1f} TFLOP/s", flush=True)
+    print(f"{name:10s} dense cuDNN            {ms:8.2f} ms {flops / ms / 1e9:7.1f} TFLOP/s",
+          flush=True)
     sparse = torch.compile(flex_attention, dynamic=False)
     for density in densities:
         mask, kept = random_block_mask(batch, heads, tokens, density)
         ms = median_ms(lambda i: sparse(*sets[i % 2], block_mask=mask), repeat)
-        print(f"{name:10s} FlexAttention {kept:.3f}     {ms:8.2f} ms {flops * kept / ms / 1e9:7.1f} "
-              "TFLOP/s", flush=True)
+        print(f"{name:10s} FlexAttention {kept:.3f}     {ms:8.2f} ms "
+              f"{flops * kept / ms / 1e9:7.1f} TFLOP/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,8 @@ HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
       for (int i = 0; i <= clusters; ++i) starts.push_back(std::min(video, i * 128));
     } else if (kind == "uniform") {
       for (int i = 0; i <= clusters; ++i) {
-        starts.push_back(static_cast<std::int32_t>(static_cast<std::int64_t>(video) * i / clusters));
+        starts.push_back(
+            static_cast<std::int32_t>(static_cast<std::int64_t>(video) * i / clusters));
       }
     } else {
       starts = test::SkewedOffsets(random, video, clusters, false);
@@ -209,7 +210,8 @@ double MedianMilliseconds(int repeat, Run run) {
   return times[times.size() / 2];
 }
 
-void Measure(Shape shape, double density, const std::string& kind, int repeat) {
+// True if the output was right.
+bool Measure(Shape shape, double density, const std::string& kind, int repeat) {
   if (kind == "blocks") {
     const int segments = (shape.plan.tokens - shape.text + 127) / 128 + (shape.text > 0 ? 1 : 0);
     shape.plan.query_segments = shape.plan.key_segments = segments;
@@ -226,7 +228,8 @@ void Measure(Shape shape, double density, const std::string& kind, int repeat) {
   std::vector<std::unique_ptr<DeviceBuffer>> inputs;
   for (int i = 0; i < 6; ++i) {
     inputs.push_back(std::make_unique<DeviceBuffer>(static_cast<std::size_t>(count) * 2));
-    FillNormal<<<1024, 256>>>(inputs.back()->As<__nv_bfloat16>(), count, 1000003ull * (i + 1) << 20);
+    FillNormal<<<1024, 256>>>(inputs.back()->As<__nv_bfloat16>(), count,
+                              1000003ull * (i + 1) << 20);
   }
   DeviceBuffer o(static_cast<std::size_t>(count) * 2);
   o.Fill(0xff);
@@ -267,7 +270,9 @@ void Measure(Shape shape, double density, const std::string& kind, int repeat) {
   constexpr int kSamples = 96;
   std::vector<int2> samples;
   test::Random random(3);
-  for (int i = 0; i < kSamples; ++i) samples.push_back({random.Below(heads), random.Below(s.tokens)});
+  for (int i = 0; i < kSamples; ++i) {
+    samples.push_back({random.Below(heads), random.Below(s.tokens)});
+  }
   DeviceBuffer device_samples(samples), sums(16);
   DeviceBuffer scores(static_cast<std::size_t>(kSamples) * s.tokens * 4);
   sums.Fill(0);
@@ -294,11 +299,13 @@ void Measure(Shape shape, double density, const std::string& kind, int repeat) {
               shape.name, dense ? "dense" : kind.c_str(), kept, total, flops / total / 1e9, gather, schedule,
               error[0] / error[1], error[0] <= 1e-2 * error[1] ? "ok" : "WRONG");
   std::fflush(stdout);
+  return error[0] <= 1e-2 * error[1];
 }
 
 int Main(int argc, char** argv) {
   std::string kind = "skewed";
   int repeat = 5;
+  bool right = true;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--plan" && i + 1 < argc) {
@@ -309,11 +316,13 @@ int Main(int argc, char** argv) {
       const std::size_t colon = argument.find(':');
       const double density = std::atof(argument.substr(colon + 1).c_str());
       for (const Shape& shape : kShapes) {
-        if (argument.substr(0, colon) == shape.name) Measure(shape, density, kind, repeat);
+        if (argument.substr(0, colon) == shape.name) {
+          right = Measure(shape, density, kind, repeat) && right;
+        }
       }
     }
   }
-  return 0;
+  return right ? 0 : 1;
 }
 
 }  // namespace

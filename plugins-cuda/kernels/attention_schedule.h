@@ -1,7 +1,7 @@
 // Cuts a plan into the work items of block-sparse attention, on the device.
 //
-// Rows are dealt in groups of `group_rows` of one query segment, `groups` (1 or 3) to an item. What a
-// segment leaves over, one or two groups, shares an item with another segment's rest: two groups
+// Rows are dealt in groups of `group_rows` of one query segment, `groups` (1 or 3) to an item. What
+// a segment leaves over, one or two groups, shares an item with another segment's rest: two groups
 // with one. Where twos outnumber ones, every third of the surplus is split into ones; ones that
 // remain go in pairs.
 // The items of a head are consecutive, so that its K and V stay in the L2 cache, and within a head

@@ -7,7 +7,7 @@
 //   lse              f32 [B,H,S], original token order, or null: natural logarithm of the softmax
 //                    denominator of the scaled, biased logits
 //   plan             see kernels/plan.h; the natural order where query_order or key_order is null
-//   key_bias         f32 [B,S] (0 or -inf for padding, or any additive bias) in token order, or null
+//   key_bias         f32 [B,S], additive (0 or -inf for padding), in token order, or null
 //   means_k, means_v f32 [B,H,Nk,D] of the current K and V, or null. With them every skipped,
 //                    non-empty key segment j adds one pseudo-key (means_k[j], bias log |segment j|)
 //                    with value means_v[j] (compensation, SVG-EAR, arXiv 2603.08982). Means are

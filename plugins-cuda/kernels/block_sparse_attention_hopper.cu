@@ -24,9 +24,6 @@
 namespace sparsedit {
 namespace {
 
-#ifndef SPARSEDIT_STAGES
-#define SPARSEDIT_STAGES 4
-#endif
 constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
 constexpr float kNegativeInfinity = -__builtin_huge_valf();
 constexpr float kLog2E = 1.4426950408889634f;
@@ -64,7 +61,7 @@ struct Config {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kKeys = kKeys_;
   static constexpr int kWarpgroups = kWarpgroups_;
-  static constexpr int kStages = SPARSEDIT_STAGES;
+  static constexpr int kStages = 4;
   static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
   static constexpr int kThreads = 128 * (kWarpgroups + 1);
   static constexpr int kProducerRegisters = kWarpgroups == 2 ? 40 : 32;
@@ -113,6 +110,18 @@ struct Shared {
     return Barrier(4 * C::kStages + 4 + slot);
   }
 };
+
+// One lane arrives at a barrier for its warp. compute-sanitizer's racecheck does not follow the
+// order through __syncwarp; built with SPARSEDIT_EVERY_LANE_ARRIVES every lane arrives, and it can.
+#ifdef SPARSEDIT_EVERY_LANE_ARRIVES
+constexpr int kWarpArrivals = 32;
+#else
+constexpr int kWarpArrivals = 1;
+#endif
+__device__ __forceinline__ void ArriveWarp(std::uint32_t barrier) {
+  __syncwarp();
+  if (static_cast<int>(threadIdx.x % 32) < kWarpArrivals) BarrierArrive(barrier);
+}
 
 // A place in a ring of stages; the parity flips at every turn.
 struct Slot {
@@ -227,9 +236,8 @@ struct Producer {
         for (int i = lane; i < C::kKeys; i += 32) Bias()[i] = i < valid ? 0.0f : kNegativeInfinity;
       }
       if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[stage] = flag;
-      __syncwarp();
     }
-    if (lane == 0) BarrierArrive(Full());
+    ArriveWarp(Full());
     ++index;
     fill = 0;
   }
@@ -382,8 +390,7 @@ __device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
     if (lane < kWords) {
       reinterpret_cast<int4*>(generic + C::kItemsAt)[slot.stage * kWords + lane] = word;
     }
-    __syncwarp();
-    if (lane == 0) BarrierArrive(shared.ItemFull(slot.stage));
+    ArriveWarp(shared.ItemFull(slot.stage));
     if (index >= count) return;
     int next = 0;
     if (lane == 0) next = atomicAdd(&params.counters[1], 1);
@@ -405,19 +412,14 @@ __device__ __forceinline__ void RunProducer(const HopperParams& params, const CU
   producer.part = part;
   Slot slot;
   while (true) {
-    if (kIsKeys || part == 0) {
-      BarrierWait(shared.ItemFull(slot.stage), slot.parity);
-    } else {
-      BarrierWait(shared.ItemReached(slot.stage), slot.parity);
-    }
+    const bool follows = !kIsKeys && part == 1;
+    BarrierWaitIdle(follows ? shared.ItemReached(slot.stage) : shared.ItemFull(slot.stage),
+                    slot.parity);
     const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
     const int head = ReadHead<C>(generic, slot.stage);
-    __syncwarp();
-    if (lane == 0) {
-      if (!kIsKeys && part == 0) BarrierArrive(shared.ItemReached(slot.stage));
-      BarrierArrive(shared.ItemEmpty(slot.stage));
-    }
+    if (!kIsKeys && part == 0) ArriveWarp(shared.ItemReached(slot.stage));
+    ArriveWarp(shared.ItemEmpty(slot.stage));
     slot.Advance();
     if (first.rows == 0) return;
     producer.Stream(head, first, second, sparse);
@@ -512,20 +514,16 @@ struct Consumer {
   Tiles<C::kStages> tiles = {};
 
   __device__ __forceinline__ void SyncWarpgroup() const { NamedBarrierSync(1 + warpgroup, 128); }
-  __device__ __forceinline__ void Release(std::uint32_t barrier) const {
-    __syncwarp();
-    if (thread % 32 == 0) BarrierArrive(barrier);
-  }
   // Wait for tiles of the other part and let them go.
   __device__ __forceinline__ void PassKeys(std::uint32_t number) const {
     const int stage = tiles.Stage(number);
     BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
-    Release(shared.KeysEmpty(stage));
+    ArriveWarp(shared.KeysEmpty(stage));
   }
   __device__ __forceinline__ void PassValues(std::uint32_t number) const {
     const int stage = tiles.Stage(number);
     BarrierWait(shared.ValuesFull(stage), tiles.Parity(number));
-    Release(shared.ValuesEmpty(stage));
+    ArriveWarp(shared.ValuesEmpty(stage));
   }
   __device__ __forceinline__ void PassFrom(std::uint32_t number) const {
     for (; number != tiles.first + tiles.counts[0] + tiles.counts[1]; ++number) {
@@ -667,8 +665,8 @@ struct Consumer {
     SyncWarpgroup();  // the tile is free for the next queries
   }
 
-  // Attends this warpgroup's rows of an item. The item is read again at the end: during the products
-  // registers are scarce.
+  // Attends this warpgroup's rows of an item. The item is read again at the end: during the
+  // products registers are scarce.
   __device__ __forceinline__ void Attend(int slot, bool sparse) {
     const AttentionPart first = ReadPart<C>(generic, slot, 0);
     const AttentionPart second = ReadPart<C>(generic, slot, 1);
@@ -717,7 +715,7 @@ struct Consumer {
       WgmmaWait<0>();
       PinRegisters(s);
       if (warp_busy) AddBias(s, stage);
-      Release(shared.KeysEmpty(stage));
+      ArriveWarp(shared.KeysEmpty(stage));
       if (warp_busy) {
         softmax.Update(s);
         PackScores(s, p);
@@ -750,12 +748,12 @@ struct Consumer {
         WgmmaWait<1>();
         PinRegisters(s);
         if (warp_busy) AddBias(s, stage);
-        Release(shared.KeysEmpty(stage));
+        ArriveWarp(shared.KeysEmpty(stage));
         const bool rescale = warp_busy && softmax.Update(s);
         WgmmaWait<0>();
         PinRegisters(o);
         PinRegisters(p);
-        Release(shared.ValuesEmpty(value_stage));
+        ArriveWarp(shared.ValuesEmpty(value_stage));
         if (other_between) PassValues(number - 1);
         if (warp_busy) PackScores(s, p);
         if (rescale) {
@@ -772,7 +770,7 @@ struct Consumer {
       WgmmaCommit();
       WgmmaWait<0>();
       PinRegisters(o);
-      Release(shared.ValuesEmpty(stage));
+      ArriveWarp(shared.ValuesEmpty(stage));
     }
     PassFrom(count > 0 ? tiles.Number(part, count - 1) + 1 : tiles.first);
     const AttentionPart again = ReadPart<C>(generic, slot, part);
@@ -787,7 +785,7 @@ struct Consumer {
       if (ReadPart<C>(generic, slot.stage, 0).rows == 0) return;
       Attend(slot.stage, sparse);
       tiles.Next();
-      Release(shared.ItemEmpty(slot.stage));
+      ArriveWarp(shared.ItemEmpty(slot.stage));
       slot.Advance();
     }
   }
@@ -804,15 +802,15 @@ __global__ void __launch_bounds__(C::kThreads, 1)
   const Shared<C> shared{base};
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < C::kStages; ++stage) {
-      BarrierInit(shared.KeysFull(stage), 1);
-      BarrierInit(shared.ValuesFull(stage), 1);
-      BarrierInit(shared.KeysEmpty(stage), 4 * C::kWarpgroups);
-      BarrierInit(shared.ValuesEmpty(stage), 4 * C::kWarpgroups);
+      BarrierInit(shared.KeysFull(stage), kWarpArrivals);
+      BarrierInit(shared.ValuesFull(stage), kWarpArrivals);
+      BarrierInit(shared.KeysEmpty(stage), 4 * C::kWarpgroups * kWarpArrivals);
+      BarrierInit(shared.ValuesEmpty(stage), 4 * C::kWarpgroups * kWarpArrivals);
     }
     for (int slot = 0; slot < 2; ++slot) {
-      BarrierInit(shared.ItemFull(slot), 1);
-      BarrierInit(shared.ItemReached(slot), 1);
-      BarrierInit(shared.ItemEmpty(slot), 4 * C::kWarpgroups + 3);
+      BarrierInit(shared.ItemFull(slot), kWarpArrivals);
+      BarrierInit(shared.ItemReached(slot), kWarpArrivals);
+      BarrierInit(shared.ItemEmpty(slot), (4 * C::kWarpgroups + 3) * kWarpArrivals);
     }
     BarrierInitFence();
   }
@@ -893,22 +891,12 @@ Status LaunchConfig(const HopperParams& params, const TensorMaps& maps, int bloc
   return LaunchStatus();
 }
 
-#ifndef SPARSEDIT_KEYS_128
-#define SPARSEDIT_KEYS_128 80
-#endif
-#ifndef SPARSEDIT_KEYS_64
-#define SPARSEDIT_KEYS_64 128
-#endif
-#ifndef SPARSEDIT_WARPGROUPS_128
-#define SPARSEDIT_WARPGROUPS_128 3
-#endif
-#ifndef SPARSEDIT_WARPGROUPS_64
-#define SPARSEDIT_WARPGROUPS_64 3
-#endif
+// Three warpgroups share every tile: with two, reads of K and V through the L2 cache cost more. 80
+// keys are what 160 registers a thread hold at head dim 128; see bench/RESULTS.md.
 template <typename T>
-using Config128 = Config<T, 128, SPARSEDIT_KEYS_128, SPARSEDIT_WARPGROUPS_128>;
+using Config128 = Config<T, 128, 80, 3>;
 template <typename T>
-using Config64 = Config<T, 64, SPARSEDIT_KEYS_64, SPARSEDIT_WARPGROUPS_64>;
+using Config64 = Config<T, 64, 128, 3>;
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // Copies K and V into key order, so that a key segment is one contiguous run of rows.
 //
 //   keys[b,h,p,:] = k[b,h,key_order[b,h,p],:]      p < S
-//   keys[b,h,S+j,:] = means_k[b,h,j,:]             j < Nk, only with means; rounded to the type of k
+//   keys[b,h,S+j,:] = means_k[b,h,j,:]             j < Nk, with means; rounded to the type of k
 // and the same for values. Types: f16 and bf16; D 64 or 128. `keys` and `values` are
 // [B,H,S(+Nk),D]. Does nothing where `action` on the device says dense. One read and one write of
 // K and V: memory-bound.

@@ -42,6 +42,24 @@ __device__ __forceinline__ void BarrierWait(std::uint32_t barrier, std::uint32_t
       : "memory");
 }
 
+// The same for a wait that may be long: sleeps between looks, so as not to take issue slots.
+__device__ __forceinline__ void BarrierWaitIdle(std::uint32_t barrier, std::uint32_t parity) {
+  std::uint32_t done = 0;
+  while (true) {
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, done;\n"
+        "}\n"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+    if (done != 0) return;
+    __nanosleep(400);
+  }
+}
+
 // Copies a box of a 4-D tensor to shared memory and reports its bytes to `barrier`.
 __device__ __forceinline__ void CopyBox(std::uint32_t destination, const CUtensorMap* map,
                                         std::uint32_t barrier, int c0, int c1, int c2, int c3) {
