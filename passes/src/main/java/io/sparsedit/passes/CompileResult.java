@@ -10,9 +10,13 @@ import java.util.Optional;
  * @param inspection what was found and decided
  * @param verification what the verification measured
  * @param files the bundle's files; empty if the verification failed and nothing was written
+ * @param linkedWeights whether the bundle's weights are hard links to the original's
  */
 public record CompileResult(
-    Inspection inspection, Optional<VerificationReport> verification, List<String> files) {
+    Inspection inspection,
+    Optional<VerificationReport> verification,
+    List<String> files,
+    boolean linkedWeights) {
   public CompileResult {
     files = List.copyOf(files);
   }

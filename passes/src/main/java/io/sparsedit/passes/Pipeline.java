@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -95,7 +96,7 @@ public final class Pipeline {
     VerificationReport verification =
         Verifier.verify(OnnxReader.read(file), compilation.model(), request, progress);
     if (!verification.failures().isEmpty()) {
-      return new CompileResult(inspection, java.util.Optional.of(verification), List.of());
+      return new CompileResult(inspection, Optional.of(verification), List.of(), false);
     }
     try (BundleFolder bundle = BundleFolder.begin(output)) {
       progress.stage("write " + output);
@@ -105,7 +106,8 @@ public final class Pipeline {
       List<String> files =
           new BundleDescription(compilation, inspection, verification, placed)
               .write(bundle, MODEL_FILE, version);
-      return new CompileResult(inspection, java.util.Optional.of(verification), files);
+      boolean linked = placed.stream().anyMatch(WeightFiles.Placed::linked);
+      return new CompileResult(inspection, Optional.of(verification), files, linked);
     }
   }
 

@@ -54,9 +54,12 @@ final class CompileCommand implements Callable<Integer> {
       names = "--weights",
       paramLabel = "HOW",
       defaultValue = "link",
-      description =
-          "How external weights get into the bundle: ${COMPLETION-CANDIDATES}. link makes hard"
-              + " links and copies across file systems. Default: ${DEFAULT-VALUE}.")
+      description = {
+        "How external weights get into the bundle. Default: ${DEFAULT-VALUE}.",
+        "link: hard links, which take no space; copies across file systems.",
+        "copy: copies. Python's onnx package refuses to load hard-linked weights, the original's"
+            + " too once they are linked: choose copy if you use it on either."
+      })
   private WeightFiles.Mode weights = WeightFiles.Mode.LINK;
 
   @Override
@@ -86,6 +89,11 @@ final class CompileCommand implements Callable<Integer> {
     if (!common.quiet()) {
       out.println();
       out.println("Bundle " + output + ": " + String.join(", ", result.files()));
+      if (result.linkedWeights()) {
+        out.println(
+            "The weights are hard links to the original's. Python's onnx package refuses such"
+                + " files; if you use it, compile with --weights copy.");
+      }
     }
     out.flush();
     return 0;

@@ -43,6 +43,7 @@ public final class Main {
     CommandLine commandLine =
         new CommandLine(new SparsifyModel())
             .setCaseInsensitiveEnumValuesAllowed(true)
+            .setUsageHelpAutoWidth(true)
             .setOut(out)
             .setErr(err)
             .setExecutionExceptionHandler(

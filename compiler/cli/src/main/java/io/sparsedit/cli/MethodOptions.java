@@ -20,7 +20,8 @@ final class MethodOptions {
       names = "--method",
       paramLabel = "NAME",
       defaultValue = "svg2",
-      description = "Sparse attention method: ${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
+      description =
+          "Sparse attention method: svg2 (semantic-aware permutation). Default: ${DEFAULT-VALUE}.")
   private Method method = Method.SVG2;
 
   @Option(

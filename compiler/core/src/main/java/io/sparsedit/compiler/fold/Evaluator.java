@@ -160,8 +160,12 @@ final class Evaluator {
     if (elements <= maxElements) {
       return true;
     }
+    // What the model stores anyway may be traded for the result; what it computes may not.
     long given = 0;
     for (Value input : node.presentInputs()) {
+      if (input.producer().isPresent()) {
+        continue;
+      }
       long count = elements(input).orElse(0);
       given += facts.elementType(input).bytes(count);
     }
