@@ -16,7 +16,7 @@ public final class ReportHtml {
       body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;max-width:62rem;margin:2rem auto;padding:0 1rem}
       h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem}
       table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #e3e6ea}
-      th{font-weight:600;color:#57606a}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+      th{font-weight:600;color:#57606a}td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
       .muted{color:#57606a}.ok{color:#116329}.bad{color:#a40e26;font-weight:600}
       svg{vertical-align:middle}code{font-size:.9em}
       """;
@@ -111,7 +111,7 @@ public final class ReportHtml {
   private void sites(JsonNode report) {
     html.append("<h2>Attention sites</h2>\n<table><tr><th>site</th><th>kind</th>")
         .append("<th class=\"n\">heads × dim</th><th class=\"n\">tokens</th>")
-        .append("<th>density (kept fraction; whiskers: least and most dense head)</th>")
+        .append("<th>density (kept fraction; line: least to most dense head)</th>")
         .append("<th class=\"n\">recall</th><th class=\"n\">relative L1</th></tr>\n");
     for (JsonNode site : report.path("sites")) {
       JsonNode measured = measured(report, site.path("id").asText());
