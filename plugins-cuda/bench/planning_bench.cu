@@ -1,9 +1,10 @@
 // Times SVG2's planning on the shapes of real models and checks what it timed.
 //
-//   planning_bench [--data skewed|random] [--path portable|auto] [--repeat N] SHAPE ...
+//   planning_bench [--data skewed|random] [--path portable|auto] [--layout bshd|bhsd] [--repeat N]
+//                  SHAPE ...
 //   SHAPE wan, hunyuan, cogvideo, wan-small
 //
-// Tokens are bf16 in BSHD. random: independent normal numbers. skewed: 500 normal centres a head,
+// Tokens are bf16. random: independent normal numbers. skewed: 500 normal centres a head,
 // centre k drawn with a chance of about 1/(k+1), plus noise of .7. Centroids start from a COLD plan
 // of 3 iterations; timed are a warm plan of 2 iterations, the scores and selection (p .9, at least a
 // tenth), and the means of K and V, each as a CUDA graph, median of the repeats.
@@ -61,15 +62,16 @@ __device__ float Normal(std::uint64_t x) {
 }
 
 __global__ void FillTokens(__nv_bfloat16* x, int heads, int tokens, int dim, std::int64_t count,
-                           bool skewed, std::uint64_t seed) {
+                           bool skewed, bool head_major, std::uint64_t seed) {
   constexpr int kCentres = 500;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < count;
        i += stride) {
     float v = Normal(seed + i);
     if (skewed) {
-      const std::int64_t token = i / dim;  // of all heads: [B,S,H]
-      const std::int64_t head = token / heads / tokens * heads + token % heads;
+      const std::int64_t token = i / dim;  // of all heads
+      const std::int64_t head =
+          head_major ? token / tokens : token / heads / tokens * heads + token % heads;
       const int centre = static_cast<int>(
           expf(Uniform(seed * 3 + token) * logf(kCentres + 1.f))) - 1;
       v = .7f * v + Normal(seed * 5 + (head * kCentres + centre) * dim + i % dim);
@@ -130,7 +132,7 @@ struct Verdict {
 
 int failures = 0;
 
-void Run(const Shape& shape, bool skewed, KmeansPath path, int repeat) {
+void Run(const Shape& shape, bool skewed, KmeansPath path, Layout layout, int repeat) {
   cudaStream_t stream;
   CUDA_OK(cudaStreamCreate(&stream));
   const int heads = shape.batch * shape.heads, dim = shape.head_dim;
@@ -140,13 +142,13 @@ void Run(const Shape& shape, bool skewed, KmeansPath path, int repeat) {
   const int clusters[2] = {shape.query_clusters, shape.key_clusters};
 
   KmeansProblem problem{shape.batch, shape.heads, shape.tokens, dim, DataType::kBFloat16,
-                        Layout::kBshd, clusters[0], clusters[1], shape.text, shape.text_tokens, 2, 3};
+                        layout, clusters[0], clusters[1], shape.text, shape.text_tokens, 2, 3};
   SideArrays side[2];
   for (int i = 0; i < 2; ++i) {
     SideArrays& s = side[i];
     s.x = DeviceArray<__nv_bfloat16>(count);
     FillTokens<<<2048, 256, 0, stream>>>(s.x.get(), shape.heads, shape.tokens, dim, count, skewed,
-                                         1000 + i * 77);
+                                         layout == Layout::kBhsd, 1000 + i * 77);
     for (DeviceArray<float>* c : {&s.start, &s.middle, &s.end}) {
       *c = DeviceArray<float>(static_cast<std::size_t>(heads) * clusters[i] * dim);
       c->Poison();
@@ -213,8 +215,10 @@ void Run(const Shape& shape, bool skewed, KmeansPath path, int repeat) {
     const auto check_head = [&](int bh) {
       const auto token_at = [&](int token, std::vector<double>& to_row) {
         const std::int64_t row =
-            (static_cast<std::int64_t>(bh / shape.heads) * shape.tokens + token) * shape.heads +
-            bh % shape.heads;
+            layout == Layout::kBhsd
+                ? static_cast<std::int64_t>(bh) * shape.tokens + token
+                : (static_cast<std::int64_t>(bh / shape.heads) * shape.tokens + token) * shape.heads +
+                      bh % shape.heads;
         for (int d = 0; d < dim; ++d) to_row[d] = __bfloat162float(x[row * dim + d]);
       };
       const std::int32_t* o = &order[static_cast<std::size_t>(bh) * shape.tokens];
@@ -355,7 +359,7 @@ void Run(const Shape& shape, bool skewed, KmeansPath path, int repeat) {
 
   // Means of K and V (the queries stand in for V).
   SegmentMeansProblem means{shape.batch, shape.heads, shape.tokens, dim, key_segments, 2,
-                            DataType::kBFloat16, Layout::kBshd};
+                            DataType::kBFloat16, layout};
   DeviceArray<float> mean[2];
   DeviceArray<char> means_workspace(SegmentMeansWorkspaceSize(means));
   SegmentMeansBuffers mb;
@@ -389,10 +393,11 @@ void Run(const Shape& shape, bool skewed, KmeansPath path, int repeat) {
 
   const double flops = 2. * 2 * heads * static_cast<double>(video) * dim * (clusters[0] + clusters[1]);
   std::printf(
-      "%-9s %-6s %-8s k-means 2 it %7.3f ms (%3.0f TFLOP/s)  scores+select %6.3f ms  means K,V %6.3f ms "
+      "%-9s %-6s %-8s %s k-means 2 it %7.3f ms (%3.0f TFLOP/s)  scores+select %6.3f ms  means K,V %6.3f ms "
       "(%4.0f GB/s)  | largest %.3f/%.3f of S, density %.3f, sampled %lld near ties %lld wrong %lld, "
       "means to %.0e/%.0e, rows wrong %d%s\n",
       shape.name, skewed ? "skewed" : "random", path == KmeansPath::kPortable ? "portable" : "auto",
+      layout == Layout::kBhsd ? "BHSD" : "BSHD",
       kmeans_ms, flops / kmeans_ms * 1e-9, scores_ms, means_ms,
       2. * count * 2 / means_ms * 1e-6, giant[0], giant[1],
       kept_pairs / heads / video / video,
@@ -412,6 +417,7 @@ int main(int argc, char** argv) {
   using namespace sparsedit;
   bool skewed = true;
   KmeansPath path = KmeansPath::kAuto;
+  Layout layout = Layout::kBshd;
   int repeat = 10;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
@@ -419,13 +425,15 @@ int main(int argc, char** argv) {
       skewed = std::strcmp(argv[++i], "skewed") == 0;
     } else if (argument == "--path" && i + 1 < argc) {
       path = std::strcmp(argv[++i], "portable") == 0 ? KmeansPath::kPortable : KmeansPath::kAuto;
+    } else if (argument == "--layout" && i + 1 < argc) {
+      layout = std::strcmp(argv[++i], "bhsd") == 0 ? Layout::kBhsd : Layout::kBshd;
     } else if (argument == "--repeat" && i + 1 < argc) {
       repeat = std::atoi(argv[++i]);
     } else {
       bool known = false;
       for (const bench::Shape& shape : bench::kShapes) {
         if (argument != shape.name) continue;
-        bench::Run(shape, skewed, path, repeat);
+        bench::Run(shape, skewed, path, layout, repeat);
         known = true;
       }
       if (!known) {

@@ -1,5 +1,7 @@
 #include "kernels/kmeans.h"
 
+#include <algorithm>
+
 #include "kernels/kmeans_device.cuh"
 
 namespace sparsedit {
@@ -18,10 +20,23 @@ __device__ inline void MultiplyAdd(float (&acc)[4], const std::uint32_t (&a)[4],
 // mma.sync, sm_80 and later.
 struct Portable {
   static constexpr int kThreads = kPortableThreads;
-  static constexpr bool kPrefetch = false;
   using Image = RowMajorImage;
 
   __device__ static void ImageWritten() {}
+
+  template <typename T>
+  __device__ static void Prefetch(const T*, std::int64_t, int, int, int) {}
+
+  template <int kDim, int kParts>
+  __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
+                              const char* image, const float* norms, int columns) {
+#pragma unroll 1
+    for (int column = 0; column < columns; column += kColumns) {
+      float acc[kColumns / 8][4];
+      Multiply(acc, tokens, image, column, columns);
+      minimum.Update(acc, norms, column);
+    }
+  }
 
   template <int kDim, int kParts>
   __device__ static void Multiply(float (&acc)[kColumns / 8][4],
@@ -134,9 +149,8 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
   const int split = PartsOf(problem.type);
   const int group_bytes = fast ? kHopperGroupBytes : kPortableGroupBytes;
   const int threads = fast ? kHopperThreads : kPortableThreads;
-  const int shared = SharedBytes(group_bytes, dim, split);
-
   Params p = {};
+  int shared = 0;
   for (int i = 0; i < 2; ++i) {
     Side& s = p.side[i];
     const SideWorkspace& w = parts.side[i];
@@ -149,6 +163,7 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
     s.partial = w.partial;
     s.clusters = i == 0 ? problem.query_clusters : problem.key_clusters;
     s.plan = PlanGroups(s.clusters, dim, split, group_bytes);
+    shared = std::max(shared, SharedBytes(s.plan, s.clusters, dim, split, threads));
     s.x = i == 0 ? buffers.q : buffers.k;
     s.incoming = i == 0 ? buffers.query_centroids_in : buffers.key_centroids_in;
     s.centroids = i == 0 ? buffers.query_centroids : buffers.key_centroids;

@@ -1,15 +1,15 @@
 // The k-means kernel's phases, shared by the portable and the sm_90a build. See kmeans.h.
 //
 // One cooperative kernel, one block or two to a multiprocessor, runs every iteration:
-//   assign    labels of all tokens; centroids in shared memory, tokens in registers
-//   count     histogram of labels for chunks of kSortChunk tokens
+//   assign    labels of all tokens, centroids in shared memory, tokens in registers; and a histogram
+//             of labels for each chunk of kSortChunk tokens
 //   scan      offsets, and where each chunk's tokens of each cluster go
 //   scatter   stable counting sort of the tokens by label
 //   sum       partial sums of the ordered tokens (segment_sums.cuh)
 //   finish    centroids, and their fp16 image for the next assignment
 // with a grid barrier after each. A single kernel, because the COLD step needs many more iterations
 // than a warm one and the choice is made on the device: separate launches that find nothing to do
-// would cost 6 launches for each of the up to 50 iterations at every warm step.
+// would cost 5 launches for each of the up to 50 iterations at every warm step.
 #ifndef SPARSEDIT_KERNELS_KMEANS_DEVICE_CUH_
 #define SPARSEDIT_KERNELS_KMEANS_DEVICE_CUH_
 
@@ -142,10 +142,22 @@ __device__ void WriteImage(const Side& s, int bh, int cluster, float scale, floa
   if (lane == 0) s.norms[static_cast<std::int64_t>(bh) * s.plan.groups * columns + cluster] = norm;
 }
 
-template <typename T>
-__device__ float ToFloat(T v) { return static_cast<float>(v); }
+__device__ inline int SortChunks(int tokens) { return (tokens + kSortChunk - 1) / kSortChunk; }
 
-// Outgoing centroids from incoming ones or from tokens, the head's scale, the first image.
+// Empties the histograms, which the next assignment adds to.
+__device__ inline void ClearCounts(const Params& p) {
+  for (const Side& s : p.side) {
+    const std::int64_t count =
+        static_cast<std::int64_t>(p.batch_heads) * SortChunks(p.tokens) * s.clusters;
+    for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x;
+         i < count; i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
+      s.counts[i] = 0;
+    }
+  }
+}
+
+// Outgoing centroids from incoming ones or from tokens, the head's scale, the first image. A block
+// takes a head; batches of loads hide their latency.
 template <typename T, typename Image, int kDim, int kParts>
 __device__ void Prepare(const Params& p, const Extent& e, bool cold, float* shared) {
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
@@ -156,20 +168,32 @@ __device__ void Prepare(const Params& p, const Extent& e, bool cold, float* shar
     const T* tokens = HeadTokens<T>(p, s, e, bh);
     float largest = 0.f;
     const int quads = p.head_dim / 4;
-    for (int i = threadIdx.x; i < s.clusters * quads; i += blockDim.x) {
-      float4 c = make_float4(0.f, 0.f, 0.f, 0.f);
-      if (!cold) {
-        c = *reinterpret_cast<const float4*>(s.incoming + start + i * 4);
-      } else if (e.video > 0) {
-        const int j = i / quads;
-        const std::int64_t token =
-            (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * s.clusters);
-        Quad<T> row;
-        row.Load(tokens + token * p.token_stride + i % quads * 4);
-        c = row.Get();
+    constexpr int kBatch = 8;
+    for (int i0 = threadIdx.x; i0 < s.clusters * quads; i0 += blockDim.x * kBatch) {
+      float4 c[kBatch];
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        const int i = i0 + u * blockDim.x;
+        c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
+        if (i >= s.clusters * quads) continue;
+        if (!cold) {
+          c[u] = *reinterpret_cast<const float4*>(s.incoming + start + i * 4);
+        } else if (e.video > 0) {
+          const int j = i / quads;
+          const std::int64_t token =
+              (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * s.clusters);
+          Quad<T> row;
+          row.Load(tokens + token * p.token_stride + i % quads * 4);
+          c[u] = row.Get();
+        }
       }
-      *reinterpret_cast<float4*>(s.centroids + start + i * 4) = c;
-      largest = fmaxf(largest, fmaxf(fmaxf(fabsf(c.x), fabsf(c.y)), fmaxf(fabsf(c.z), fabsf(c.w))));
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        const int i = i0 + u * blockDim.x;
+        if (i < s.clusters * quads) *reinterpret_cast<float4*>(s.centroids + start + i * 4) = c[u];
+        largest = fmaxf(largest, fmaxf(fmaxf(fabsf(c[u].x), fabsf(c[u].y)),
+                                       fmaxf(fabsf(c[u].z), fabsf(c[u].w))));
+      }
     }
 #pragma unroll
     for (int distance = 16; distance > 0; distance >>= 1) {
@@ -186,14 +210,23 @@ __device__ void Prepare(const Params& p, const Extent& e, bool cold, float* shar
     }
     if (threadIdx.x == 0) s.scale[bh] = scale;
     const int columns = s.plan.groups * s.plan.columns;
-    for (int j = warp; j < columns; j += warps) {
-      float4 c = make_float4(0.f, 0.f, 0.f, 0.f);
-      if (j < s.clusters && lane < quads) {
-        c = *reinterpret_cast<const float4*>(s.centroids + start + j * p.head_dim + lane * 4);
+    for (int j0 = warp * kBatch; j0 < columns; j0 += warps * kBatch) {
+      float4 c[kBatch];
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        const int j = j0 + u;
+        c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
+        if (j < s.clusters && lane < quads) {
+          c[u] = *reinterpret_cast<const float4*>(s.centroids + start + j * p.head_dim + lane * 4);
+        }
       }
-      WriteImage<Image, kDim, kParts>(s, bh, j, scale, c);
-      if (j >= s.clusters && lane == 0) {
-        s.norms[static_cast<std::int64_t>(bh) * columns + j] = INFINITY;
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        const int j = j0 + u;
+        WriteImage<Image, kDim, kParts>(s, bh, j, scale, c[u]);
+        if (j >= s.clusters && lane == 0) {
+          s.norms[static_cast<std::int64_t>(bh) * columns + j] = INFINITY;
+        }
       }
     }
   }
@@ -268,7 +301,7 @@ struct Octet<float> {
   }
 };
 
-// The raw tokens of a warp's 16 rows, to be loaded ahead of their use.
+// The tokens of a warp's 16 rows as loaded.
 template <typename T, int kDim>
 struct RawTokens {
   Octet<T> octet[2][kDim / 32];
@@ -379,7 +412,9 @@ __device__ inline TileRange TilesOfBlock(const Params& p, int tiles) {
   return {bound[0], bound[1]};
 }
 
-// kBuild: threads, Image, and Multiply(acc, fragment, image in shared memory, first column, columns).
+// A build has kThreads, the Image that it reads, ImageWritten (after ordinary stores of it to shared
+// memory), Prefetch (of the next tile), and Scan, which runs the minimum of a warp's 16 tokens over
+// all columns of the group in shared memory.
 template <typename Build, typename T, int kDim, int kParts>
 __device__ void Assign(const Params& p, const Extent& e, char* shared) {
   constexpr int kRows = Build::kThreads / 32 * 16;
@@ -416,24 +451,21 @@ __device__ void Assign(const Params& p, const Extent& e, char* shared) {
       }
       Build::ImageWritten();
       __syncthreads();
-      RawTokens<T, kDim> raw;
-      raw.Load(x, p.token_stride, tile_first * kRows + warp * 16, e.video, p.head_dim);
 #pragma unroll 1
       for (int tile = tile_first; tile < tile_last; ++tile) {
         const int row = tile * kRows + warp * 16;
         Fragment<kDim, kParts> tokens;
-        raw.template Split<kParts>(scale, tokens);
-        if (Build::kPrefetch && tile + 1 < tile_last) {
-          raw.Load(x, p.token_stride, row + kRows, e.video, p.head_dim);
+        {
+          RawTokens<T, kDim> raw;
+          raw.Load(x, p.token_stride, row, e.video, p.head_dim);
+          raw.template Split<kParts>(scale, tokens);
+        }
+        if (tile + 1 < tile_last) {
+          Build::Prefetch(x, p.token_stride, row + kRows, e.video, p.head_dim);
         }
         Minimum minimum;
         minimum.Reset();
-#pragma unroll 1
-        for (int column = 0; column < columns; column += kColumns) {
-          float acc[kColumns / 8][4];
-          Build::template Multiply<kDim, kParts>(acc, tokens, shared, column, columns);
-          minimum.Update(acc, norms, column);
-        }
+        Build::template Scan<kDim, kParts>(minimum, tokens, shared, norms, columns);
         minimum.Reduce();
         const int which = lane & 3;
         const int token = row + lane / 4 + which * 8;
@@ -446,10 +478,13 @@ __device__ void Assign(const Params& p, const Extent& e, char* shared) {
             label = labels[token];
           }
           labels[token] = label;
-          if (group + 1 < s.plan.groups) best[token] = score;
-        }
-        if (!Build::kPrefetch && tile + 1 < tile_last) {
-          raw.Load(x, p.token_stride, row + kRows, e.video, p.head_dim);
+          if (group + 1 < s.plan.groups) {
+            best[token] = score;
+          } else {
+            const std::int64_t chunk =
+                static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + token / kSortChunk;
+            atomicAdd(s.counts + chunk * s.clusters + label, 1);
+          }
         }
       }
     }
@@ -457,32 +492,6 @@ __device__ void Assign(const Params& p, const Extent& e, char* shared) {
 }
 
 // ----------------------------------------------------------------------------- counting sort
-__device__ inline int SortChunks(int tokens) { return (tokens + kSortChunk - 1) / kSortChunk; }
-
-__device__ inline void Count(const Params& p, const Extent& e, char* shared) {
-  int* histogram = reinterpret_cast<int*>(shared);
-  const int chunks = SortChunks(e.video);
-  const int items = 2 * p.batch_heads * chunks;
-  for (int item = blockIdx.x; item < items; item += gridDim.x) {
-    const int chunk = item % chunks;
-    const Side& s = p.side[item / chunks / p.batch_heads];
-    const int bh = item / chunks % p.batch_heads;
-    const std::int32_t* labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
-    __syncthreads();
-    for (int j = threadIdx.x; j < s.clusters; j += blockDim.x) histogram[j] = 0;
-    __syncthreads();
-    const int last = min((chunk + 1) * kSortChunk, e.video);
-#pragma unroll 4
-    for (int i = chunk * kSortChunk + threadIdx.x; i < last; i += blockDim.x) {
-      atomicAdd(histogram + labels[i], 1);
-    }
-    __syncthreads();
-    std::int32_t* counts =
-        s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + chunk) * s.clusters;
-    for (int j = threadIdx.x; j < s.clusters; j += blockDim.x) counts[j] = histogram[j];
-  }
-}
-
 // Turns each chunk's counts into positions, and writes the offsets. A head a block.
 __device__ inline void Scan(const Params& p, const Extent& e, char* shared) {
   int* running = reinterpret_cast<int*>(shared);  // [32] warp totals
@@ -545,57 +554,66 @@ __device__ inline void Scan(const Params& p, const Extent& e, char* shared) {
 }
 
 // A warp takes a contiguous piece of a chunk; its rank among equal labels keeps the token order.
-__device__ inline void Scatter(const Params& p, const Extent& e, char* shared) {
-  std::uint16_t* counters = reinterpret_cast<std::uint16_t*>(shared);  // [warps][C]
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-  const int piece = kSortChunk / warps;
+template <int kThreads>
+__device__ void Scatter(const Params& p, const Extent& e, char* shared) {
+  constexpr int kWarps = kThreads / 32, kPiece = kSortChunk / kWarps, kEach = kPiece / 32;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const int chunks = SortChunks(e.video);
   const int items = 2 * p.batch_heads * chunks;
   for (int item = blockIdx.x; item < items; item += gridDim.x) {
     const int chunk = item % chunks;
     const Side& s = p.side[item / chunks / p.batch_heads];
     const int bh = item / chunks % p.batch_heads;
-    const std::int32_t* labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
     const std::int32_t* positions =
         s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + chunk) * s.clusters;
     std::int32_t* order = s.order + static_cast<std::int64_t>(bh) * p.tokens;
+    int* start = reinterpret_cast<int*>(shared);                                 // [C]
+    std::uint16_t* counters = reinterpret_cast<std::uint16_t*>(start + s.clusters);  // [warps][C]
     std::uint16_t* mine = counters + warp * s.clusters;
-    const int first = chunk * kSortChunk + warp * piece;
-    const int last = min(first + piece, e.video);
-    __syncthreads();
-    for (int i = threadIdx.x; i < warps * s.clusters; i += blockDim.x) counters[i] = 0;
-    __syncthreads();
-    for (int i = first; i < last; i += 32) {
-      const int label = i + lane < last ? labels[i + lane] : -1;
-      const unsigned equal = __match_any_sync(0xffffffffu, label);
-      if (label >= 0 && lane == __ffs(equal) - 1) mine[label] += __popc(equal);
-      __syncwarp();
+    const int first = chunk * kSortChunk + warp * kPiece;
+    const int last = min(first + kPiece, e.video);
+    int label[kEach];
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int token = first + i * 32 + lane;
+      label[i] = token < last ? s.labels[static_cast<std::int64_t>(bh) * p.tokens + token] : -1;
     }
     __syncthreads();
-    for (int j = threadIdx.x; j < s.clusters; j += blockDim.x) {
+    for (int j = threadIdx.x; j < s.clusters; j += kThreads) {
+      start[j] = positions[j];
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) counters[w * s.clusters + j] = 0;
+    }
+    __syncthreads();
+    int rank[kEach];  // within the piece
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const unsigned equal = __match_any_sync(0xffffffffu, label[i]);
+      const int leader = __ffs(equal) - 1;
+      int before = 0;
+      if (label[i] >= 0 && lane == leader) {
+        before = mine[label[i]];
+        mine[label[i]] = static_cast<std::uint16_t>(before + __popc(equal));
+      }
+      __syncwarp();
+      rank[i] = __shfl_sync(0xffffffffu, before, leader) + __popc(equal & ((1u << lane) - 1));
+    }
+    __syncthreads();
+    for (int j = threadIdx.x; j < s.clusters; j += kThreads) {
       int sum = 0;
-      for (int w = 0; w < warps; ++w) {
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) {
         const int count = counters[w * s.clusters + j];
         counters[w * s.clusters + j] = static_cast<std::uint16_t>(sum);
         sum += count;
       }
     }
     __syncthreads();
-    for (int i = first; i < last; i += 32) {
-      const int label = i + lane < last ? labels[i + lane] : -1;
-      const unsigned equal = __match_any_sync(0xffffffffu, label);
-      const int leader = __ffs(equal) - 1;
-      int before = 0;
-      if (label >= 0 && lane == leader) {
-        before = mine[label];
-        mine[label] = static_cast<std::uint16_t>(before + __popc(equal));
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      if (label[i] >= 0) {
+        order[start[label[i]] + mine[label[i]] + rank[i]] = e.first_token + first + i * 32 + lane;
       }
-      before = __shfl_sync(0xffffffffu, before, leader);
-      if (label >= 0) {
-        const int rank = __popc(equal & ((1u << lane) - 1));
-        order[positions[label] + before + rank] = e.first_token + i + lane;
-      }
-      __syncwarp();
     }
   }
 }
@@ -647,31 +665,88 @@ __device__ void Sum(const Params& p, const Extent& e) {
   }
 }
 
-template <typename T, typename Image, int kDim, int kParts>
+struct Cluster {
+  const Side* side;
+  int bh, index;
+  const std::int32_t* offsets;  // of the head's clusters
+};
+
+// Clusters in one line: a head's query clusters, its key clusters, the next head's.
+__device__ inline Cluster ClusterOf(const Params& p, const Extent& e, int item) {
+  const int all = p.side[0].clusters + p.side[1].clusters;
+  const int bh = item / all, within = item % all;
+  const int which = within >= p.side[0].clusters;
+  const Side& s = p.side[which];
+  const bool text = p.text != static_cast<int>(TextPosition::kNone);
+  return {&s, bh, within - (which ? p.side[0].clusters : 0),
+          s.offsets + static_cast<std::int64_t>(bh) * (s.clusters + (text ? 1 : 0) + 1) + e.shift};
+}
+
+__device__ inline const float4* PartialAt(const Params& p, const Cluster& c, int chunk,
+                                          int element) {
+  return reinterpret_cast<const float4*>(
+      PartialOf(p, *c.side, c.bh) + static_cast<std::int64_t>(chunk + c.index) * p.head_dim +
+      element);
+}
+
+template <typename Image, int kDim, int kParts>
 __device__ void Finish(const Params& p, const Extent& e, bool again) {
   const int lane = threadIdx.x & 31, warps = blockDim.x >> 5;
   const int all = p.side[0].clusters + p.side[1].clusters;
   const int items = p.batch_heads * all;
-  for (int item = blockIdx.x * warps + (threadIdx.x >> 5); item < items;
-       item += gridDim.x * warps) {
-    const int bh = item / all;
-    const int which = item % all >= p.side[0].clusters;
-    const Side& s = p.side[which];
-    const int j = item % all - (which ? p.side[0].clusters : 0);
-    const SegmentedTokens t = Clusters<T>(p, s, e, bh);
-    const int begin = t.offsets[j] - t.base, end = t.offsets[j + 1] - t.base;
-    if (end == begin) continue;  // keeps its centroid, whose image stands
-    float4 c = make_float4(0.f, 0.f, 0.f, 0.f);
-    if (lane * 4 < p.head_dim) {
-      c = GatherSums(PartialOf(p, s, bh), j, begin, end, p.head_dim, lane * 4);
-      const float count = static_cast<float>(end - begin);
-      c = make_float4(c.x / count, c.y / count, c.z / count, c.w / count);
-      *reinterpret_cast<float4*>(
-          s.centroids + (static_cast<std::int64_t>(bh) * s.clusters + j) * p.head_dim + lane * 4) =
-          c;
+  // Several clusters at a time: most have one or two partial sums, whose loads then overlap.
+  constexpr int kBatch = 4;
+  const int element = lane * 4;
+  const bool active = element < p.head_dim;
+  for (int item0 = (blockIdx.x * warps + (threadIdx.x >> 5)) * kBatch; item0 < items;
+       item0 += gridDim.x * warps * kBatch) {
+    int begin[kBatch], end[kBatch];
+    float4 sum[kBatch];
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) {
+      const Cluster c = ClusterOf(p, e, min(item0 + u, items - 1));
+      begin[u] = c.offsets[c.index] - e.base;
+      end[u] = item0 + u < items ? c.offsets[c.index + 1] - e.base : begin[u];
     }
-    if (again) WriteImage<Image, kDim, kParts>(s, bh, j, s.scale[bh], c);
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) {
+      const Cluster c = ClusterOf(p, e, min(item0 + u, items - 1));
+      sum[u] = make_float4(0.f, 0.f, 0.f, 0.f);
+      if (active && end[u] > begin[u]) {
+        sum[u] = *PartialAt(p, c, begin[u] / kSumChunk, element);
+      }
+    }
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) {
+      const Cluster c = ClusterOf(p, e, min(item0 + u, items - 1));
+      const int last = end[u] > begin[u] ? (end[u] - 1) / kSumChunk : 0;
+#pragma unroll 4
+      for (int chunk = begin[u] / kSumChunk + 1; chunk <= last; ++chunk) {
+        if (active) {
+          const float4 v = *PartialAt(p, c, chunk, element);
+          sum[u] = make_float4(sum[u].x + v.x, sum[u].y + v.y, sum[u].z + v.z, sum[u].w + v.w);
+        }
+      }
+    }
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) {
+      if (end[u] == begin[u]) continue;  // keeps its centroid, whose image stands
+      const Cluster c = ClusterOf(p, e, item0 + u);
+      const float count = static_cast<float>(end[u] - begin[u]);
+      const float4 mean =
+          make_float4(sum[u].x / count, sum[u].y / count, sum[u].z / count, sum[u].w / count);
+      if (active) {
+        *reinterpret_cast<float4*>(
+            c.side->centroids +
+            (static_cast<std::int64_t>(c.bh) * c.side->clusters + c.index) * p.head_dim + element) =
+            mean;
+      }
+      if (again) {
+        WriteImage<Image, kDim, kParts>(*c.side, c.bh, c.index, c.side->scale[c.bh], mean);
+      }
+    }
   }
+  if (again) ClearCounts(p);
 }
 
 // -------------------------------------------------------------------------------------- all
@@ -704,22 +779,21 @@ __device__ void Run(const Params& p, char* shared) {
   const bool cold = IsCold(code);
   const int iterations = cold ? p.init_iterations : p.iterations;
   OrderText(p, e);
+  ClearCounts(p);
   Prepare<T, Image, kDim, kParts>(p, e, cold, reinterpret_cast<float*>(shared));
   grid.sync();
 #pragma unroll 1
   for (int i = 0; i < iterations; ++i) {
     Assign<Build, T, kDim, kParts>(p, e, shared);
     grid.sync();
-    Count(p, e, shared);
-    grid.sync();
     Scan(p, e, shared);
     grid.sync();
-    Scatter(p, e, shared);
+    Scatter<Build::kThreads>(p, e, shared);
     grid.sync();
     Sum<T>(p, e);
     grid.sync();
     const bool again = i + 1 < iterations;
-    Finish<T, Image, kDim, kParts>(p, e, again);
+    Finish<Image, kDim, kParts>(p, e, again);
     if (again) grid.sync();
   }
 }

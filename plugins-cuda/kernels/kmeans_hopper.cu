@@ -1,38 +1,39 @@
 // The sm_90a build of k-means: wgmma with tokens in registers and centroids in shared memory.
+#include "kernels/hopper.h"
 #include "kernels/kmeans_device.cuh"
+#include "kernels/wgmma.h"
 
 namespace sparsedit::kmeans {
 namespace {
 
-// K-major tiles of 64 halves (128 bytes) a row with the 128-byte swizzle, one tile a 64 elements.
+// Tiles of kColumns centroids by 64 halves (128 bytes) with the 128-byte swizzle; a step's tiles
+// follow each other.
 struct SwizzledImage {
   // Element e of a 32-wide stretch m is held by thread t = e%32/8 of four, whose first four
   // elements are k = 2t, 2t+1, 2t+8, 2t+9 of product 2m, the others those of product 2m+1.
   template <int kDim>
-  __device__ static int Pair(int n, int e, int columns) {
+  __device__ static int Pair(int n, int e, int) {
     const int t = e >> 3 & 3;
     const int k = (e >> 5) * 32 + (e >> 2 & 1) * 16 + (e >> 1 & 1) * 8 + t * 2 + (e & 1);
-    return (k >> 6) * columns * 64 + n * 64 + ((k >> 3 & 7) ^ (n & 7)) * 8 + (k & 7);
+    return n / kColumns * kColumns * kDim + (k >> 6) * kColumns * 64 + n % kColumns * 64 +
+           ((k >> 3 & 7) ^ (n & 7)) * 8 + (k & 7);
   }
 };
 
-// Shared-memory matrix descriptor: 8 rows are 1,024 bytes apart, 128-byte swizzle.
-__device__ inline std::uint64_t Descriptor(std::uint32_t address) {
-  return static_cast<std::uint64_t>((address & 0x3ffff) >> 4) | (1ull << 16) | (64ull << 32) |
-         (1ull << 62);
-}
-
-// acc = (accumulate ? acc : 0) + 64 tokens x 16 by 16 x 64 centroids, by four warps.
+// acc = (accumulate ? acc : 0) + 64 tokens x 16 by 16 x 64 centroids, by four warps. `b` is the low
+// half of SwizzledDescriptor(address, 16, 1024), whose high half is always the same.
 __device__ inline void MultiplyAsync(float (&d)[8][4], const std::uint32_t (&a)[4],
-                                     std::uint64_t b, int accumulate) {
+                                     std::uint32_t b, int accumulate) {
   asm volatile(
       "{\n"
       ".reg .pred p;\n"
+      ".reg .b64 b;\n"
+      "mov.b64 b, {%36, 0x40000040};\n"
       "setp.ne.b32 p, %37, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
       "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
       "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
-      "{%32,%33,%34,%35}, %36, p, 1, 1, 0;\n"
+      "{%32,%33,%34,%35}, b, p, 1, 1, 0;\n"
       "}\n"
       : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
         "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
@@ -40,34 +41,72 @@ __device__ inline void MultiplyAsync(float (&d)[8][4], const std::uint32_t (&a)[
         "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
         "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
         "+f"(d[7][2]), "+f"(d[7][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate));
 }
 
 struct Hopper {
   static constexpr int kThreads = kHopperThreads;
-  static constexpr bool kPrefetch = true;
   using Image = SwizzledImage;
 
   // Ordinary stores wrote what the tensor cores read next.
-  __device__ static void ImageWritten() {
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  __device__ static void ImageWritten() { AsyncProxyFence(); }
+
+  // The warp's 16 rows of the next tile to L2, 128 bytes a lane.
+  template <typename T>
+  __device__ static void Prefetch(const T* x, std::int64_t token_stride, int row, int rows,
+                                  int head_dim) {
+    const int lane = threadIdx.x & 31;
+    const int token = row + lane / 2, element = lane % 2 * 64;
+    if (token < rows && element < head_dim) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(x + token * token_stride + element));
+    }
   }
 
-  template <int kDim, int kParts>
-  __device__ static void Multiply(float (&acc)[kColumns / 8][4],
-                                  const Fragment<kDim, kParts>& tokens, const char* image,
-                                  int first, int columns) {
-    static_assert(kParts == 1);
-    const std::uint32_t base = static_cast<std::uint32_t>(__cvta_generic_to_shared(image)) +
-                               static_cast<std::uint32_t>(first) * 128;
-    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+  template <int kDim>
+  __device__ static void Issue(float (&acc)[kColumns / 8][4], const Fragment<kDim, 1>& tokens,
+                               std::uint32_t descriptor) {
+    WgmmaFence();
 #pragma unroll
     for (int k = 0; k < kDim / 16; ++k) {
-      const std::uint32_t tile = base + (k / 4) * columns * 128 + (k % 4) * 32;
-      MultiplyAsync(acc, tokens.a[0][k], Descriptor(tile), k > 0);
+      const int offset = k / 4 * kColumns * 128 + k % 4 * 32;
+      MultiplyAsync(acc, tokens.a[0][k], descriptor + offset / 16, k > 0);
     }
-    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    WgmmaCommit();
+  }
+
+  // The products of the next columns run while the minimum of the last ones is taken: without the
+  // second accumulator the four warpgroups fall into step, and the tensor cores wait for all of
+  // them at once.
+  template <int kDim, int kParts>
+  __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
+                              const char* image, const float* norms, int columns) {
+    static_assert(kParts == 1);
+    constexpr std::uint32_t kStep = kColumns * kDim * 2 / 16;  // of the descriptor
+    std::uint32_t next = static_cast<std::uint32_t>(SwizzledDescriptor(SharedAddress(image), 16, 1024));
+    // The same number in a uniform register: loop and descriptors stay in the uniform data path.
+    columns = __reduce_max_sync(0xffffffffu, columns);
+    float even[kColumns / 8][4], odd[kColumns / 8][4];
+    Issue(even, tokens, next);
+    int column = 0;
+#pragma unroll 1
+    for (; column + 2 * kColumns < columns; column += 2 * kColumns) {
+      Issue(odd, tokens, next += kStep);
+      WgmmaWait<1>();
+      minimum.Update(even, norms, column);
+      Issue(even, tokens, next += kStep);
+      WgmmaWait<1>();
+      minimum.Update(odd, norms, column + kColumns);
+    }
+    if (column + kColumns < columns) {
+      Issue(odd, tokens, next += kStep);
+      WgmmaWait<1>();
+      minimum.Update(even, norms, column);
+      WgmmaWait<0>();
+      minimum.Update(odd, norms, column + kColumns);
+    } else {
+      WgmmaWait<0>();
+      minimum.Update(even, norms, column);
+    }
   }
 };
 

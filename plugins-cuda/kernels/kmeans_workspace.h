@@ -36,13 +36,13 @@ constexpr GroupPlan PlanGroups(int clusters, int padded_dim, int parts, int grou
   return {groups, columns};
 }
 
-// Dynamic shared memory: a group's image and norms. The sort's counters, one u16 a warp and cluster,
-// go to the same place.
-constexpr int SharedBytes(int group_bytes, int padded_dim, int parts) {
-  return group_bytes + group_bytes / (padded_dim * 2 * parts) * 4;
+// Dynamic shared memory: a group's image and norms; in the sort, a position for each cluster and a
+// u16 counter for each warp and cluster.
+constexpr int SharedBytes(GroupPlan plan, int clusters, int padded_dim, int parts, int threads) {
+  const int assign = plan.columns * (padded_dim * 2 * parts + 4);
+  const int sort = clusters * (4 + threads / 32 * 2);
+  return assign > sort ? assign : sort;
 }
-static_assert(kPortableGroupBytes >= kPortableThreads / 32 * kMaxClusters * 2);
-static_assert(kHopperGroupBytes >= kHopperThreads / 32 * kMaxClusters * 2);
 
 // Of queries or keys.
 struct SideWorkspace {
