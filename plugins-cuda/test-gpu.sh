@@ -52,6 +52,10 @@ if [ $sanitize -eq 1 ]; then
   for tool in memcheck racecheck initcheck synccheck; do
     row 120 "attention_test $tool" \
       compute-sanitizer --tool $tool --error-exitcode 9 "$build-sanitize/test/attention_test" --quick
+    for test in kmeans_test plan_scores_test segment_means_test; do
+      row 120 "$test $tool" \
+        compute-sanitizer --tool $tool --error-exitcode 9 "$build-sanitize/test/$test" --quick
+    done
   done
 fi
 if [ $quick -eq 0 ]; then
@@ -60,6 +64,8 @@ if [ $quick -eq 0 ]; then
     wan-small:1 wan-small:0.25 || failed=1
   timeout -k 5 60 "$build/bench/attention_bench" --plan uniform --repeat 9 wan:0.25 || failed=1
   timeout -k 5 60 "$build/bench/attention_bench" --plan blocks --repeat 9 wan:0.25 || failed=1
+  timeout -k 5 60 "$build/bench/planning_bench" wan hunyuan cogvideo wan-small || failed=1
+  timeout -k 5 60 "$build/bench/planning_bench" --data random wan || failed=1
   if python3 -c 'import torch' 2>/dev/null; then
     timeout -k 5 200 python3 "$here/bench/attention_baselines.py" wan hunyuan || failed=1
   fi

@@ -77,11 +77,12 @@ __device__ inline int FindSegment(const SegmentedTokens& t, int position) {
 // Called by a whole warp; `partial` is the head's [slots][head_dim].
 template <typename T>
 __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* partial) {
-  constexpr int kBatch = 16;  // rows in flight
+  constexpr int kBatch = 8;  // rows in flight
   const int lane = threadIdx.x & 31;
   const int element = lane * 4;
   const bool active = element < t.head_dim;
-  const T* x = static_cast<const T*>(t.x) + element;
+  const char* x = static_cast<const char*>(t.x) + element * sizeof(T);
+  const std::uint32_t row_bytes = static_cast<std::uint32_t>(t.token_stride * sizeof(T));
   const int first = chunk * kSumChunk;
   const int last = min(first + kSumChunk, t.length);
   int segment = FindSegment(t, first);
@@ -95,8 +96,11 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
       Quad<T> row[kBatch];
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
-        const int source = __shfl_sync(0xffffffffu, token, b + u);
-        if (active) row[u].Load(x + source * t.token_stride);
+        const std::uint32_t source = __shfl_sync(0xffffffffu, token, b + u);
+        if (active) {
+          row[u].Load(reinterpret_cast<const T*>(
+              x + static_cast<std::uint64_t>(source) * row_bytes));
+        }
       }
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {

@@ -1,6 +1,6 @@
 // K-means against float64 on the CPU: labels up to near ties, order, offsets, means, actions, text,
 // determinism, CUDA graphs; on both builds of the kernel where the device has them.
-// With --reduced only small cases, for compute-sanitizer.
+// With --quick only small cases, for compute-sanitizer.
 #include "kernels/kmeans.h"
 
 #include <algorithm>
@@ -484,7 +484,7 @@ int main(int argc, char** argv) {
     std::printf("no GPU: skipped\n");
     return Report("kmeans_test") == 0 ? kSkipped : 1;
   }
-  const bool reduced = argc > 1 && std::strcmp(argv[1], "--reduced") == 0;
+  const bool reduced = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   int major = 0;
   CUDA_OK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
   for (const KmeansPath path : {KmeansPath::kPortable, KmeansPath::kHopper}) {

@@ -259,7 +259,7 @@ int main(int argc, char** argv) {
     std::printf("no GPU: skipped\n");
     return Report("plan_scores_test") == 0 ? kSkipped : 1;
   }
-  const bool reduced = argc > 1 && std::strcmp(argv[1], "--reduced") == 0;
+  const bool reduced = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   TestTies();
   PlanScoresProblem p;
   p.batch = 1, p.heads = 2;

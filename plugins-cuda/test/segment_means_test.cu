@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
     std::printf("no GPU: skipped\n");
     return Report("segment_means_test") == 0 ? kSkipped : 1;
   }
-  const bool reduced = argc > 1 && std::strcmp(argv[1], "--reduced") == 0;
+  const bool reduced = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   int i = 0;
   for (const int tokens : reduced ? std::vector<int>{1, 65, 300} : std::vector<int>{1, 7, 63, 64, 65, 128, 129, 1000, 5000}) {
     for (const Sizes sizes : {Sizes::kEven, Sizes::kOneGiant, Sizes::kManyEmpty}) {
