@@ -34,6 +34,7 @@ final class ChooseSites implements Pass<Compilation> {
   @Override
   public int run(Compilation compilation) {
     int layerCount = (int) compilation.sites().stream().filter(s -> isLayer(s.kind())).count();
+    compilation.options().denseLayers().requireWithin(layerCount);
     List<Site> decided = new ArrayList<>();
     int layer = 0;
     int chosen = 0;
@@ -85,6 +86,15 @@ final class ChooseSites implements Pass<Compilation> {
       return Optional.of("self-attention with a mask is not made sparse yet");
     }
     Dim headDim = site.shape().headDim();
+    Optional<List<Dim>> value = compilation.facts().shape(site.value());
+    if (value.isPresent() && !value.get().get(value.get().size() - 1).equals(headDim)) {
+      return Optional.of(
+          "the head dimension of v ("
+              + value.get().get(value.get().size() - 1)
+              + ") is not that of q ("
+              + headDim
+              + ")");
+    }
     OptionalLong dim = headDim.constant();
     OptionalLong heads = site.shape().heads().constant();
     if (dim.isEmpty() || heads.isEmpty()) {

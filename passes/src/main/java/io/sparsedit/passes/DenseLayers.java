@@ -59,6 +59,24 @@ public record DenseLayers(Optional<List<Range>> ranges) {
     return "--dense-layers takes layer numbers such as 0,3-5, or none, not '" + spelling + "'";
   }
 
+  /**
+   * Checks that the layers exist.
+   *
+   * @throws SparsifyException if the user named one past the last
+   */
+  void requireWithin(int layerCount) {
+    for (Range range : ranges.orElse(List.of())) {
+      if (range.last() >= layerCount) {
+        throw SparsifyException.usage(
+            "--dense-layers names layer "
+                + range.last()
+                + ", but the model has "
+                + layerCount
+                + " self-attention layers, counted from 0");
+      }
+    }
+  }
+
   /** Whether the layer stays dense in a model with so many layers. */
   boolean contains(int layer, int layerCount) {
     if (ranges.isEmpty()) {

@@ -182,7 +182,8 @@ final class EmitSvg2 implements Pass<Compilation> {
   }
 
   private static void requireFree(Graph graph, String name, Compilation compilation) {
-    if (graph.resolve(name).isPresent()) {
+    // A fresh name is the name itself unless the graph or a subgraph of it has it.
+    if (!graph.freshName(name).equals(name)) {
       throw SparsifyException.failure(
           compilation.file()
               + " already has a value named '"

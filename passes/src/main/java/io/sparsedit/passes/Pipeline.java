@@ -130,8 +130,15 @@ public final class Pipeline {
               + description.path("source").path("file").asText()
               + "), or compile again.");
     }
-    Model compiled =
-        OnnxReader.read(bundle.resolve(description.path("model").path("file").asText(MODEL_FILE)));
+    Path compiledFile = bundle.resolve(description.path("model").path("file").asText(MODEL_FILE));
+    Model compiled = OnnxReader.read(compiledFile);
+    if (!BundleDescription.sha256(compiledFile)
+        .equals(description.path("model").path("sha256").asText())) {
+      throw SparsifyException.failure(
+          compiledFile
+              + " was changed after the bundle was made: its SHA-256 sum is not the one in"
+              + " bundle.json. Compile again.");
+    }
     return Verifier.verify(OnnxReader.read(original), compiled, request, progress);
   }
 
@@ -193,6 +200,15 @@ public final class Pipeline {
   }
 
   private static void requireOpset(Compilation compilation) {
+    Model model = compilation.model();
+    if (model.opsets().containsKey(SparseOps.DOMAIN)
+        || model.functions().stream().anyMatch(f -> f.domain().equals(SparseOps.DOMAIN))) {
+      throw SparsifyException.failure(
+          compilation.file()
+              + " already uses the operator domain '"
+              + SparseOps.DOMAIN
+              + "': it is a compiled model. Give the model it was made from.");
+    }
     long opset = compilation.model().opset();
     if (opset < SparseOps.MIN_OPSET) {
       throw SparsifyException.failure(
@@ -215,7 +231,13 @@ public final class Pipeline {
       why.append(inspection.file()).append(" has no attention that SparseDiT recognises.");
       inspection
           .notUnderstood()
-          .forEach(item -> why.append(' ').append(item.node()).append(": ").append(item.reason()));
+          .forEach(
+              item ->
+                  why.append(' ')
+                      .append(item.node())
+                      .append(": ")
+                      .append(item.reason())
+                      .append('.'));
       why.append(" Nothing to make sparse.");
     } else {
       why.append("nothing to make sparse in ").append(inspection.file()).append(':');

@@ -15,8 +15,11 @@ final class ConsoleTables {
 
   static void inspection(PrintWriter out, Inspection inspection) {
     out.printf(
-        "%s: %s, opset %d, %d nodes%n",
-        inspection.file(), inspection.producer(), inspection.opset(), inspection.nodeCount());
+        "%s: %sopset %d, %d nodes%n",
+        inspection.file(),
+        inspection.producer().isEmpty() ? "" : inspection.producer() + ", ",
+        inspection.opset(),
+        inspection.nodeCount());
     inspection
         .geometry()
         .ifPresent(
@@ -69,14 +72,14 @@ final class ConsoleTables {
               "PSNR"));
     }
     for (VerificationReport.OutputError output : report.everythingKept()) {
-      rows.add(row("output " + output.output(), "everything kept", "1", "1", output.error()));
+      rows.add(row("output " + output.output(), "everything kept", "", "", output.error()));
     }
     for (VerificationReport.OutputError output : report.asChosen()) {
       rows.add(row("output " + output.output(), "as chosen", "", "", output.error()));
     }
     for (VerificationReport.SiteError site : report.sites()) {
       String what = "site " + site.site() + " (" + site.tokens() + " tokens)";
-      rows.add(row(what, "everything kept", "1", "1", site.everythingKept()));
+      rows.add(row(what, "everything kept", "", "", site.everythingKept()));
       rows.add(
           row(
               what,
@@ -89,7 +92,9 @@ final class ConsoleTables {
     if (report.failures().isEmpty() && !rows.isEmpty()) {
       out.printf(
           Locale.ROOT,
-          "With everything kept the result equals the dense model (tolerance %.0e).%n",
+          report.everythingKept().isEmpty()
+              ? "With everything kept each site equals dense attention (tolerance %.0e).%n"
+              : "With everything kept the result equals the dense model (tolerance %.0e).%n",
           report.tolerance());
     }
   }

@@ -49,7 +49,15 @@ public final class Main {
             .setExecutionExceptionHandler(
                 (exception, failed, parsed) -> report(exception, failed, args))
             .setParameterExceptionHandler(Main::reportUsage);
-    return commandLine.execute(withDefaultCommand(args));
+    try {
+      return commandLine.execute(withDefaultCommand(args));
+    } catch (OutOfMemoryError | StackOverflowError e) {
+      err.println(
+          "sparsify-model: out of memory ("
+              + e.getMessage()
+              + "). Give it more with SPARSIFY_JAVA_OPTS=-Xmx8g, or -Xss16m for a deep stack.");
+      return SparsifyException.Kind.FAILURE.exitCode();
+    }
   }
 
   /** {@code sparsify-model wan.onnx -o DIR} means {@code sparsify-model compile ...}. */

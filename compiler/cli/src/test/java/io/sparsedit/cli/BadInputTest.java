@@ -145,6 +145,31 @@ final class BadInputTest {
     expectFailure(write("classifier.onnx", graph, 17), 4, "classifier.onnx", "no attention");
   }
 
+  /** softmax(q k^T) v with a value head dimension of its own: recognised, but left dense. */
+  @Test
+  void valueHeadDimensionOfItsOwn() throws IOException {
+    Graph graph = Graph.create("wide_values");
+    Value x = graph.addInput("x", ValueType.TensorType.of(DataType.FLOAT, 1, 2, 64, 8));
+    Value wv = graph.addConstant("wv", Tensor.ofFloats(new long[] {8, 4}, new float[32]));
+    Value wq = graph.addConstant("wq", Tensor.ofFloats(new long[] {8, 8}, new float[64]));
+    Value q = graph.append("MatMul", x, wq);
+    Node transpose = graph.addNode("", "Transpose", "", List.of(q));
+    transpose.setAttribute(
+        "perm", new io.sparsedit.compiler.ir.Attribute.IntList(List.of(0L, 1L, 3L, 2L)));
+    Value scores = graph.append("MatMul", q, transpose.addOutput("kt"));
+    Value y =
+        graph.append("MatMul", graph.append("Softmax", scores), graph.append("MatMul", x, wv));
+    y.setType(ValueType.TensorType.of(DataType.FLOAT, 1, 2, 64, 4));
+    graph.addOutput(y);
+    Path model = write("wide.onnx", graph, 17);
+
+    CommandLineRun run =
+        CommandLineRun.of("compile", model, "-o", folder.resolve("out"), "--video", "4x4x4");
+
+    assertThat(run.exitCode()).isEqualTo(4);
+    assertThat(run.err()).contains("the head dimension of v (4) is not that of q (8)");
+  }
+
   @Test
   void unknownOptionAndUnknownCommand() {
     CommandLineRun option = CommandLineRun.of("compile", WAN, "-o", folder, "--topp", "0.5");

@@ -202,6 +202,88 @@ final class CompileCommandTest {
     assertThat(site.path("recall").asDouble()).isGreaterThan(0.85);
   }
 
+  @Test
+  void maxErrorHoldsForSitesToo() {
+    CommandLineRun run =
+        CommandLineRun.of(
+            "compile",
+            CommandLineRun.zoo("wan21_t2v-ts17-static"),
+            "-o",
+            folder.resolve("wan"),
+            "--verify",
+            "sites",
+            "--max-error",
+            "1e-9");
+
+    assertThat(run.exitCode()).isEqualTo(3);
+    assertThat(run.err()).contains("site blocks.0.attn1").contains("--max-error");
+  }
+
+  @Test
+  void optionsThatContradictEachOtherAreUsageErrors() {
+    Path model = CommandLineRun.zoo("wan21_t2v-ts17-static");
+    Path bundle = folder.resolve("wan");
+    for (List<String> bad :
+        List.of(
+            List.of("--verify", "none", "--max-error", "0.1"),
+            List.of("--verify", "sites", "--inputs", "somewhere"),
+            List.of("--dense-layers", "2", "--verify", "none"))) {
+      CommandLineRun run =
+          CommandLineRun.of(
+              "compile", model, "-o", bundle, bad.get(0), bad.get(1), bad.get(2), bad.get(3));
+
+      assertThat(run.exitCode()).as(bad.toString()).isEqualTo(2);
+    }
+    assertThat(bundle).doesNotExist();
+  }
+
+  @Test
+  void compiledModelIsNotCompiledAgain() {
+    Path bundle = folder.resolve("wan");
+    CommandLineRun.of(
+        "compile", CommandLineRun.zoo("wan21_t2v-ts17-static"), "-o", bundle, "--verify", "none");
+
+    CommandLineRun run =
+        CommandLineRun.of("compile", bundle.resolve("model.onnx"), "-o", folder.resolve("twice"));
+
+    assertThat(run.exitCode()).isEqualTo(1);
+    assertThat(run.err()).contains("compiled model");
+  }
+
+  @Test
+  void verifyNoticesThatTheBundleWasChanged() throws IOException {
+    Path model = CommandLineRun.zoo("wan21_t2v-ts17-static");
+    Path bundle = folder.resolve("wan");
+    CommandLineRun.of("compile", model, "-o", bundle, "--verify", "none");
+    Files.copy(
+        model, bundle.resolve("model.onnx"), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+
+    CommandLineRun run = CommandLineRun.of("verify", bundle, model);
+
+    assertThat(run.exitCode()).isEqualTo(1);
+    assertThat(run.err()).contains("was changed after the bundle was made");
+  }
+
+  @Test
+  void replacesABundleBehindALinkAndSparesEmptyFolders() throws IOException {
+    Path model = CommandLineRun.zoo("wan21_t2v-ts17-static");
+    Path bundle = folder.resolve("wan");
+    CommandLineRun.of("compile", model, "-o", bundle, "--verify", "none");
+    Path link = Files.createSymbolicLink(folder.resolve("latest"), bundle);
+
+    CommandLineRun replaced = CommandLineRun.of("compile", model, "-o", link, "--verify", "none");
+
+    assertThat(replaced.exitCode()).as(replaced.err()).isZero();
+    assertThat(link).isSymbolicLink();
+    assertThat(names(folder)).containsExactly("latest", "wan");
+
+    Files.createDirectory(bundle.resolve("mine"));
+    CommandLineRun refused = CommandLineRun.of("compile", model, "-o", bundle, "--verify", "none");
+
+    assertThat(refused.exitCode()).isEqualTo(1);
+    assertThat(refused.err()).contains("mine");
+  }
+
   private static List<String> names(Path folder) throws IOException {
     try (Stream<Path> children = Files.list(folder)) {
       return children.map(child -> child.getFileName().toString()).sorted().toList();

@@ -27,6 +27,11 @@ record VerificationCost(double seconds, double bytes) {
   /** Runs of a whole model: the original, everything kept, as chosen. */
   private static final int RUNS = 3;
 
+  /** An exponential and what belongs to it. */
+  private static final double OPERATIONS_PER_SCORE = 20;
+
+  private static final double SCORE_BYTES = 4;
+
   /** Large tensors that are alive at the same time around an attention. */
   private static final int ALIVE = 4;
 
@@ -48,6 +53,7 @@ record VerificationCost(double seconds, double bytes) {
       for (Value output : node.outputs()) {
         largest = Math.max(largest, bytes(output, facts, sizes));
       }
+      largest = Math.max(largest, SCORE_BYTES * scores(node, facts, sizes));
       operations += operations(node, facts, sizes);
     }
     return new VerificationCost(RUNS * operations / RATE, 2 * weights + ALIVE * largest);
@@ -87,12 +93,30 @@ record VerificationCost(double seconds, double bytes) {
       return 2 * elements(node.output(), facts, sizes) * elements(weight, facts, sizes) / rows;
     }
     if (node.is("Attention")) {
-      double query = elements(node.requiredInput(0), facts, sizes);
-      Optional<List<Dim>> key = facts.shape(node.requiredInput(1));
-      int rank = key.map(List::size).orElse(0);
-      return rank < 2 ? 0 : 4 * query * key.get().get(rank - 2).evaluate(sizes).orElse(1);
+      Optional<List<Dim>> query = facts.shape(node.requiredInput(0));
+      double headDim = query.map(q -> q.get(q.size() - 1).evaluate(sizes).orElse(1)).orElse(1L);
+      return (4 * headDim + OPERATIONS_PER_SCORE) * scores(node, facts, sizes);
+    }
+    if (node.is("Softmax")) {
+      return OPERATIONS_PER_SCORE * elements(node.output(), facts, sizes);
     }
     return elements(node.output(), facts, sizes);
+  }
+
+  /** Scores that the operator Attention computes inside, [B,H,Sq,Sk]; 0 for any other. */
+  private static double scores(Node node, ValueFacts facts, Map<String, Long> sizes) {
+    if (!node.is("Attention")) {
+      return 0;
+    }
+    Optional<List<Dim>> query = facts.shape(node.requiredInput(0));
+    Optional<List<Dim>> key = facts.shape(node.requiredInput(1));
+    if (query.isEmpty() || key.isEmpty() || query.get().size() != 4 || key.get().size() != 4) {
+      return 0;
+    }
+    double headDim = query.get().get(3).evaluate(sizes).orElse(1);
+    return elements(node.requiredInput(0), facts, sizes)
+        / headDim
+        * key.get().get(2).evaluate(sizes).orElse(1);
   }
 
   /** Whether it is more than a verification may take without being asked for. */

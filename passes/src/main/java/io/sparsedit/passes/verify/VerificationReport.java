@@ -78,20 +78,27 @@ public record VerificationReport(
             "site " + site.site() + " with everything kept: " + excess(site.everythingKept()));
       }
     }
-    if (maxError.isPresent()) {
-      for (OutputError output : asChosen) {
-        if (!(output.error().finite() && output.error().relativeL1() <= maxError.get())) {
-          failures.add(
-              String.format(
-                  java.util.Locale.ROOT,
-                  "output '%s': relative L1 error %.3g is above --max-error %.3g",
-                  output.output(),
-                  output.error().relativeL1(),
-                  maxError.get()));
-        }
+    for (OutputError output : asChosen) {
+      checkMaxError("output '" + output.output() + "'", output.error(), failures);
+    }
+    if (asChosen.isEmpty()) {
+      for (SiteError site : sites) {
+        checkMaxError("site " + site.site(), site.asChosen(), failures);
       }
     }
     return failures;
+  }
+
+  private void checkMaxError(String what, ErrorMetrics error, List<String> failures) {
+    if (maxError.isPresent() && !(error.finite() && error.relativeL1() <= maxError.get())) {
+      failures.add(
+          String.format(
+              java.util.Locale.ROOT,
+              "%s: relative L1 error %.3g is above --max-error %.3g",
+              what,
+              error.relativeL1(),
+              maxError.get()));
+    }
   }
 
   private String excess(ErrorMetrics error) {

@@ -97,7 +97,9 @@ public final class Verifier {
       return verifySites(
           "running the whole model would take "
               + cost
-              + ", so every distinct site was checked alone");
+              + ", so "
+              + (request.inputs().isPresent() ? "--inputs were not used and " : "")
+              + "every distinct site was checked alone");
     }
     String note =
         request.inputs().isPresent()
@@ -313,7 +315,7 @@ public final class Verifier {
             + sites.size()
             + " sites on planted structure at up to "
             + largest
-            + " tokens; clusters reduced in proportion";
+            + " tokens, against dense attention by its formula; clusters reduced in proportion";
     return report(VerifyMode.SITES, note, List.of(), List.of(), errors);
   }
 

@@ -20,5 +20,12 @@ public record VerifyRequest(VerifyMode mode, Optional<Path> inputs, Optional<Dou
     if (maxError.isPresent() && !(maxError.get() >= 0)) {
       throw SparsifyException.usage("--max-error must not be negative");
     }
+    if (maxError.isPresent() && mode == VerifyMode.NONE) {
+      throw SparsifyException.usage("--max-error needs a verification: leave out --verify none");
+    }
+    if (inputs.isPresent() && mode != VerifyMode.FULL) {
+      throw SparsifyException.usage(
+          "--inputs are for whole models: leave out --verify " + mode.label());
+    }
   }
 }

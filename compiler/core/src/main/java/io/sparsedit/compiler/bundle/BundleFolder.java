@@ -12,7 +12,6 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Comparator;
-import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -34,11 +33,15 @@ public final class BundleFolder implements AutoCloseable {
 
   private final Path target;
   private final Path partial;
+  private final Thread cleanUp;
   private boolean committed;
 
   private BundleFolder(Path target, Path partial) {
     this.target = target;
     this.partial = partial;
+    // Also where the process is told to stop in between.
+    this.cleanUp = new Thread(() -> deleteQuietly(partial), "remove " + partial);
+    Runtime.getRuntime().addShutdownHook(cleanUp);
   }
 
   /**
@@ -49,7 +52,7 @@ public final class BundleFolder implements AutoCloseable {
    */
   public static BundleFolder begin(Path target) {
     requireReplaceable(target);
-    Path absolute = target.toAbsolutePath().normalize();
+    Path absolute = resolved(target);
     Path parent = absolute.getParent();
     if (parent == null) {
       throw SparsifyException.usage("a bundle cannot replace " + absolute);
@@ -62,6 +65,15 @@ public final class BundleFolder implements AutoCloseable {
       return new BundleFolder(absolute, partial);
     } catch (IOException e) {
       throw failure("cannot make a folder beside " + target, e);
+    }
+  }
+
+  /** The folder itself where the target is a link to one. */
+  private static Path resolved(Path target) {
+    try {
+      return Files.exists(target) ? target.toRealPath() : target.toAbsolutePath().normalize();
+    } catch (IOException e) {
+      throw failure("cannot look at " + target, e);
     }
   }
 
@@ -78,21 +90,18 @@ public final class BundleFolder implements AutoCloseable {
       throw SparsifyException.failure(
           target + " is a file. Choose another output folder, or remove it.");
     }
+    Path folder = resolved(target);
     try {
-      Set<String> present = files(target);
-      if (present.isEmpty()) {
-        try (Stream<Path> children = Files.list(target)) {
-          List<Path> folders = children.toList();
-          if (folders.isEmpty()) {
-            return;
-          }
-          throw foreign(target, String.valueOf(folders.get(0).getFileName()));
+      Set<String> own = ownFiles(folder);
+      Set<String> expected = new TreeSet<>(own);
+      for (String file : own) {
+        for (int slash = file.indexOf('/'); slash >= 0; slash = file.indexOf('/', slash + 1)) {
+          expected.add(file.substring(0, slash));
         }
       }
-      Set<String> own = ownFiles(target);
-      for (String file : present) {
-        if (!own.contains(file)) {
-          throw foreign(target, file);
+      for (String entry : entries(folder)) {
+        if (!expected.contains(entry)) {
+          throw foreign(target, entry);
         }
       }
     } catch (IOException e) {
@@ -109,12 +118,19 @@ public final class BundleFolder implements AutoCloseable {
             + " it.");
   }
 
-  private static Set<String> files(Path folder) throws IOException {
+  /** Everything below the folder, folders included. */
+  private static Set<String> entries(Path folder) throws IOException {
     try (Stream<Path> all = Files.walk(folder)) {
-      return all.filter(path -> !Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS))
+      return all.filter(path -> !path.equals(folder))
           .map(path -> folder.relativize(path).toString().replace('\\', '/'))
           .collect(Collectors.toCollection(TreeSet::new));
     }
+  }
+
+  private static Set<String> files(Path folder) throws IOException {
+    Set<String> files = entries(folder);
+    files.removeIf(entry -> Files.isDirectory(folder.resolve(entry), LinkOption.NOFOLLOW_LINKS));
+    return files;
   }
 
   /** What the bundle in the folder says belongs to it; empty if there is none. */
@@ -208,8 +224,33 @@ public final class BundleFolder implements AutoCloseable {
   /** Removes what was written if the bundle was not completed. */
   @Override
   public void close() {
+    try {
+      Runtime.getRuntime().removeShutdownHook(cleanUp);
+    } catch (IllegalStateException e) {
+      // The process is stopping: the hook does the work.
+      return;
+    }
     if (!committed) {
       delete(partial);
+    }
+  }
+
+  /** Tries for a while: another thread may still be writing into the folder. */
+  private static void deleteQuietly(Path folder) {
+    for (int attempt = 0; attempt < 20 && Files.exists(folder); attempt++) {
+      try {
+        delete(folder);
+      } catch (SparsifyException e) {
+        pause();
+      }
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(50);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
