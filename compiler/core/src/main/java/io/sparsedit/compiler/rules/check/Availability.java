@@ -3,8 +3,9 @@ package io.sparsedit.compiler.rules.check;
 import io.sparsedit.compiler.rules.match.Pattern;
 import io.sparsedit.compiler.rules.match.Pattern.AttributeCondition;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -14,14 +15,13 @@ import java.util.Set;
  * the root, noting the branches on the way.
  */
 final class Availability {
-  private static final int MAX_VISITS = 20_000;
-
-  private record Visit(int slot, Map<Integer, Integer> chain) {}
+  private static final int MAX_VISITS = 5_000;
+  private static final int MAX_SIMPLIFIED = 200;
 
   private final Names names;
   private final Map<Integer, List<Map<Integer, Integer>>> sites = new HashMap<>();
-  private final Set<Visit> visited = new HashSet<>();
   private int visits;
+  private int splits;
 
   private Availability(Names names) {
     this.names = names;
@@ -30,6 +30,19 @@ final class Availability {
   static Availability from(Pattern root, Names names) {
     Availability availability = new Availability(names);
     availability.visit(root, Map.of());
+    // A definition refers to earlier ones only: going backwards, all ways to a slot are known
+    // before its own definition is walked, and can be summed up.
+    List<Integer> defined = new ArrayList<>(names.definitions.keySet());
+    Collections.reverse(defined);
+    for (int slot : defined) {
+      List<Map<Integer, Integer>> chains = availability.sites.get(slot);
+      Pattern definition = names.definitions.get(slot);
+      if (chains != null && definition != null) {
+        List<Map<Integer, Integer>> simplified = availability.simplify(chains);
+        availability.sites.put(slot, new ArrayList<>(simplified));
+        simplified.forEach(chain -> availability.visit(definition, chain));
+      }
+    }
     return availability;
   }
 
@@ -42,13 +55,14 @@ final class Availability {
     return sites.containsKey(slot);
   }
 
-  /** Whether a slot is filled in every match for which the facts hold. */
+  /** Whether a slot is filled in every match for which the facts hold, as far as can be told. */
   boolean isCertain(int slot, Facts facts) {
+    splits = 0;
     return facts.present().contains(slot) || covers(sites.getOrDefault(slot, List.of()), facts);
   }
 
   private boolean covers(List<Map<Integer, Integer>> chains, Facts facts) {
-    if (chains.isEmpty()) {
+    if (chains.isEmpty() || ++splits > MAX_VISITS) {
       return false;
     }
     for (Map<Integer, Integer> chain : chains) {
@@ -76,6 +90,40 @@ final class Availability {
     return true;
   }
 
+  /** Drops chains that others imply, and the choices all of whose branches occur. */
+  private List<Map<Integer, Integer>> simplify(List<Map<Integer, Integer>> chains) {
+    if (chains.size() > MAX_SIMPLIFIED) {
+      return List.copyOf(chains);
+    }
+    Set<Map<Integer, Integer>> current = new LinkedHashSet<>(chains);
+    boolean changed = true;
+    while (changed) {
+      changed = false;
+      for (Map<Integer, Integer> chain : List.copyOf(current)) {
+        for (int choice : chain.keySet()) {
+          Set<Map<Integer, Integer>> siblings = new LinkedHashSet<>();
+          for (int branch = 0; branch < names.choiceSize(choice); branch++) {
+            siblings.add(with(chain, choice, branch));
+          }
+          if (current.containsAll(siblings)) {
+            current.removeAll(siblings);
+            Map<Integer, Integer> rest = new HashMap<>(chain);
+            rest.remove(choice);
+            current.add(rest);
+            changed = true;
+            break;
+          }
+        }
+      }
+      for (Map<Integer, Integer> chain : List.copyOf(current)) {
+        changed |=
+            current.removeIf(
+                c -> c.size() > chain.size() && c.entrySet().containsAll(chain.entrySet()));
+      }
+    }
+    return List.copyOf(current);
+  }
+
   private void site(int slot, Map<Integer, Integer> chain) {
     if (slot != Pattern.NO_SLOT) {
       sites.computeIfAbsent(slot, s -> new ArrayList<>()).add(chain);
@@ -93,14 +141,7 @@ final class Availability {
       return;
     }
     if (pattern instanceof Pattern.Variable variable) {
-      if (!visited.add(new Visit(variable.slot(), chain))) {
-        return;
-      }
       site(variable.slot(), chain);
-      Pattern definition = names.definitions.get(variable.slot());
-      if (definition != null) {
-        visit(definition, chain);
-      }
     } else if (pattern instanceof Pattern.Constant constant) {
       site(constant.slot(), chain);
     } else if (pattern instanceof Pattern.GraphInput input) {

@@ -46,6 +46,9 @@ final class Names {
     final List<Use> uses = new ArrayList<>();
     Kind kind = Kind.VALUE;
 
+    /** Whether a {@code with} expression reads it. */
+    boolean read;
+
     /** Slots that its {@code with} expressions read. */
     final List<Integer> computedFrom = new ArrayList<>();
 
@@ -89,7 +92,9 @@ final class Names {
   private final List<Slot> slots = new ArrayList<>();
   private final List<Integer> choiceSizes = new ArrayList<>();
 
-  final Map<Integer, Pattern> definitions = new HashMap<>();
+  /** Definitions of slots, each after those it refers to. */
+  final Map<Integer, Pattern> definitions = new LinkedHashMap<>();
+
   final Map<Integer, Pattern.Repeat> repeats = new HashMap<>();
   final Map<Integer, Tags> tags = new HashMap<>();
 

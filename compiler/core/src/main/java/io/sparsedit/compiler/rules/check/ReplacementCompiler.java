@@ -85,7 +85,7 @@ final class ReplacementCompiler {
       if (value == null && !target.isAnonymous()) {
         problems.add(
             Problem.of(Diagnostic.OUTPUT_NOT_BUILT, ruleSpan, target.text())
-                .suggest(target.text(), built.keySet()));
+                .suspect(target.text(), built.keySet()));
       }
       outputs.add(Optional.ofNullable(value));
     }

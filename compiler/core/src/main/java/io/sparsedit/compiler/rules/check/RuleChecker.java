@@ -28,7 +28,8 @@ import java.util.Set;
  * Externs are declared in each file that uses them.
  */
 public final class RuleChecker {
-  private final OperatorTable operators = OperatorTable.load();
+  private static final OperatorTable OPERATORS = OperatorTable.load();
+
   private final Externs implementations;
   private final Problems problems;
 
@@ -71,7 +72,7 @@ public final class RuleChecker {
 
   private RuleCompiler compiler(
       Map<String, PatternDecl> patterns, Map<String, ExternDecl> externs) {
-    return new RuleCompiler(operators, patterns, externs, implementations, problems);
+    return new RuleCompiler(OPERATORS, patterns, externs, implementations, problems);
   }
 
   private Map<String, ExternDecl> externs(RuleFile file) {

@@ -55,13 +55,17 @@ final class RuleCompiler {
 
   /** Checks a named pattern on its own. */
   void check(PatternDecl pattern) {
+    int before = problems.all().size();
     try {
       structure.check(pattern);
     } catch (StructureCompiler.TooLarge e) {
       return;
     }
+    if (problems.all().size() > before) {
+      return;
+    }
     for (int i = 0; i < pattern.params().size(); i++) {
-      if (names.slot(i).uses.isEmpty()) {
+      if (names.slot(i).uses.isEmpty() && !names.slot(i).read) {
         Name param = pattern.params().get(i);
         problems.add(Diagnostic.UNUSED_PARAMETER, param.span(), param.text());
       }
@@ -78,7 +82,7 @@ final class RuleCompiler {
     }
     Statement rootStatement = declaration.match().get(declaration.match().size() - 1);
     Set<Rule.OpName> rootOps = new LinkedHashSet<>();
-    if (!rootOperators(root, rootOps)) {
+    if (!rootOperators(root, rootOps) && problems.all().size() == before) {
       problems.add(Diagnostic.ROOT_NOT_OPERATOR, rootStatement.choice().span());
     }
     List<Integer> rootOutputs = rootOutputs(rootStatement);
@@ -87,7 +91,7 @@ final class RuleCompiler {
     }
     Availability availability = Availability.from(root, names);
     if (availability.isIncomplete()) {
-      problems.add(Diagnostic.RULE_TOO_LARGE, declaration.name().span(), "20000 ways through");
+      problems.add(Diagnostic.RULE_TOO_LARGE, declaration.name().span(), 500);
       return Optional.empty();
     }
     checkReached(declaration, availability);
@@ -128,7 +132,7 @@ final class RuleCompiler {
             declaration
                 .benefit()
                 .map(RuleDecl.BenefitDecl::value)
-                .orElseGet(() -> size(root, new HashSet<>())),
+                .orElseGet(() -> size(root, availability)),
             declaration.opsets().stream().map(RuleCompiler::opset).toList(),
             root,
             rootOutputs,
@@ -176,31 +180,31 @@ final class RuleCompiler {
     return false;
   }
 
-  /** Number of operators of the largest alternative. */
-  private int size(Pattern pattern, Set<Integer> counted) {
+  /** Number of operators that the statements name, of alternatives the largest. */
+  private int size(Pattern root, Availability availability) {
+    int total = 0;
+    Set<Pattern> counted = new HashSet<>();
+    for (Map.Entry<Integer, Pattern> definition : names.definitions.entrySet()) {
+      // Outputs of one operator share its pattern.
+      if (availability.isReached(definition.getKey()) && counted.add(definition.getValue())) {
+        total += size(definition.getValue());
+      }
+    }
+    return counted.contains(root) ? total : total + size(root);
+  }
+
+  private static int size(Pattern pattern) {
     if (pattern instanceof Pattern.Op op) {
       int total = 1;
       for (Pattern.Argument arg : op.args()) {
-        total += size(arg.pattern(), counted);
+        total += size(arg.pattern());
       }
       return total;
     }
-    if (pattern instanceof Pattern.Variable variable) {
-      Pattern definition = names.definitions.get(variable.slot());
-      return definition == null || !counted.add(variable.slot()) ? 0 : size(definition, counted);
-    }
     if (pattern instanceof Pattern.Choice choice) {
-      int most = 0;
-      Set<Integer> countedByAny = new HashSet<>(counted);
-      for (Pattern.Branch branch : choice.branches()) {
-        Set<Integer> countedHere = new HashSet<>(counted);
-        most = Math.max(most, size(branch.pattern(), countedHere));
-        countedByAny.addAll(countedHere);
-      }
-      counted.addAll(countedByAny);
-      return most;
+      return choice.branches().stream().mapToInt(b -> size(b.pattern())).max().orElse(0);
     }
-    return pattern instanceof Pattern.Repeat repeat ? size(repeat.inner(), counted) : 0;
+    return pattern instanceof Pattern.Repeat repeat ? size(repeat.inner()) : 0;
   }
 
   // ---- names ------------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ final class RuleCompiler {
       if (!reached && first.isPresent()) {
         problems.add(
             Problem.of(Diagnostic.UNREACHED, first.get().span(), first.get().text())
-                .suggest(first.get().text(), scope.captured()));
+                .suspect(first.get().text(), scope.captured()));
       }
     }
   }

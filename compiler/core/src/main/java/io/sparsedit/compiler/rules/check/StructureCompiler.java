@@ -249,6 +249,7 @@ final class StructureCompiler {
       List<ExpressionCompiler.NameUse> uses = new ArrayList<>();
       ExpressionCompiler.Typed value =
           expressions.compile(definition.value(), scope, Facts.NONE, uses);
+      uses.forEach(u -> names.slot(u.slot()).read = true);
       if (!(target instanceof Pattern.Variable variable)) {
         continue;
       }
@@ -410,8 +411,16 @@ final class StructureCompiler {
         : Compiled.untagged(operator(call, scope, outputs, firstArg));
   }
 
+  private void count(Call call) {
+    if (++operatorCount > MAX_OPERATORS) {
+      problems.add(Diagnostic.RULE_TOO_LARGE, call.span(), MAX_OPERATORS);
+      throw new TooLarge();
+    }
+  }
+
   private Compiled expand(
       Call call, Scope scope, List<Integer> outputs, TagSink sink, Optional<Pattern> firstArg) {
+    count(call);
     String name = call.name().text();
     PatternDecl declaration = patterns.get(name);
     Compiled nothing = Compiled.untagged(new Pattern.Anything());
@@ -431,7 +440,7 @@ final class StructureCompiler {
           Diagnostic.PATTERN_ARITY,
           call.name().span(),
           name,
-          declaration.params().size(),
+          range(declaration.params().size(), declaration.params().size(), "argument"),
           call.args().size());
       return nothing;
     }
@@ -482,10 +491,7 @@ final class StructureCompiler {
 
   private Pattern operator(
       Call call, Scope scope, List<Integer> outputs, Optional<Pattern> firstArg) {
-    if (++operatorCount > MAX_OPERATORS) {
-      problems.add(Diagnostic.RULE_TOO_LARGE, call.span(), MAX_OPERATORS);
-      throw new TooLarge();
-    }
+    count(call);
     String qualified = call.name().text();
     int dot = qualified.lastIndexOf('.');
     String domain = dot < 0 ? "" : qualified.substring(0, dot);

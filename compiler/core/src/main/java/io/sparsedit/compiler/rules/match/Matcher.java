@@ -95,6 +95,7 @@ public final class Matcher {
         if (++steps > maxSteps) {
           String soFar = reason.isEmpty() ? "" : "; until then: " + reason();
           expected.clear();
+          expectedOf = null;
           reason = "given up after " + maxSteps + " steps: the rule fits in too many ways" + soFar;
           return failure(true);
         }

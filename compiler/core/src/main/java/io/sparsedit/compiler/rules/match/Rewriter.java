@@ -59,10 +59,13 @@ public final class Rewriter {
    *
    * @param match the match that was rewritten
    * @param nodes the new nodes in order
+   * @param constants the new initializers
    * @param replaced the outputs of the root that were replaced
    */
-  public record Applied(Match match, List<Node> nodes, List<Replaced> replaced) {
+  public record Applied(
+      Match match, List<Node> nodes, List<Value> constants, List<Replaced> replaced) {
     public Applied {
+      constants = List.copyOf(constants);
       nodes = List.copyOf(nodes);
       replaced = List.copyOf(replaced);
     }
@@ -84,6 +87,7 @@ public final class Rewriter {
       for (int i = nodes.size() - 1; i >= 0; i--) {
         nodes.get(i).graph().remove(nodes.get(i));
       }
+      constants.forEach(c -> c.graph().removeInitializer(c));
     }
 
     private static void replaceOutputs(Graph graph, Value from, Value to) {
@@ -149,7 +153,7 @@ public final class Rewriter {
           }
           done.add(entry);
         });
-    return new Applied(match, newNodes, done);
+    return new Applied(match, newNodes, newConstants, done);
   }
 
   /** The value, or a copy of it where it cannot take over the name of a graph output. */

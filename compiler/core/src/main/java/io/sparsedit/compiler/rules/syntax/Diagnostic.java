@@ -55,7 +55,7 @@ public enum Diagnostic {
 
   // Patterns.
   UNKNOWN_PATTERN("no pattern is named '%s'"),
-  PATTERN_ARITY("pattern '%s' takes %s arguments, not %s"),
+  PATTERN_ARITY("pattern '%s' takes %s, not %s"),
   PATTERN_CALL("'%s' is a pattern: it takes neither '~' nor attributes"),
   PATTERN_ARGUMENT("'%s' is a pattern: its arguments are neither optional nor '...'"),
   RECURSIVE_PATTERN("pattern '%s' contains itself: %s"),

@@ -22,6 +22,13 @@ public record Problem(Diagnostic diagnostic, Span span, String message) {
         .orElse(this);
   }
 
+  /** The same problem with a guess at which of the candidates was written by mistake. */
+  public Problem suspect(String name, Collection<String> candidates) {
+    return Suggestion.closest(name, candidates)
+        .map(s -> new Problem(diagnostic, span, message + "; is '" + s + "' a misspelling of it?"))
+        .orElse(this);
+  }
+
   /** Position, message, source line and caret. */
   @Override
   public String toString() {

@@ -10,7 +10,7 @@ final class Suggestion {
 
   static Optional<String> closest(String written, Collection<String> candidates) {
     String best = "";
-    int bestDistance = Math.max(1, written.length() / 3) + 1;
+    int bestDistance = written.length() < 3 ? 1 : Math.max(1, written.length() / 3) + 1;
     for (String candidate : candidates) {
       if (candidate.equals(written) || Math.abs(candidate.length() - written.length()) > 4) {
         continue;

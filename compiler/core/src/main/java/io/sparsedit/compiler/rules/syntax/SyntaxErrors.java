@@ -66,12 +66,15 @@ final class SyntaxErrors extends BaseErrorListener {
             ? cause.getExpectedTokens()
             : parser.getExpectedTokens();
     List<String> names = names(expected, parser.getVocabulary());
-    String found = token.getType() == Token.EOF ? "the end of the file" : quote(token.getText());
+    boolean isKeyword = token.getType() != RewriteParser.ID && token.getText().matches("[a-z_]+");
+    String found =
+        token.getType() == Token.EOF
+            ? "the end of the file"
+            : (isKeyword ? "the keyword " : "") + quote(token.getText());
     Problem problem =
         names.isEmpty() || names.size() > LISTED
             ? Problem.of(Diagnostic.UNEXPECTED, span(source, token), found)
-            : Problem.of(
-                Diagnostic.EXPECTED, span(source, token), String.join(" or ", names), found);
+            : Problem.of(Diagnostic.EXPECTED, span(source, token), orList(names), found);
     List<String> keywords = new ArrayList<>();
     for (String name : names) {
       if (name.matches("'[a-z_]+'")) {
@@ -97,6 +100,13 @@ final class SyntaxErrors extends BaseErrorListener {
           });
     }
     return names;
+  }
+
+  private static String orList(List<String> names) {
+    int last = names.size() - 1;
+    return last == 0
+        ? names.get(0)
+        : String.join(", ", names.subList(0, last)) + " or " + names.get(last);
   }
 
   private static String quote(String text) {
