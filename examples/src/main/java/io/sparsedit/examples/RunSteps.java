@@ -7,11 +7,9 @@ import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
 import java.io.PrintStream;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
 
 /**
  * Runs a bundle through a denoising schedule on seeded noise, beside the same model with all sites
@@ -35,31 +33,19 @@ public final class RunSteps {
   private final Map<String, Long> sizes = new HashMap<>();
   private final Path folder;
 
-  private RunSteps(Queue<String> arguments) {
-    this.folder = Path.of(next(arguments, "BUNDLE"));
+  private RunSteps(Arguments arguments) {
+    this.folder = Path.of(arguments.next("BUNDLE"));
     while (!arguments.isEmpty()) {
-      String option = arguments.remove();
+      String option = arguments.next("an option");
       switch (option) {
-        case "--steps" -> steps = Integer.parseInt(next(arguments, option));
-        case "--seed" -> seed = Long.parseLong(next(arguments, option));
-        case "--threads" ->
-            options = options.withThreads(Integer.parseInt(next(arguments, option)));
-        case "--dim" -> {
-          String[] dim = next(arguments, option).split("=", 2);
-          sizes.put(dim[0], Long.parseLong(dim.length == 2 ? dim[1] : ""));
-        }
+        case "--steps" -> steps = arguments.nextCount(option);
+        case "--seed" -> seed = arguments.nextLong(option);
+        case "--threads" -> options = options.withThreads(arguments.nextCount(option));
+        case "--dim" -> arguments.nextSize(option, sizes);
         case "--same-inputs" -> sameInputs = true;
         default -> throw new IllegalArgumentException("unknown option " + option);
       }
     }
-  }
-
-  private static String next(Queue<String> arguments, String what) {
-    String argument = arguments.poll();
-    if (argument == null) {
-      throw new IllegalArgumentException(what + " is missing");
-    }
-    return argument;
   }
 
   /** Runs the program; see {@code examples/README.md}. */
@@ -71,7 +57,7 @@ public final class RunSteps {
   static int run(List<String> arguments, PrintStream out, PrintStream err) {
     RunSteps program;
     try {
-      program = new RunSteps(new ArrayDeque<>(arguments));
+      program = new RunSteps(new Arguments(arguments));
     } catch (IllegalArgumentException e) {
       err.println(e.getMessage());
       err.println(USAGE);
@@ -93,7 +79,12 @@ public final class RunSteps {
       out.println(model.bundle() + " on " + model.backend());
       try (Session session = model.newSession(schedule);
           Session dense = model.newSession(Schedule.dense(session.timetable().steps()))) {
-        compare(session, new Trajectory(session, start), new Trajectory(dense, start), out);
+        double[] sigmas = Sigmas.of(session.timetable().steps(), 1);
+        compare(
+            session,
+            new Trajectory(session, sigmas, start),
+            new Trajectory(dense, sigmas, start),
+            out);
       }
     }
   }
@@ -122,8 +113,8 @@ public final class RunSteps {
           moments[0],
           moments[1],
           Difference.of(sparse.output(), dense.output()));
-      dense.advance();
-      sparse.advance();
+      dense.advance(step);
+      sparse.advance(step);
     }
     out.printf("%4s  %-20s %10.1f %10.1f%n", "", "all steps", sparseTotal, denseTotal);
   }
