@@ -63,24 +63,54 @@ final class ChooseSites implements Pass<Compilation> {
     return switch (site.kind()) {
       case CROSS -> Optional.of("cross-attention stays dense");
       case TEXT -> Optional.of("attention among text tokens stays dense");
-      case JOINT ->
-          Optional.of(
-              compilation.geometry().isPresent()
-                  ? "joint attention over video and text tokens is not made sparse yet"
-                  : "the graph does not tell which tokens are video: pass --video"
-                      + " FRAMESxHEIGHTxWIDTH");
+      case JOINT -> obstacleOfJointAttention(site, compilation);
       case SELF -> obstacleOfSelfAttention(site, compilation);
     };
   }
 
-  private static Optional<String> obstacleOfSelfAttention(Site site, Compilation compilation) {
+  private static Optional<String> obstacleOfJointAttention(Site site, Compilation compilation) {
+    if (site.tokens().textPosition().isEmpty()) {
+      return Optional.of(
+          "its text tokens are not one run at an end of the sequence (" + site.tokens() + ")");
+    }
+    return Optional.of(
+        obstacleOfGeometry(site, compilation)
+            .orElse("joint attention over video and text tokens is not made sparse yet"));
+  }
+
+  /** Why it is not known which token is where in the video. */
+  private static Optional<String> obstacleOfGeometry(Site site, Compilation compilation) {
+    Dim tokens = site.tokens().hasVideo() ? site.tokens().video() : site.shape().queryTokens();
     Optional<VideoGeometry> video = compilation.geometry();
     if (video.isEmpty()) {
       return Optional.of(
-          "the graph does not tell how its tokens make a video: pass --video FRAMESxHEIGHTxWIDTH");
+          "the graph does not tell how its "
+              + tokens
+              + " video tokens make a video: pass --video FRAMESxHEIGHTxWIDTH, latent frames x"
+              + " token rows x token columns, whose product is "
+              + tokens);
     }
-    if (video.get().tokens().constant().isEmpty()) {
-      return Optional.of("a video of symbolic size (" + video.get() + ") is not made sparse yet");
+    if (!AxisMap.mayEqual(video.get().tokens(), tokens)) {
+      return Optional.of(
+          "it attends over "
+              + tokens
+              + " tokens, not over the whole video of "
+              + video.get()
+              + " = "
+              + video.get().tokens()
+              + " tokens");
+    }
+    List<Dim> hidden =
+        GeometryTensor.notComputable(video.get(), site.attention(), compilation.facts());
+    return hidden.isEmpty()
+        ? Optional.empty()
+        : Optional.of("the graph does not compute the video's extent " + hidden + " by itself");
+  }
+
+  private static Optional<String> obstacleOfSelfAttention(Site site, Compilation compilation) {
+    Optional<String> ofGeometry = obstacleOfGeometry(site, compilation);
+    if (ofGeometry.isPresent()) {
+      return ofGeometry;
     }
     if (site.mask().isPresent()) {
       return Optional.of("self-attention with a mask is not made sparse yet");

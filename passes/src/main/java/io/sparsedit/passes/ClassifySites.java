@@ -3,27 +3,30 @@ package io.sparsedit.passes;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
-import io.sparsedit.compiler.shape.Dim;
-import io.sparsedit.compiler.shape.ValueFacts;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
 /**
- * Says of every site what attends to what, from where its data comes.
+ * Says of every site what attends to what, from where its tokens come.
  *
  * <pre>
- *   sources(q) != sources(v)                                   cross
- *   sources(q) == sources(v), independent of the video input    text
- *   ... as many tokens as the video                             self
- *   ... more tokens than the video                              joint
+ *   query tokens      key tokens          kind
+ *   video             the same            self
+ *   video and text    the same            joint
+ *   no video          no video            text
+ *   otherwise                             cross
  * </pre>
  *
- * The sources of a value are the inputs of the linear projections nearest upstream. Values are
- * compared, not keys: exporters let size computations of the query leak into the key.
+ * Tokens are followed to the graph inputs ({@link TokenOrigins}); those that come from the video
+ * input ({@link VideoInput}) are video tokens. Where the walk ends nowhere, the inputs of the
+ * linear projections upstream decide.
  */
 final class ClassifySites implements Pass<Compilation> {
+  /** In BHSD. */
+  private static final int TOKEN_AXIS = 2;
+
   @Override
   public String name() {
     return "classify sites";
@@ -31,7 +34,7 @@ final class ClassifySites implements Pass<Compilation> {
 
   @Override
   public Set<Established> needs() {
-    return Set.of(Established.SITES_RECOGNISED, Established.GEOMETRY_FOUND);
+    return Set.of(Established.SITES_RECOGNISED);
   }
 
   @Override
@@ -43,68 +46,63 @@ final class ClassifySites implements Pass<Compilation> {
   public int run(Compilation compilation) {
     Graph graph = compilation.model().graph();
     DataFlow flow = new DataFlow(graph, compilation.facts());
-    Optional<Value> videoInput = videoInput(graph, compilation.facts());
+    TokenOrigins origins = new TokenOrigins(flow, compilation.facts());
+    Optional<Value> video = VideoInput.find(graph, compilation.facts(), origins);
     List<Site> classified = new ArrayList<>();
     for (Site site : compilation.sites()) {
-      SiteKind kind = classify(site, flow, videoInput, compilation.geometry());
+      TokenLayout queries = layout(origins.of(site.query(), TOKEN_AXIS), video);
+      TokenLayout keys = layout(origins.of(site.value(), TOKEN_AXIS), video);
+      SiteKind kind =
+          queries.isKnown() && keys.isKnown()
+              ? classify(site, queries, keys, flow)
+              : classifyByProjections(site, flow);
       site.attention().setAttribute("kind", kind.label());
-      classified.add(site.withKind(kind));
+      classified.add(site.classified(kind, queries));
     }
     compilation.setSites(classified);
     return classified.size();
   }
 
+  /** Unknown if it is not known which input is the video. */
+  private static TokenLayout layout(List<TokenOrigins.Segment> segments, Optional<Value> video) {
+    if (video.isEmpty()) {
+      return TokenLayout.UNKNOWN;
+    }
+    return TokenLayout.of(
+        segments.stream()
+            .map(
+                segment ->
+                    new TokenLayout.Part(segment.inputs().contains(video.get()), segment.tokens()))
+            .toList());
+  }
+
   private static SiteKind classify(
-      Site site, DataFlow flow, Optional<Value> videoInput, Optional<VideoGeometry> geometry) {
+      Site site, TokenLayout queries, TokenLayout keys, DataFlow flow) {
+    if (!queries.hasVideo() && !keys.hasVideo()) {
+      return SiteKind.TEXT;
+    }
+    boolean sameTokens =
+        queries.hasVideo() == keys.hasVideo()
+            && queries.hasText() == keys.hasText()
+            && AxisMap.mayEqual(site.shape().queryTokens(), site.shape().keyTokens());
+    if (!sameTokens) {
+      return SiteKind.CROSS;
+    }
+    // Video tokens may attend to a second set of video tokens, such as a reference clip.
+    if (!queries.hasText()
+        && !flow.projectionSources(site.query()).equals(flow.projectionSources(site.value()))) {
+      return SiteKind.CROSS;
+    }
+    return queries.hasText() ? SiteKind.JOINT : SiteKind.SELF;
+  }
+
+  private static SiteKind classifyByProjections(Site site, DataFlow flow) {
     Set<Value> querySources = flow.projectionSources(site.query());
     Set<Value> valueSources = flow.projectionSources(site.value());
     if (!querySources.equals(valueSources)
-        || !site.shape().queryTokens().equals(site.shape().keyTokens())) {
+        || !AxisMap.mayEqual(site.shape().queryTokens(), site.shape().keyTokens())) {
       return SiteKind.CROSS;
     }
-    if (videoInput.isPresent()
-        && !flow.graphInputs(valueSources.isEmpty() ? List.of(site.value()) : valueSources)
-            .contains(videoInput.get())) {
-      return SiteKind.TEXT;
-    }
-    if (geometry.isPresent()) {
-      return site.shape().queryTokens().equals(geometry.get().tokens())
-          ? SiteKind.SELF
-          : SiteKind.JOINT;
-    }
     return valueSources.size() > 1 ? SiteKind.JOINT : SiteKind.SELF;
-  }
-
-  /**
-   * The input that holds the noisy video: of the inputs with the rank of the first output the one
-   * that shares most of its dimensions, and of equal ones the first.
-   */
-  private static Optional<Value> videoInput(Graph graph, ValueFacts facts) {
-    Optional<List<Dim>> output = facts.shape(graph.outputs().get(0));
-    if (output.isEmpty()) {
-      return Optional.empty();
-    }
-    Optional<Value> best = Optional.empty();
-    long bestShared = 0;
-    for (Value input : graph.inputs()) {
-      Optional<List<Dim>> shape = facts.shape(input);
-      if (input.constant().isPresent()
-          || !facts.elementType(input).isFloating()
-          || shape.isEmpty()
-          || shape.get().size() != output.get().size()) {
-        continue;
-      }
-      long shared = 0;
-      for (int axis = 1; axis < shape.get().size(); axis++) {
-        if (shape.get().get(axis).equals(output.get().get(axis))) {
-          shared++;
-        }
-      }
-      if (shared > bestShared) {
-        bestShared = shared;
-        best = Optional.of(input);
-      }
-    }
-    return best;
   }
 }

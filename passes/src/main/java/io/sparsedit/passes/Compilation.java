@@ -2,7 +2,6 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.nio.file.Path;
@@ -92,15 +91,11 @@ final class Compilation {
     geometrySource = source;
   }
 
-  /** Number of text tokens in joint sites, if there are any. */
-  Optional<Dim> textTokens() {
-    Optional<VideoGeometry> video = geometry();
-    if (video.isEmpty()) {
-      return Optional.empty();
-    }
+  /** Tokens of the first joint site, if there is one. */
+  Optional<TokenLayout> jointTokens() {
     return sites.stream()
         .filter(site -> site.kind() == SiteKind.JOINT)
-        .map(site -> site.shape().queryTokens().minus(video.get().tokens()))
+        .map(Site::tokens)
         .findFirst();
   }
 

@@ -6,11 +6,9 @@ import io.sparsedit.compiler.ir.Function;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
-import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.pass.Pass;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.passes.functions.BlockSparseAttention;
 import io.sparsedit.passes.functions.Layout;
 import io.sparsedit.passes.functions.Planner;
@@ -67,7 +65,9 @@ final class EmitSvg2 implements Pass<Compilation> {
     requireFree(graph, SparseOps.ACTION, compilation);
     Value action =
         graph.addInput(SparseOps.ACTION, ValueType.TensorType.of(DataType.INT32, chosen.size()));
-    Value geometry = graph.addConstant(SparseOps.GEOMETRY, geometryTensor(compilation));
+    Value geometry =
+        GeometryTensor.add(
+            compilation.geometry().orElseThrow(), chosen.get(0).attention(), compilation.facts());
     for (Site site : chosen) {
       emit(compilation, site, action, geometry);
     }
@@ -98,9 +98,12 @@ final class EmitSvg2 implements Pass<Compilation> {
     BlockSparseAttention sparse =
         new BlockSparseAttention(index, Layout.BHSD, (float) site.scale(), false, false);
 
+    Value query = site.query();
+    Value key = as(site.elementType(), site.key(), site, compilation);
+    Value value = as(site.elementType(), site.value(), site, compilation);
     Map<String, Value> planInputs = new HashMap<>();
-    planInputs.put(SparseOps.Q, site.query());
-    planInputs.put(SparseOps.K, site.key());
+    planInputs.put(SparseOps.Q, query);
+    planInputs.put(SparseOps.K, key);
     planInputs.put(SparseOps.GEOMETRY, geometry);
     planInputs.put(SparseOps.ACTION, action);
     Map<String, String> planOutputs = new HashMap<>();
@@ -124,9 +127,9 @@ final class EmitSvg2 implements Pass<Compilation> {
     }
 
     Map<String, Value> attentionInputs = new HashMap<>();
-    attentionInputs.put(SparseOps.Q, site.query());
-    attentionInputs.put(SparseOps.K, site.key());
-    attentionInputs.put(SparseOps.V, site.value());
+    attentionInputs.put(SparseOps.Q, query);
+    attentionInputs.put(SparseOps.K, key);
+    attentionInputs.put(SparseOps.V, value);
     for (int i = 0; i < Planner.PLAN.size(); i++) {
       attentionInputs.put(Planner.PLAN.get(i), planner.output(i));
     }
@@ -138,12 +141,30 @@ final class EmitSvg2 implements Pass<Compilation> {
       node.metadata().put(SiteMetadata.SITE, site.name());
       node.metadata().put(SiteMetadata.RULE, site.rule());
     }
-    site.attention().output().type().ifPresent(attention.output()::setType);
-    site.attention().output().replaceAllUsesWith(attention.output());
+    Value output = attention.output();
+    DataType declared = compilation.facts().elementType(site.attention().output());
+    if (declared != DataType.UNDEFINED && declared != site.elementType()) {
+      output = cast(output, declared, site.attention());
+    }
+    site.attention().output().type().ifPresent(output::setType);
+    site.attention().output().replaceAllUsesWith(output);
     graph.remove(site.attention());
     define(compilation.model(), plan);
     define(compilation.model(), sparse);
     compilation.emitted().add(new EmittedSite(index, site, planner, attention, state));
+  }
+
+  /** The value in the element type of the queries: exporters widen some of q, k and v. */
+  private static Value as(DataType type, Value value, Site site, Compilation compilation) {
+    return compilation.facts().elementType(value) == type
+        ? value
+        : cast(value, type, site.attention());
+  }
+
+  private static Value cast(Value value, DataType type, Node before) {
+    Value cast = before.graph().insertBefore(before, "Cast", value);
+    cast.producer().orElseThrow().setAttribute("to", type.code());
+    return cast;
   }
 
   private static void define(Model model, SparseOp op) {
@@ -166,19 +187,6 @@ final class EmitSvg2 implements Pass<Compilation> {
         DeclaredDims.of(site.shape().heads()),
         DeclaredDims.of(site.shape().queryTokens()),
         DeclaredDims.of(site.shape().headDim()));
-  }
-
-  private static Tensor geometryTensor(Compilation compilation) {
-    VideoGeometry video =
-        compilation
-            .geometry()
-            .orElseThrow(() -> new IllegalStateException("sites are chosen without a geometry"));
-    return Tensor.ofInts(
-        new long[] {3}, extent(video.frames()), extent(video.height()), extent(video.width()));
-  }
-
-  private static int extent(Dim dim) {
-    return Math.toIntExact(dim.constant().orElseThrow());
   }
 
   private static void requireFree(Graph graph, String name, Compilation compilation) {

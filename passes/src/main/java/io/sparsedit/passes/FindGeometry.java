@@ -1,16 +1,12 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.SparsifyException;
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
-import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -19,15 +15,33 @@ import java.util.Set;
  * Finds the extent of the video in tokens.
  *
  * <pre>
- *   patch embedding   Conv, kernel = stride, [B,C,F,H,W] -> [B,D,f,h,w]     f x h x w
- *   un-patchify tail  Reshape [B,f,h,w,p..,C] -> Transpose -> Reshape -> output   f x h x w
+ *   patch embedding   Conv [B,C,F,H,W] -> [B,D,f,h,w], or [B*f,C,H,W] -> [B*f,D,h,w]
+ *   patchify          Reshape [B,f,h,w,C] -> [B,S,C]
+ *   un-patchify       Reshape [B,S,P] -> [B,f,h,w,p..,C]
  * </pre>
  *
- * A candidate counts only if f·h·w is the token count of some site, or a part of it (joint sites
- * have text tokens too). What the user gives with {@code --video} must agree with both.
+ * Whatever the place, f·h·w must be the number of video tokens S of some site. What the user gives
+ * with {@code --video} must agree with both.
  */
 final class FindGeometry implements Pass<Compilation> {
-  private record Candidate(VideoGeometry geometry, String source) {}
+  /**
+   * A guess.
+   *
+   * @param certainty larger is better
+   */
+  private record Candidate(VideoGeometry geometry, String source, int certainty) {}
+
+  /** A convolution that makes exactly the tokens. */
+  private static final int CONVOLUTION = 4;
+
+  /** Three axes that are the tokens. */
+  private static final int THREE_AXES = 3;
+
+  /** A convolution that makes a number of tokens which may be that of the sites. */
+  private static final int POSSIBLE_CONVOLUTION = 2;
+
+  /** Two axes: rows and columns of one frame, or frames and pixels of a frame. */
+  private static final int TWO_AXES = 1;
 
   @Override
   public String name() {
@@ -36,7 +50,7 @@ final class FindGeometry implements Pass<Compilation> {
 
   @Override
   public Set<Established> needs() {
-    return Set.of(Established.SITES_RECOGNISED);
+    return Set.of(Established.SITES_CLASSIFIED);
   }
 
   @Override
@@ -46,39 +60,118 @@ final class FindGeometry implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    List<Dim> tokenCounts =
-        compilation.sites().stream()
-            .filter(site -> site.shape().queryTokens().equals(site.shape().keyTokens()))
-            .map(site -> site.shape().queryTokens())
-            .distinct()
-            .toList();
-    List<Candidate> candidates = new ArrayList<>();
-    candidates.addAll(patchEmbeddings(compilation));
-    candidates.addAll(unpatchifyTails(compilation));
-    Optional<Candidate> found =
-        candidates.stream().filter(c -> tokenCounts.contains(c.geometry().tokens())).findFirst();
-    if (found.isEmpty()) {
-      found = candidates.stream().filter(c -> isPartOfAny(c, tokenCounts)).findFirst();
-    }
+    List<Dim> tokenCounts = tokenCounts(compilation);
+    Optional<Candidate> found = find(compilation, tokenCounts);
     Optional<VideoGeometry> given = compilation.options().video();
     if (given.isPresent()) {
       checkAgainst(given.get(), found, tokenCounts, compilation);
-      compilation.setGeometry(given.get(), "--video");
-      return 1;
+      boolean symbolic = found.isPresent() && !found.get().geometry().tokens().isConstant();
+      // What the graph can tell of every size it may run at says more than one size.
+      if (!symbolic) {
+        compilation.setGeometry(given.get(), "--video");
+        return 1;
+      }
     }
     found.ifPresent(c -> compilation.setGeometry(c.geometry(), c.source()));
     return found.isPresent() ? 1 : 0;
   }
 
-  private static boolean isPartOfAny(Candidate candidate, List<Dim> tokenCounts) {
-    Dim video = candidate.geometry().tokens();
-    for (Dim tokens : tokenCounts) {
-      Dim rest = tokens.minus(video);
-      if (rest.constant().isEmpty() || rest.constant().getAsLong() > 0) {
-        return true;
+  /** Numbers of video tokens of the sites, the most frequent first. */
+  private static List<Dim> tokenCounts(Compilation compilation) {
+    Set<Dim> counts = new LinkedHashSet<>();
+    for (Site site : compilation.sites()) {
+      if (site.tokens().hasVideo()) {
+        counts.add(site.tokens().video());
+      } else if (site.kind() == SiteKind.SELF || site.kind() == SiteKind.JOINT) {
+        counts.add(site.shape().queryTokens());
       }
     }
-    return false;
+    return List.copyOf(counts);
+  }
+
+  private static Optional<Candidate> find(Compilation compilation, List<Dim> tokenCounts) {
+    ValueFacts facts = compilation.facts();
+    Optional<Candidate> best = Optional.empty();
+    for (Dim tokens : tokenCounts) {
+      for (Node node : compilation.model().graph().nodes()) {
+        Optional<Candidate> candidate =
+            node.is("Conv")
+                ? patchEmbedding(node, tokens, facts)
+                : node.is("Reshape") ? reshape(node, tokens, facts) : Optional.empty();
+        if (candidate.isPresent()
+            && (best.isEmpty() || candidate.get().certainty() > best.get().certainty())) {
+          best = candidate;
+        }
+      }
+    }
+    return best;
+  }
+
+  /** A convolution over frames, rows and columns, or over the rows and columns of each frame. */
+  private static Optional<Candidate> patchEmbedding(Node node, Dim tokens, ValueFacts facts) {
+    Optional<List<Dim>> output = facts.shape(node.output());
+    if (output.isEmpty() || output.get().size() < 4 || output.get().size() > 5) {
+      return Optional.empty();
+    }
+    List<Dim> dims = output.get();
+    int rank = dims.size();
+    Dim area = dims.get(rank - 2).times(dims.get(rank - 1));
+    if (area.is(0)) {
+      return Optional.empty();
+    }
+    Dim frames = rank == 5 ? dims.get(2) : tokens.floorDiv(area);
+    VideoGeometry geometry = new VideoGeometry(frames, dims.get(rank - 2), dims.get(rank - 1));
+    boolean fits =
+        geometry.tokens().equals(tokens)
+            // A size that the exporter has baked in says nothing against a symbolic one.
+            || (rank == 5 && AxisMap.mayEqual(geometry.tokens(), tokens));
+    return fits
+        ? Optional.of(
+            new Candidate(
+                geometry,
+                "the patch embedding (" + node + ")",
+                geometry.tokens().equals(tokens) ? CONVOLUTION : POSSIBLE_CONVOLUTION))
+        : Optional.empty();
+  }
+
+  /** A reshape between tokens and frames, rows and columns. */
+  private static Optional<Candidate> reshape(Node node, Dim tokens, ValueFacts facts) {
+    Optional<List<Dim>> from = facts.shape(node.requiredInput(0));
+    Optional<List<Dim>> to = facts.shape(node.output());
+    if (from.isEmpty() || to.isEmpty()) {
+      return Optional.empty();
+    }
+    Optional<Candidate> tail =
+        grid(to.get(), from.get(), tokens, "the un-patchify tail (" + node + ")");
+    return tail.isPresent()
+        ? tail
+        : grid(from.get(), to.get(), tokens, "the patchify Reshape (" + node + ")");
+  }
+
+  /** The axes of {@code split} that an axis of tokens in {@code joined} stands for. */
+  private static Optional<Candidate> grid(
+      List<Dim> split, List<Dim> joined, Dim tokens, String source) {
+    for (int axis = 0; axis < joined.size(); axis++) {
+      if (!joined.get(axis).equals(tokens)) {
+        continue;
+      }
+      Optional<AxisMap.Group> group = AxisMap.joined(split, joined, axis);
+      if (group.isEmpty()) {
+        continue;
+      }
+      List<Dim> axes = new ArrayList<>(group.get().of(split));
+      int certainty = axes.size() == 3 ? THREE_AXES : TWO_AXES;
+      if (axes.size() == 2) {
+        axes.add(0, Dim.ONE);
+      }
+      // With a single row or column the axes may as well mean something else.
+      if (axes.size() == 3 && !axes.get(1).is(1) && !axes.get(2).is(1)) {
+        return Optional.of(
+            new Candidate(
+                new VideoGeometry(axes.get(0), axes.get(1), axes.get(2)), source, certainty));
+      }
+    }
+    return Optional.empty();
   }
 
   private static void checkAgainst(
@@ -117,70 +210,5 @@ final class FindGeometry implements Pass<Compilation> {
               + tokenCounts
               + ". Give latent frames x token rows x token columns, after patching.");
     }
-  }
-
-  /** Convolutions whose kernel is their stride, over three spatial axes. */
-  private static List<Candidate> patchEmbeddings(Compilation compilation) {
-    ValueFacts facts = compilation.facts();
-    List<Candidate> found = new ArrayList<>();
-    for (Node node : compilation.model().graph().nodes()) {
-      if (!node.is("Conv")) {
-        continue;
-      }
-      Optional<List<Dim>> weight = facts.shape(node.requiredInput(1));
-      Optional<List<Dim>> output = facts.shape(node.output());
-      Optional<List<Long>> strides = node.intsAttribute("strides");
-      if (weight.isEmpty() || output.isEmpty() || strides.isEmpty() || weight.get().size() != 5) {
-        continue;
-      }
-      List<Dim> kernel = weight.get().subList(2, 5);
-      if (!kernel.equals(strides.get().stream().map(Dim::of).toList())) {
-        continue;
-      }
-      List<Dim> dims = output.get();
-      found.add(
-          new Candidate(
-              new VideoGeometry(dims.get(2), dims.get(3), dims.get(4)),
-              "the patch embedding (" + node + ")"));
-    }
-    return found;
-  }
-
-  /** Reshapes near the outputs that split tokens into frames, rows, columns and patch axes. */
-  private static List<Candidate> unpatchifyTails(Compilation compilation) {
-    ValueFacts facts = compilation.facts();
-    Graph graph = compilation.model().graph();
-    List<Candidate> found = new ArrayList<>();
-    Set<Value> seen = new HashSet<>();
-    Deque<Value> work = new ArrayDeque<>(graph.outputs());
-    while (!work.isEmpty()) {
-      Value value = work.poll();
-      Optional<Node> producer = value.producer();
-      if (!seen.add(value) || producer.isEmpty()) {
-        continue;
-      }
-      Node node = producer.get();
-      boolean movesData =
-          node.is("Reshape")
-              || node.is("Transpose")
-              || node.is("Cast")
-              || node.is("Identity")
-              || node.is("Slice")
-              || node.is("Squeeze")
-              || node.is("Unsqueeze");
-      if (!movesData) {
-        continue;
-      }
-      Optional<List<Dim>> shape = facts.shape(value);
-      if (node.is("Reshape") && shape.isPresent() && shape.get().size() >= 6) {
-        List<Dim> dims = shape.get();
-        found.add(
-            new Candidate(
-                new VideoGeometry(dims.get(1), dims.get(2), dims.get(3)),
-                "the un-patchify tail (" + node + ")"));
-      }
-      work.add(node.requiredInput(0));
-    }
-    return found;
   }
 }

@@ -1,7 +1,6 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.pass.PassRecord;
-import io.sparsedit.compiler.shape.Dim;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +17,7 @@ import java.util.Optional;
  * @param notUnderstood softmaxes that are not part of a site, with the reason
  * @param geometry extent of the video, if it is known
  * @param geometrySource how it became known
- * @param textTokens text tokens in joint sites, if there are any
+ * @param jointTokens tokens of the first joint site, if there is one
  * @param passes what each pass did
  */
 public record Inspection(
@@ -30,7 +29,7 @@ public record Inspection(
     List<NotUnderstood> notUnderstood,
     Optional<VideoGeometry> geometry,
     String geometrySource,
-    Optional<Dim> textTokens,
+    Optional<TokenLayout> jointTokens,
     List<PassRecord> passes) {
 
   public Inspection {

@@ -40,10 +40,11 @@ public final class Pipeline {
     return List.of(
         // Rules compare constants: scales must be numbers before any rule is tried.
         new FoldConstantSubgraphs(),
+        new RemoveNeutralNodes(),
         new RecogniseAttention(),
-        // Kinds depend on the video's token count: geometry comes first.
-        new FindGeometry(),
+        // The geometry must fit the video tokens of the sites: kinds come first.
         new ClassifySites(),
+        new FindGeometry(),
         new ChooseSites());
   }
 
@@ -52,6 +53,7 @@ public final class Pipeline {
     List<Pass<Compilation>> passes = new ArrayList<>(recognition());
     passes.add(new RestoreDenseSites());
     passes.add(new EmitSvg2());
+    passes.add(new ExpandMaskRows());
     passes.add(new RemoveDeadNodes());
     passes.add(new KeepOutputNames());
     return passes;
@@ -94,7 +96,8 @@ public final class Pipeline {
     requireSparseSites(inspection);
 
     VerificationReport verification =
-        Verifier.verify(OnnxReader.read(file), compilation.model(), request, progress);
+        Verifier.verify(
+            ExpandMaskRows.in(OnnxReader.read(file)), compilation.model(), request, progress);
     if (!verification.failures().isEmpty()) {
       return new CompileResult(inspection, Optional.of(verification), List.of(), false);
     }
@@ -139,7 +142,8 @@ public final class Pipeline {
               + " was changed after the bundle was made: its SHA-256 sum is not the one in"
               + " bundle.json. Compile again.");
     }
-    return Verifier.verify(OnnxReader.read(original), compiled, request, progress);
+    return Verifier.verify(
+        ExpandMaskRows.in(OnnxReader.read(original)), compiled, request, progress);
   }
 
   private static JsonNode readDescription(Path bundle) {
@@ -184,7 +188,7 @@ public final class Pipeline {
         compilation.notUnderstood(),
         compilation.geometry(),
         compilation.geometrySource(),
-        compilation.textTokens(),
+        compilation.jointTokens(),
         records);
   }
 

@@ -1,10 +1,7 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
-import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.rules.Explanation;
 import io.sparsedit.compiler.rules.RuleEngine;
@@ -14,6 +11,7 @@ import io.sparsedit.compiler.rules.match.Rewriter;
 import io.sparsedit.compiler.rules.syntax.Source;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
+import io.sparsedit.passes.functions.SparseOps;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -37,6 +35,7 @@ import java.util.Set;
  * RestoreDenseSites}).
  */
 final class RecogniseAttention implements Pass<Compilation> {
+  private static final String CANONICAL = "Attention";
   private static final String RULES = "/rules/attention.rules";
 
   @Override
@@ -62,29 +61,42 @@ final class RecogniseAttention implements Pass<Compilation> {
     List<Match> matches = engine.findMatches(graph, facts, compilation.model().opsets());
     compilation.setNotUnderstood(notUnderstood(compilation, engine, matches));
 
+    List<Rewriter.Applied> rewrites = new ArrayList<>();
+    for (Match match : matches) {
+      Rewriter.Applied applied = engine.apply(match);
+      rewrites.add(applied);
+    }
+    // The rewrites may have put heads where there were none: shapes are those of now.
+    compilation.graphChanged();
     SiteNames names = new SiteNames();
     List<Site> sites = new ArrayList<>();
-    for (Match match : matches) {
-      Node root = match.root();
-      ValueFacts before = facts;
-      Rewriter.Applied applied = engine.apply(match);
-      Node attention = applied.nodes().get(applied.nodes().size() - 1);
-      declareType(attention.output(), applied.replaced().get(0).old(), before);
+    for (Rewriter.Applied applied : rewrites) {
+      Node attention = attentionOf(applied);
+      Match match = applied.match();
       sites.add(
           new Site(
               sites.size(),
-              names.nameOf(sites.size(), root),
+              names.nameOf(sites.size(), match.root()),
               attention,
               applied,
-              shape(match),
-              before.elementType(match.requiredValue("q")),
+              shape(attention, compilation.facts()),
+              compilation.facts().elementType(attention.requiredInput(0)),
               match.requiredNumber("scale"),
               SiteKind.CROSS,
+              TokenLayout.UNKNOWN,
               false,
               "not classified"));
     }
     compilation.setSites(sites);
     return sites.size();
+  }
+
+  private static Node attentionOf(Rewriter.Applied applied) {
+    return applied.nodes().stream()
+        .filter(node -> node.domain().equals(SparseOps.DOMAIN) && node.opType().equals(CANONICAL))
+        .findFirst()
+        .orElseThrow(
+            () -> new IllegalStateException(applied.match().rule() + " makes no " + CANONICAL));
   }
 
   private static RuleSet rules() {
@@ -99,22 +111,10 @@ final class RecogniseAttention implements Pass<Compilation> {
     }
   }
 
-  private static Site.Shape shape(Match match) {
-    return new Site.Shape(
-        dim(match, "B"), dim(match, "H"), dim(match, "Sq"), dim(match, "Sk"), dim(match, "D"));
-  }
-
-  private static Dim dim(Match match, String name) {
-    return match.symbolicDim(name).orElseGet(() -> Dim.of(Math.round(match.requiredNumber(name))));
-  }
-
-  /** The canonical node is unknown to shape inference: its output is what the exporter's was. */
-  private static void declareType(Value canonical, Value original, ValueFacts facts) {
-    DataType type = facts.elementType(original);
-    if (type != DataType.UNDEFINED) {
-      canonical.setType(
-          new ValueType.TensorType(type, facts.shape(original).map(DeclaredDims::of)));
-    }
+  private static Site.Shape shape(Node attention, ValueFacts facts) {
+    List<Dim> query = facts.shape(attention.requiredInput(0)).orElseThrow();
+    List<Dim> key = facts.shape(attention.requiredInput(1)).orElseThrow();
+    return new Site.Shape(query.get(0), query.get(1), query.get(2), key.get(2), query.get(3));
   }
 
   /** Why each softmax that is in no match is in none. */

@@ -20,6 +20,7 @@ import java.util.Optional;
  * @param elementType element type of q
  * @param scale factor on q·k
  * @param kind what attends to what
+ * @param tokens what the query tokens are, in order; for self and joint sites the key tokens too
  * @param sparsify whether the site becomes sparse
  * @param reason why it does not, or empty
  */
@@ -32,6 +33,7 @@ public record Site(
     DataType elementType,
     double scale,
     SiteKind kind,
+    TokenLayout tokens,
     boolean sparsify,
     String reason) {
 
@@ -71,19 +73,34 @@ public record Site(
     return attention.input(3);
   }
 
-  /** The same site with its kind. */
-  Site withKind(SiteKind newKind) {
-    return new Site(
-        id, name, attention, recognition, shape, elementType, scale, newKind, sparsify, reason);
+  /** The same site with its kind and tokens. */
+  Site classified(SiteKind newKind, TokenLayout newTokens) {
+    return with(newKind, newTokens, sparsify, reason);
   }
 
   /** The same site, to become sparse. */
   Site chosen() {
-    return new Site(id, name, attention, recognition, shape, elementType, scale, kind, true, "");
+    return with(kind, tokens, true, "");
   }
 
   /** The same site, to stay dense. */
   Site leftDense(String why) {
-    return new Site(id, name, attention, recognition, shape, elementType, scale, kind, false, why);
+    return with(kind, tokens, false, why);
+  }
+
+  private Site with(
+      SiteKind newKind, TokenLayout newTokens, boolean newSparsify, String newReason) {
+    return new Site(
+        id,
+        name,
+        attention,
+        recognition,
+        shape,
+        elementType,
+        scale,
+        newKind,
+        newTokens,
+        newSparsify,
+        newReason);
   }
 }

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /**
  * Names for sites: the path of the module that the exporter was in, where it left one. Only for
@@ -19,6 +20,10 @@ import java.util.Optional;
  */
 final class SiteNames {
   private static final String NAMESPACE = "namespace";
+
+  /** How PyTorch spells a module that was assigned past {@code Module.__setattr__}. */
+  private static final Pattern PYTHON_PATH =
+      Pattern.compile("__dict__\\['_modules'\\]\\['([^']+)'\\]");
 
   private final Map<String, Integer> given = new HashMap<>();
 
@@ -39,7 +44,8 @@ final class SiteNames {
     String module = scopes.get(scopes.size() - 2);
     int colon = module.indexOf(':');
     String name = colon < 0 ? module : module.substring(0, colon);
-    return Optional.of(name.strip()).filter(text -> !text.isEmpty());
+    return Optional.of(PYTHON_PATH.matcher(name.strip()).replaceAll("$1"))
+        .filter(text -> !text.isEmpty());
   }
 
   private static Optional<String> fromNodeName(Node root) {

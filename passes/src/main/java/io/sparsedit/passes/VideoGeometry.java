@@ -46,6 +46,7 @@ public record VideoGeometry(Dim frames, Dim height, Dim width) {
 
   @Override
   public String toString() {
-    return frames + "x" + height + "x" + width;
+    String times = tokens().isConstant() ? "x" : " x ";
+    return frames + times + height + times + width;
   }
 }

@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.passes.Inspection;
 import io.sparsedit.passes.Site;
+import io.sparsedit.passes.TokenLayout;
+import io.sparsedit.passes.functions.TextPosition;
 
 /** An {@link Inspection} as JSON: what {@code inspect --json} prints. */
 public final class InspectionJson {
@@ -59,12 +61,16 @@ public final class InspectionJson {
               putDim(node, "height", video.height());
               putDim(node, "width", video.width());
             });
-    putDim(node, "textTokens", inspection.textTokens().orElse(Dim.of(0)));
-    node.put("textPosition", inspection.textTokens().isPresent() ? "unknown" : "none");
+    putDim(node, "textTokens", inspection.jointTokens().map(TokenLayout::text).orElse(Dim.ZERO));
+    node.put("textPosition", inspection.jointTokens().map(InspectionJson::position).orElse("none"));
     if (inspection.geometry().isPresent()) {
       node.put("source", inspection.geometrySource());
     }
     return node;
+  }
+
+  private static String position(TokenLayout tokens) {
+    return tokens.textPosition().map(TextPosition::attributeValue).orElse("unknown");
   }
 
   /** Puts a number, or a string where the dimension is symbolic. */

@@ -79,6 +79,9 @@ final class SiteModel implements AutoCloseable {
       }
       ValueType type = value.type().orElseThrow();
       inner.put(value, graph.addInput(value.name(), relaxed(type)));
+      if (value.producer().isPresent()) {
+        continue; // the geometry of a video of symbolic size
+      }
       if (!value.name().equals(SparseOps.ACTION)) {
         state.put(value.name(), sizes(type));
       }
@@ -136,9 +139,14 @@ final class SiteModel implements AutoCloseable {
         .toList();
   }
 
-  /** Runs the site on its own, cold. */
-  Result run(Tensor q, Tensor k, Tensor v) {
+  /**
+   * Runs the site on its own, cold.
+   *
+   * @param computed what else the site reads that the model computes, by name
+   */
+  Result run(Tensor q, Tensor k, Tensor v, Map<String, Tensor> computed) {
     Map<String, Tensor> inputs = new HashMap<>(fixedInputs);
+    inputs.putAll(computed);
     inputs.put(site.query().name(), q);
     inputs.put(site.key().name(), k);
     inputs.put(site.value().name(), v);

@@ -73,6 +73,13 @@ record SparseSite(String name, int index, Node planner, Node attention) {
     return attention.output();
   }
 
+  /** What the planner reads beside q and k that the model computes: the geometry, if symbolic. */
+  List<Value> computed() {
+    return planner.presentInputs().stream()
+        .filter(v -> v.producer().isPresent() && v != query() && v != key())
+        .toList();
+  }
+
   double scale() {
     return attention.floatAttribute(SparseOps.SCALE, Float.NaN);
   }

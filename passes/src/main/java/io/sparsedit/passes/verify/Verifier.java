@@ -154,6 +154,7 @@ public final class Verifier {
       fetch.add(site.key().name());
       fetch.add(site.value().name());
       fetch.add(site.output().name());
+      site.computed().forEach(value -> fetch.add(value.name()));
     }
     Map<String, Tensor> kept;
     try (OrtRunner runner =
@@ -176,8 +177,12 @@ public final class Verifier {
         Tensor v = tensor(kept, site.value());
         double[] expected = dense.attend(q, k, v, site.scale());
         ErrorMetrics everything = ErrorMetrics.of(numbers(tensor(kept, site.output())), expected);
+        Map<String, Tensor> computed = new LinkedHashMap<>();
+        for (Value value : site.computed()) {
+          computed.put(value.name(), tensor(kept, value));
+        }
         try (SiteModel model = SiteModel.of(compiled, site, q.type(), planner -> {})) {
-          siteErrors.add(siteError(site, model.run(q, k, v), q, k, everything, expected));
+          siteErrors.add(siteError(site, model.run(q, k, v, computed), q, k, everything, expected));
         }
       }
     }
@@ -329,6 +334,10 @@ public final class Verifier {
     PlantedSite planted = new PlantedSite(type(site), 1, heads, tokens, headDim, site.scale());
     double[] expected = dense.attend(planted.query, planted.key, planted.value, site.scale());
     double factor = (double) tokens / full;
+    Map<String, Tensor> computed = new LinkedHashMap<>();
+    for (Value value : site.computed()) {
+      computed.put(value.name(), Tensor.ofInts(new long[] {3}, 1, 1, tokens));
+    }
     SiteModel.Result everything;
     try (SiteModel model =
         SiteModel.of(
@@ -339,13 +348,13 @@ public final class Verifier {
               reduceClusters(planner, factor);
               KeepEverything.set(planner);
             })) {
-      everything = model.run(planted.query, planted.key, planted.value);
+      everything = model.run(planted.query, planted.key, planted.value, computed);
     }
     try (SiteModel model =
         SiteModel.of(compiled, site, type(site), planner -> reduceClusters(planner, factor))) {
       return siteError(
           site,
-          model.run(planted.query, planted.key, planted.value),
+          model.run(planted.query, planted.key, planted.value, computed),
           planted.query,
           planted.key,
           ErrorMetrics.of(numbers(everything.output()), expected),

@@ -50,7 +50,7 @@ final class PlantedStructureTest {
     SparseSite site = SparseSite.of(model).get(0);
     try (SiteModel siteModel = SiteModel.of(model, site, DataType.FLOAT, planner -> {});
         DenseReference reference = new DenseReference()) {
-      result = siteModel.run(PLANTED.query, PLANTED.key, PLANTED.value);
+      result = siteModel.run(PLANTED.query, PLANTED.key, PLANTED.value, Map.of());
       dense = reference.attend(PLANTED.query, PLANTED.key, PLANTED.value, SCALE);
     }
   }

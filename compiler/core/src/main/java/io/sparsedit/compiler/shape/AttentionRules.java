@@ -17,6 +17,14 @@ final class AttentionRules {
     registerMicrosoft(table, AttentionRules::packedInput, "Attention", "QAttention");
     registerMicrosoft(table, AttentionRules::multiHead, "MultiHeadAttention");
     registerMicrosoft(table, AttentionRules::groupQuery, "GroupQueryAttention");
+    table.put("sparsedit.Attention", AttentionRules::canonical);
+  }
+
+  /** What recognition makes of every spelling: q, k, v in [B,H,S,D]. */
+  private static void canonical(Call call) {
+    call.type(0, call.type(2));
+    Shape q = call.shape(0);
+    call.shape(0, Shape.of(q.dim(0), q.dim(1), q.dim(2), call.shape(2).dim(3)));
   }
 
   /** Operator set 23: [B,H,S,D] or, with head counts as attributes, [B,S,H*D]. */
