@@ -2,6 +2,7 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.rules.Explanation;
 import io.sparsedit.compiler.rules.RuleEngine;
@@ -58,7 +59,11 @@ final class RecogniseAttention implements Pass<Compilation> {
     Graph graph = compilation.model().graph();
     ValueFacts facts = compilation.facts();
     RuleEngine engine = new RuleEngine(rules());
-    List<Match> matches = engine.findMatches(graph, facts, compilation.model().opsets());
+    DataFlow flow = new DataFlow(graph, facts);
+    List<Match> matches =
+        engine.findMatches(graph, facts, compilation.model().opsets()).stream()
+            .filter(match -> !isMixingOfWeights(match, flow, facts))
+            .toList();
     compilation.setNotUnderstood(notUnderstood(compilation, engine, matches));
 
     List<Rewriter.Applied> rewrites = new ArrayList<>();
@@ -89,6 +94,18 @@ final class RecogniseAttention implements Pass<Compilation> {
     }
     compilation.setSites(sites);
     return sites.size();
+  }
+
+  /**
+   * Whether keys or values are weights, as in a mixture of experts, or a single learned query
+   * without heads pools tokens.
+   */
+  private static boolean isMixingOfWeights(Match match, DataFlow flow, ValueFacts facts) {
+    Value query = match.requiredValue("q");
+    boolean hasHeads = facts.shape(query).map(List::size).orElse(0) > 3;
+    return flow.isFixed(match.requiredValue("k"))
+        || flow.isFixed(match.requiredValue("v"))
+        || (flow.isFixed(query) && !hasHeads);
   }
 
   private static Node attentionOf(Rewriter.Applied applied) {
