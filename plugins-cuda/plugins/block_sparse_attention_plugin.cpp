@@ -1,0 +1,172 @@
+#include "plugins/block_sparse_attention_plugin.h"
+
+#include <algorithm>
+
+#include "kernels/block_sparse_attention.h"
+#include "kernels/segment_means.h"
+#include "plugins/plan_kernels.h"
+
+namespace sparsedit::plugins {
+namespace {
+
+// Positions of the inputs; key_bias may follow, action is the last.
+enum Input { kQ, kK, kV, kQueryOrder, kKeyOrder, kQueryOffsets, kKeyOffsets, kKeep, kKeyBias };
+constexpr int kInputs = kKeep + 2;
+
+PlanShape ShapeOf(const Extents& extents) {
+  return {extents.Of(Variable::kBatch), extents.Of(Variable::kHeads),
+          extents.Of(Variable::kTokens), extents.Of(Variable::kQuerySegments),
+          extents.Of(Variable::kKeySegments)};
+}
+
+SegmentMeansProblem MeansOf(const BlockSparseAttentionOp::Settings& settings,
+                            const Extents& extents, DataType type) {
+  SegmentMeansProblem problem;
+  problem.batch = extents.Of(Variable::kBatch);
+  problem.heads = extents.Of(Variable::kHeads);
+  problem.tokens = extents.Of(Variable::kTokens);
+  problem.head_dim = extents.Of(Variable::kHeadDim);
+  problem.segments = extents.Of(Variable::kKeySegments);
+  problem.type = type;
+  problem.layout = settings.layout;
+  return problem;
+}
+
+// The parts of the workspace; with a null base only `bytes` is meaningful.
+struct Workspace {
+  std::int32_t* action;
+  float* means_k;
+  float* means_v;
+  void* shared;  // by segment means and attention, one after the other
+  std::size_t shared_bytes;
+  std::size_t bytes;
+};
+
+Workspace Carve(const BlockSparseAttentionOp::Settings& settings, const Extents& extents,
+                DataType type, void* base) {
+  const bool compensate = settings.compensate != 0;
+  const int head_dim = extents.Of(Variable::kHeadDim);
+  const PlanShape shape = ShapeOf(extents);
+  WorkspaceCarver carver(base);
+  Workspace parts = {};
+  parts.action = carver.Take<std::int32_t>(1);
+  parts.shared_bytes = BlockSparseAttentionWorkspaceBytes(shape, head_dim, type, compensate);
+  if (compensate) {
+    const std::int64_t count =
+        static_cast<std::int64_t>(shape.batch) * shape.heads * shape.key_segments * head_dim;
+    parts.means_k = carver.Take<float>(count);
+    parts.means_v = carver.Take<float>(count);
+    parts.shared_bytes = std::max(parts.shared_bytes,
+                                  SegmentMeansWorkspaceSize(MeansOf(settings, extents, type)));
+  }
+  parts.shared = carver.Take<char>(static_cast<std::int64_t>(parts.shared_bytes));
+  parts.bytes = carver.used();
+  return parts;
+}
+
+}  // namespace
+
+const char* BlockSparseAttentionOp::Settings::Check() const {
+  if (!(scale > 0.0f && scale < 1e30f)) return "scale must be positive";
+  if (compensate != 0 && compensate != 1) return "compensate must be 0 or 1";
+  return nullptr;
+}
+
+bool BlockSparseAttentionOp::MakeSignature(const Settings& settings, int inputs,
+                                           Signature* signature) {
+  if (inputs != kInputs && inputs != kInputs + 1) return false;
+  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads};
+  const Extent tokens = {Variable::kTokens}, tokens_or_none = {Variable::kTokens, 0, true};
+  signature->inputs = {
+      Activation("q", settings.layout),
+      Activation("k", settings.layout),
+      Activation("v", settings.layout),
+      {"query_order", Element::kInt32, {batch, heads, tokens_or_none}},
+      {"key_order", Element::kInt32, {batch, heads, tokens_or_none}},
+      {"query_offsets", Element::kInt32, {batch, heads, {Variable::kQuerySegments, 1}}},
+      {"key_offsets", Element::kInt32, {batch, heads, {Variable::kKeySegments, 1}}},
+      {"keep",
+       Element::kInt32,
+       {batch, heads, {Variable::kQuerySegments}, {Variable::kKeepWords}}},
+  };
+  if (inputs != kInputs) {
+    signature->inputs.push_back(
+        {"key_bias", Element::kFloat32, {batch, Constant(1), Constant(1), tokens}});
+  }
+  signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
+  signature->outputs = {Activation("o", settings.layout)};
+  return true;
+}
+
+std::string BlockSparseAttentionOp::Check(const Settings& settings, int inputs,
+                                          const Extents& extents) {
+  // The operator weighs a segment's keys with exp(bias); the kernels do not know how.
+  if (settings.compensate != 0 && inputs != kInputs) {
+    return "compensate with key_bias is not supported";
+  }
+  const int segments = extents.Of(Variable::kKeySegments);
+  const int words = extents.Of(Variable::kKeepWords);
+  if (words == KeepWords(segments)) return "";
+  return "a row of keep has " + std::to_string(words) + " words where " +
+         std::to_string(KeepWords(segments)) + " are expected for " + std::to_string(segments) +
+         " key segments";
+}
+
+Status BlockSparseAttentionOp::CheckSupport(const Settings& settings, const Extents& extents,
+                                            DataType type) {
+  SPARSEDIT_RETURN_IF_ERROR(CheckPlanShape(ShapeOf(extents)));
+  return CheckSegmentMeans(MeansOf(settings, extents, type));  // the head dims are the same
+}
+
+std::size_t BlockSparseAttentionOp::WorkspaceSize(const Settings& settings, const Extents& extents,
+                                                  DataType type) {
+  return Carve(settings, extents, type, nullptr).bytes;
+}
+
+Status BlockSparseAttentionOp::Enqueue(const Settings& settings, const Call& call) {
+  const Workspace parts = Carve(settings, call.extents, call.type, call.workspace);
+  const auto plan_tensor = [&](int input) {
+    return static_cast<const std::int32_t*>(call.inputs[input]);
+  };
+  const auto order = [&](int input) {
+    return call.input_descs[input].dims.d[2] == 0 ? nullptr : plan_tensor(input);
+  };
+
+  BlockSparseAttentionArgs args;
+  args.shape = ShapeOf(call.extents);
+  args.head_dim = call.extents.Of(Variable::kHeadDim);
+  args.type = call.type;
+  args.layout = settings.layout;
+  args.scale = settings.scale;
+  args.q = call.inputs[kQ];
+  args.k = call.inputs[kK];
+  args.v = call.inputs[kV];
+  args.o = call.outputs[0];
+  args.plan = {order(kQueryOrder), order(kKeyOrder), plan_tensor(kQueryOffsets),
+               plan_tensor(kKeyOffsets), plan_tensor(kKeep)};
+  if (settings.inputs != kInputs) args.key_bias = static_cast<const float*>(call.inputs[kKeyBias]);
+  args.action = plan_tensor(settings.inputs - 1) + settings.site;
+  if (call.building) {
+    SPARSEDIT_RETURN_IF_ERROR(
+        LaunchSafeAction(args.shape, args.plan, args.action, parts.action, call.stream));
+    args.action = parts.action;
+  }
+
+  if (settings.compensate != 0) {
+    args.means_k = parts.means_k;
+    args.means_v = parts.means_v;
+    SegmentMeansBuffers means;
+    means.x[0] = args.k;
+    means.x[1] = args.v;
+    means.means[0] = parts.means_k;
+    means.means[1] = parts.means_v;
+    means.order = args.plan.key_order;
+    means.offsets = args.plan.key_offsets;
+    means.action = args.action;
+    SPARSEDIT_RETURN_IF_ERROR(LaunchSegmentMeans(MeansOf(settings, call.extents, call.type), means,
+                                                 parts.shared, parts.shared_bytes, call.stream));
+  }
+  return LaunchBlockSparseAttention(args, parts.shared, parts.shared_bytes, call.stream);
+}
+
+}  // namespace sparsedit::plugins

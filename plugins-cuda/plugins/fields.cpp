@@ -1,0 +1,100 @@
+#include "plugins/fields.h"
+
+#include <cstring>
+#include <limits>
+
+namespace sparsedit::plugins {
+namespace {
+
+using nvinfer1::PluginField;
+using nvinfer1::PluginFieldType;
+
+// A string; the zero at its end is counted by some and left out by others.
+std::string TextOf(const PluginField& field) {
+  if (field.type != PluginFieldType::kCHAR || field.data == nullptr || field.length < 0) return "";
+  const char* text = static_cast<const char*>(field.data);
+  return std::string(text, strnlen(text, static_cast<std::size_t>(field.length)));
+}
+
+template <typename Value>
+bool ReadName(const PluginField& field, std::initializer_list<Value> values, Value& value) {
+  for (const Value candidate : values) {
+    if (TextOf(field) == NameOf(candidate)) {
+      value = candidate;
+      return true;
+    }
+  }
+  return false;
+}
+
+PluginField NameField(const char* name, const char* text) {
+  return PluginField(name, text, PluginFieldType::kCHAR,
+                     static_cast<std::int32_t>(std::strlen(text)));
+}
+
+}  // namespace
+
+const char* NameOf(Layout layout) { return layout == Layout::kBhsd ? "BHSD" : "BSHD"; }
+
+const char* NameOf(TextPosition position) {
+  switch (position) {
+    case TextPosition::kNone: return "none";
+    case TextPosition::kFirst: return "first";
+    case TextPosition::kLast: return "last";
+  }
+  return "";
+}
+
+bool ReadField(const PluginField& field, int& value) {
+  if (field.data == nullptr || field.length != 1) return false;
+  std::int64_t wide;
+  if (field.type == PluginFieldType::kINT32) {
+    wide = *static_cast<const std::int32_t*>(field.data);
+  } else if (field.type == PluginFieldType::kINT64) {
+    std::memcpy(&wide, field.data, sizeof wide);
+  } else {
+    return false;
+  }
+  value = static_cast<int>(wide);
+  return value == wide;
+}
+
+bool ReadField(const PluginField& field, float& value) {
+  if (field.data == nullptr || field.length != 1) return false;
+  if (field.type == PluginFieldType::kFLOAT32) {
+    value = *static_cast<const float*>(field.data);
+  } else if (field.type == PluginFieldType::kFLOAT64) {
+    double wide;
+    std::memcpy(&wide, field.data, sizeof wide);
+    value = static_cast<float>(wide);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool ReadField(const PluginField& field, Layout& value) {
+  return ReadName(field, {Layout::kBhsd, Layout::kBshd}, value);
+}
+
+bool ReadField(const PluginField& field, TextPosition& value) {
+  return ReadName(field, {TextPosition::kNone, TextPosition::kFirst, TextPosition::kLast}, value);
+}
+
+PluginField MakeField(const char* name, const int& value) {
+  return PluginField(name, &value, PluginFieldType::kINT32, 1);
+}
+
+PluginField MakeField(const char* name, const float& value) {
+  return PluginField(name, &value, PluginFieldType::kFLOAT32, 1);
+}
+
+PluginField MakeField(const char* name, const Layout& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const TextPosition& value) {
+  return NameField(name, NameOf(value));
+}
+
+}  // namespace sparsedit::plugins

@@ -1,0 +1,118 @@
+#include "plugins/tensors.h"
+
+#include <limits>
+
+namespace sparsedit::plugins {
+namespace {
+
+const char* NameOf(Variable variable) {
+  switch (variable) {
+    case Variable::kOne: return "1";
+    case Variable::kBatch: return "batch";
+    case Variable::kHeads: return "heads";
+    case Variable::kTokens: return "tokens";
+    case Variable::kHeadDim: return "head dim";
+    case Variable::kSites: return "sites";
+    case Variable::kQuerySegments: return "query segments";
+    case Variable::kKeySegments: return "key segments";
+    case Variable::kKeepWords: return "words of a row of keep";
+    case Variable::kCount: break;
+  }
+  return "";
+}
+
+}  // namespace
+
+Tensor Activation(const char* name, Layout layout) {
+  if (layout == Layout::kBhsd) {
+    return {name,
+            Element::kOfQ,
+            {{Variable::kBatch}, {Variable::kHeads}, {Variable::kTokens}, {Variable::kHeadDim}}};
+  }
+  return {name,
+          Element::kOfQ,
+          {{Variable::kBatch}, {Variable::kTokens}, {Variable::kHeads}, {Variable::kHeadDim}}};
+}
+
+Extents::Extents() {
+  for (std::int64_t& value : values) value = -1;
+  values[static_cast<int>(Variable::kOne)] = 1;
+}
+
+bool FromTensorRt(nvinfer1::DataType from, DataType* to) {
+  switch (from) {
+    case nvinfer1::DataType::kFLOAT: *to = DataType::kFloat32; return true;
+    case nvinfer1::DataType::kHALF: *to = DataType::kFloat16; return true;
+    case nvinfer1::DataType::kBF16: *to = DataType::kBFloat16; return true;
+    default: return false;
+  }
+}
+
+nvinfer1::DataType ToTensorRt(DataType type) {
+  switch (type) {
+    case DataType::kFloat16: return nvinfer1::DataType::kHALF;
+    case DataType::kBFloat16: return nvinfer1::DataType::kBF16;
+    case DataType::kFloat32: break;
+  }
+  return nvinfer1::DataType::kFLOAT;
+}
+
+nvinfer1::DataType TypeOf(Element element, nvinfer1::DataType of_q) {
+  switch (element) {
+    case Element::kOfQ: return of_q;
+    case Element::kInt32: return nvinfer1::DataType::kINT32;
+    case Element::kFloat32: break;
+  }
+  return nvinfer1::DataType::kFLOAT;
+}
+
+std::string Describe(const nvinfer1::Dims& dims) {
+  std::string text = "[";
+  for (int i = 0; i < dims.nbDims; ++i) {
+    text += (i == 0 ? "" : ",") + std::to_string(dims.d[i]);
+  }
+  return text + "]";
+}
+
+const char* Describe(nvinfer1::DataType type) {
+  switch (type) {
+    case nvinfer1::DataType::kFLOAT: return "float32";
+    case nvinfer1::DataType::kHALF: return "float16";
+    case nvinfer1::DataType::kBF16: return "bfloat16";
+    case nvinfer1::DataType::kINT8: return "int8";
+    case nvinfer1::DataType::kINT32: return "int32";
+    case nvinfer1::DataType::kINT64: return "int64";
+    case nvinfer1::DataType::kBOOL: return "bool";
+    case nvinfer1::DataType::kUINT8: return "uint8";
+    default: return "a type of fewer than 16 bits";
+  }
+}
+
+std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents) {
+  const std::string prefix = std::string(tensor.name) + " has the shape " + Describe(dims);
+  const int rank = static_cast<int>(tensor.extents.size());
+  if (dims.nbDims != rank) {
+    return prefix + " where " + std::to_string(rank) + " dimensions are expected";
+  }
+  for (int axis = 0; axis < rank; ++axis) {
+    const Extent& extent = tensor.extents[axis];
+    if (extent.or_zero && dims.d[axis] == 0) continue;
+    std::int64_t& value = extents->values[static_cast<int>(extent.variable)];
+    const std::int64_t here = dims.d[axis] - extent.plus;
+    if (here < 0 || here > std::numeric_limits<std::int32_t>::max()) {
+      return prefix + ": dimension " + std::to_string(axis) + " is out of range";
+    }
+    if (value < 0) value = here;
+    if (value != here) {
+      return prefix + " where dimension " + std::to_string(axis) + " is expected to be " +
+             std::to_string(value + extent.plus) +
+             (extent.variable == Variable::kOne
+                  ? std::string()
+                  : std::string(" (") + NameOf(extent.variable) +
+                        (extent.plus == 0 ? "" : " + " + std::to_string(extent.plus)) + ")");
+    }
+  }
+  return "";
+}
+
+}  // namespace sparsedit::plugins

@@ -1,0 +1,86 @@
+// What an operator takes and gives: names, element types and shapes of its tensors, from which a
+// plugin derives its answers to TensorRT and its checks.
+#ifndef SPARSEDIT_PLUGINS_TENSORS_H_
+#define SPARSEDIT_PLUGINS_TENSORS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/plan.h"
+#include "plugins/tensorrt.h"
+
+namespace sparsedit::plugins {
+
+// Extents that a node's shapes share.
+enum class Variable {
+  kOne,  // always 1
+  kBatch,
+  kHeads,
+  kTokens,
+  kHeadDim,
+  kSites,
+  kQuerySegments,
+  kKeySegments,
+  kKeepWords,
+  kCount,
+};
+
+// variable + plus.
+struct Extent {
+  Variable variable;
+  int plus = 0;
+  bool or_zero = false;  // 0 is also allowed
+};
+
+constexpr Extent Constant(int value) { return {Variable::kOne, value - 1}; }
+
+enum class Element { kOfQ, kInt32, kFloat32 };
+
+struct Tensor {
+  const char* name;
+  Element element;
+  std::vector<Extent> extents;
+};
+
+// q, k, v or o.
+Tensor Activation(const char* name, Layout layout);
+
+struct Signature {
+  std::vector<Tensor> inputs;  // q is the first
+  std::vector<Tensor> outputs;
+
+  int size() const { return static_cast<int>(inputs.size() + outputs.size()); }
+  // Of inputs, then outputs.
+  const Tensor& at(int position) const {
+    const int count = static_cast<int>(inputs.size());
+    return position < count ? inputs[position] : outputs[position - count];
+  }
+};
+
+// Values of the variables.
+struct Extents {
+  std::int64_t values[static_cast<int>(Variable::kCount)];
+
+  Extents();
+  std::int64_t operator[](Variable variable) const { return values[static_cast<int>(variable)]; }
+  int Of(Variable variable) const { return static_cast<int>((*this)[variable]); }
+};
+
+bool FromTensorRt(nvinfer1::DataType from, DataType* to);
+nvinfer1::DataType ToTensorRt(DataType type);
+
+// The type that a tensor has where q's is `of_q`.
+nvinfer1::DataType TypeOf(Element element, nvinfer1::DataType of_q);
+
+// For messages: "[2,8,-1,64]".
+std::string Describe(const nvinfer1::Dims& dims);
+const char* Describe(nvinfer1::DataType type);
+
+// Finds the variables in a tensor's dims, or compares the dims with those found before. An empty
+// result means that all fits, any other says what does not.
+std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents);
+
+}  // namespace sparsedit::plugins
+
+#endif  // SPARSEDIT_PLUGINS_TENSORS_H_
