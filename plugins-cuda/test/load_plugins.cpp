@@ -1,0 +1,686 @@
+// Loads the plugin library into a plugin registry and asks its plugins all that TensorRT asks them,
+// short of running.
+//
+//   load_plugins LIBNVINFER PLUGIN_LIBRARY [LIBNVONNXPARSER]
+//
+// LIBNVINFER is the real one, or stub_nvinfer. With LIBNVONNXPARSER one of its parsers is deleted.
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/block_sparse_attention.h"
+#include "kernels/plan_scores.h"
+#include "kernels/segment_means.h"
+#include "plugins/sparsedit_plugins.h"
+#include "plugins/trt_abi.h"
+#include "test/check.h"
+
+extern void* last_freed;  // traced_delete.cpp
+
+namespace sparsedit::test {
+namespace {
+
+namespace trt = nvinfer1;
+
+// ------------------------------------------------------------------ the builder's symbolic shapes
+
+struct Value final : trt::apiv::VDimensionExpr {
+  bool constant = false;
+  std::int64_t value = 0;
+  std::string text;
+  bool isConstant() const override { return constant; }
+  std::int64_t getConstantValue() const override { return value; }
+  bool isSizeTensor() const override { return false; }
+};
+
+struct Expression final : trt::IDimensionExpr {
+  Value value;
+  Expression() { mImpl = &value; }
+  ~Expression() noexcept override = default;
+};
+
+struct Builder final : trt::IExprBuilder {
+  struct Implementation final : trt::apiv::VExprBuilder {
+    std::deque<std::unique_ptr<Expression>> all;
+    const trt::IDimensionExpr* Make(std::string text, std::int64_t value, bool constant) {
+      all.push_back(std::make_unique<Expression>());
+      all.back()->value.text = std::move(text);
+      all.back()->value.value = value;
+      all.back()->value.constant = constant;
+      return all.back().get();
+    }
+    const trt::IDimensionExpr* constant(std::int64_t value) override {
+      return Make(std::to_string(value), value, true);
+    }
+    const trt::IDimensionExpr* operation(trt::DimensionOperation, const trt::IDimensionExpr&,
+                                         const trt::IDimensionExpr&) override {
+      return nullptr;
+    }
+    const trt::IDimensionExpr* declareSizeTensor(std::int32_t, const trt::IDimensionExpr&,
+                                                 const trt::IDimensionExpr&) override {
+      return nullptr;
+    }
+  } implementation;
+  Builder() { mImpl = &implementation; }
+  ~Builder() noexcept override = default;
+};
+
+std::string TextOf(const trt::DimsExprs& dims) {
+  std::string text;
+  for (int i = 0; i < dims.nbDims; ++i) {
+    text += (i == 0 ? "" : ",") + static_cast<const Expression*>(dims.d[i])->value.text;
+  }
+  return text;
+}
+
+// ----------------------------------------------------------------------------------- attributes
+
+// Fields as the ONNX parser makes them of a node's attributes.
+class Fields {
+ public:
+  Fields& Int(const char* name, std::int32_t value) {
+    ints_.push_back(value);
+    return Add(name, &ints_.back(), trt::PluginFieldType::kINT32, 1);
+  }
+  Fields& Float(const char* name, float value) {
+    floats_.push_back(value);
+    return Add(name, &floats_.back(), trt::PluginFieldType::kFLOAT32, 1);
+  }
+  // Without a zero at the end.
+  Fields& Text(const char* name, const char* value) {
+    texts_.push_back(std::vector<char>(value, value + std::strlen(value)));
+    return Add(name, texts_.back().data(), trt::PluginFieldType::kCHAR,
+               static_cast<std::int32_t>(texts_.back().size()));
+  }
+  Fields& Without(const std::string& name) {
+    fields_.erase(std::remove_if(fields_.begin(), fields_.end(),
+                                 [&](const trt::PluginField& f) { return name == f.name; }),
+                  fields_.end());
+    return *this;
+  }
+  const trt::PluginFieldCollection* Get() {
+    collection_.nbFields = static_cast<std::int32_t>(fields_.size());
+    collection_.fields = fields_.data();
+    return &collection_;
+  }
+
+ private:
+  Fields& Add(const char* name, const void* data, trt::PluginFieldType type, std::int32_t length) {
+    Without(name);
+    fields_.emplace_back(name, data, type, length);
+    return *this;
+  }
+  std::deque<std::int32_t> ints_;
+  std::deque<float> floats_;
+  std::deque<std::vector<char>> texts_;
+  std::vector<trt::PluginField> fields_;
+  trt::PluginFieldCollection collection_;
+};
+
+// A field's value as text.
+std::string TextOf(const trt::PluginField& field) {
+  switch (field.type) {
+    case trt::PluginFieldType::kINT32:
+      return std::to_string(*static_cast<const std::int32_t*>(field.data));
+    case trt::PluginFieldType::kFLOAT32:
+      return std::to_string(*static_cast<const float*>(field.data));
+    case trt::PluginFieldType::kCHAR:
+      return std::string(static_cast<const char*>(field.data), field.length);
+    default: return "?";
+  }
+}
+
+std::string TextOf(const trt::PluginFieldCollection* fields) {
+  std::string text;
+  for (int i = 0; i < fields->nbFields; ++i) {
+    text += std::string(fields->fields[i].name) + "=" + TextOf(fields->fields[i]) + " ";
+  }
+  return text;
+}
+
+std::string NamesOf(const trt::PluginFieldCollection* fields) {
+  std::string text;
+  for (int i = 0; i < fields->nbFields; ++i) {
+    const trt::PluginFieldType type = fields->fields[i].type;
+    text += std::string(fields->fields[i].name) +
+            (type == trt::PluginFieldType::kINT32     ? ":int "
+             : type == trt::PluginFieldType::kFLOAT32 ? ":float "
+             : type == trt::PluginFieldType::kCHAR    ? ":string "
+                                                      : ":? ");
+  }
+  return text;
+}
+
+// -------------------------------------------------------------------------------------- tensors
+
+struct Described {
+  std::vector<std::int64_t> dims;
+  trt::DataType type;
+};
+using Shapes = std::vector<Described>;
+
+trt::Dims DimsOf(const std::vector<std::int64_t>& dims) {
+  trt::Dims result = {};
+  result.nbDims = static_cast<std::int32_t>(dims.size());
+  std::copy(dims.begin(), dims.end(), result.d);
+  return result;
+}
+
+std::vector<trt::PluginTensorDesc> Descs(const Shapes& shapes) {
+  std::vector<trt::PluginTensorDesc> descs;
+  for (const Described& shape : shapes) {
+    descs.push_back({DimsOf(shape.dims), shape.type, trt::TensorFormat::kLINEAR, 0.f});
+  }
+  return descs;
+}
+
+// Of a profile from `low` to `high`: extents that differ are open.
+std::vector<trt::DynamicPluginTensorDesc> DynamicDescs(const Shapes& low, const Shapes& high) {
+  std::vector<trt::DynamicPluginTensorDesc> descs;
+  for (std::size_t i = 0; i < low.size(); ++i) {
+    std::vector<std::int64_t> open = low[i].dims;
+    for (std::size_t axis = 0; axis < open.size(); ++axis) {
+      if (open[axis] != high[i].dims[axis]) open[axis] = -1;
+    }
+    descs.push_back({{DimsOf(open), low[i].type, trt::TensorFormat::kLINEAR, 0.f},
+                     DimsOf(low[i].dims),
+                     DimsOf(high[i].dims),
+                     DimsOf(low[i].dims)});
+  }
+  return descs;
+}
+
+// --------------------------------------------------------------------------------------- plugins
+
+constexpr trt::DataType kI32 = trt::DataType::kINT32;
+constexpr trt::DataType kF32 = trt::DataType::kFLOAT;
+
+struct Node {
+  const char* name;
+  std::function<void(Fields&)> attributes;
+  int inputs, outputs;
+  std::function<Shapes(int tokens, trt::DataType of_q)> shapes;  // inputs, then outputs
+  std::vector<std::string> output_shapes;                        // of symbols B, H, S, D
+  std::function<std::size_t(int tokens, DataType type)> workspace;
+  bool bshd;
+};
+
+std::vector<std::int64_t> QDims(bool bshd, int tokens, int head_dim) {
+  if (bshd) return {2, tokens, 3, head_dim};
+  return {2, 3, tokens, head_dim};
+}
+
+void Svg2Attributes(Fields& fields, bool bshd, const char* text) {
+  fields.Int("site", 1).Text("layout", bshd ? "BSHD" : "BHSD").Float("scale", 0.125f);
+  fields.Text("plugin_namespace", "sparsedit").Text("plugin_version", "1");
+  fields.Int("q_clusters", 6).Int("k_clusters", 40).Float("top_p", 0.9f).Float("min_kept", 0.1f);
+  fields.Int("iterations", 2).Int("init_iterations", 20).Text("text_position", text);
+}
+
+Shapes PlanShapes(int tokens, int text) {
+  const int nq = 6 + text, nk = 40 + text;
+  return {{{2, 3, tokens}, kI32},
+          {{2, 3, tokens}, kI32},
+          {{2, 3, nq + 1}, kI32},
+          {{2, 3, nk + 1}, kI32},
+          {{2, 3, nq, 2}, kI32}};
+}
+
+Node Svg2Node(bool bshd, const char* text, bool last_plan) {
+  const int has_text = std::strcmp(text, "none") != 0;
+  Node node;
+  node.name = "Svg2Plan";
+  node.attributes = [=](Fields& fields) { Svg2Attributes(fields, bshd, text); };
+  node.inputs = last_plan ? 11 : 6;
+  node.outputs = 7;
+  node.bshd = bshd;
+  node.shapes = [=](int tokens, trt::DataType of_q) {
+    Shapes shapes = {{QDims(bshd, tokens, 64), of_q},
+                     {QDims(bshd, tokens, 64), of_q},
+                     {{3}, kI32},
+                     {{2, 3, 6, 64}, kF32},
+                     {{2, 3, 40, 64}, kF32}};
+    const Shapes plan = PlanShapes(tokens, has_text);
+    if (last_plan) shapes.insert(shapes.end(), plan.begin(), plan.end());
+    shapes.push_back({{5}, kI32});
+    shapes.insert(shapes.end(), plan.begin(), plan.end());
+    shapes.push_back({{2, 3, 6, 64}, kF32});
+    shapes.push_back({{2, 3, 40, 64}, kF32});
+    return shapes;
+  };
+  const std::string nq = std::to_string(6 + has_text);
+  node.output_shapes = {"B,H,S",
+                        "B,H,S",
+                        "B,H," + std::to_string(7 + has_text),
+                        "B,H," + std::to_string(41 + has_text),
+                        "B,H," + nq + ",2",
+                        "B,H,6,D",
+                        "B,H,40,D"};
+  node.workspace = [](int, DataType) {
+    // K-means' size function is not host code; the scores' is a lower bound.
+    PlanScoresProblem problem;
+    problem.batch = 2;
+    problem.heads = 3;
+    problem.query_clusters = 6;
+    problem.key_clusters = 40;
+    problem.head_dim = 64;
+    return PlanScoresWorkspaceSize(problem);
+  };
+  return node;
+}
+
+Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order) {
+  Node node;
+  node.name = "BlockSparseAttention";
+  node.attributes = [=](Fields& fields) {
+    fields.Int("site", 4).Text("layout", bshd ? "BSHD" : "BHSD").Float("scale", 0.125f);
+    fields.Int("compensate", compensate ? 1 : 0);
+  };
+  node.inputs = key_bias ? 10 : 9;
+  node.outputs = 1;
+  node.bshd = bshd;
+  node.shapes = [=](int tokens, trt::DataType of_q) {
+    const Described activation = {QDims(bshd, tokens, 64), of_q};
+    Shapes shapes = {activation, activation, activation};
+    for (const Described& shape : PlanShapes(tokens, 0)) shapes.push_back(shape);
+    if (natural_order) shapes[3].dims[2] = shapes[4].dims[2] = 0;
+    if (key_bias) shapes.push_back({{2, 1, 1, tokens}, kF32});
+    shapes.push_back({{5}, kI32});
+    shapes.push_back(activation);
+    return shapes;
+  };
+  node.output_shapes = {bshd ? "B,S,H,D" : "B,H,S,D"};
+  node.workspace = [=](int tokens, DataType type) {
+    std::size_t bytes =
+        BlockSparseAttentionWorkspaceBytes({2, 3, tokens, 6, 40}, 64, type, compensate);
+    if (compensate) bytes += 2 * sizeof(float) * 2 * 3 * 40 * 64;
+    return bytes;
+  };
+  return node;
+}
+
+template <typename Facet>
+Facet* FacetOf(trt::IPluginV3* plugin, trt::PluginCapabilityType type) {
+  return static_cast<Facet*>(plugin->getCapabilityInterface(type));
+}
+trt::IPluginV3OneBuild* BuildOf(trt::IPluginV3* plugin) {
+  return FacetOf<trt::IPluginV3OneBuild>(plugin, trt::PluginCapabilityType::kBUILD);
+}
+trt::IPluginV3OneRuntime* RuntimeOf(trt::IPluginV3* plugin) {
+  return FacetOf<trt::IPluginV3OneRuntime>(plugin, trt::PluginCapabilityType::kRUNTIME);
+}
+
+using Plugin = std::unique_ptr<trt::IPluginV3>;
+
+struct Host {
+  std::function<trt::IPluginCreatorInterface*(const char*, const char*, const char*)> get_creator;
+  std::function<std::string()> take_messages;  // empty function: the host keeps them
+
+  trt::IPluginCreatorV3One* Creator(const char* name) const {
+    return dynamic_cast<trt::IPluginCreatorV3One*>(get_creator(name, "1", "sparsedit"));
+  }
+  Plugin Make(const Node& node, const std::function<void(Fields&)>& change = nullptr) const {
+    Fields fields;
+    node.attributes(fields);
+    if (change) change(fields);
+    return Plugin(
+        Creator(node.name)->createPlugin("node", fields.Get(), trt::TensorRTPhase::kBUILD));
+  }
+  // Whether the error logged since the last call has `text`.
+  bool Said(const char* text) const {
+    if (!take_messages) return true;
+    const std::string messages = take_messages();
+    const bool found = messages.find(text) != std::string::npos;
+    if (!found) std::printf("expected \"%s\", logged: %s\n", text, messages.c_str());
+    return found;
+  }
+};
+
+void CheckIdentity(const Node& node, trt::IPluginV3* plugin) {
+  auto* core = FacetOf<trt::IPluginV3OneCore>(plugin, trt::PluginCapabilityType::kCORE);
+  CHECK(std::string(core->getPluginName()) == node.name);
+  CHECK(std::string(core->getPluginVersion()) == "1");
+  CHECK(std::string(core->getPluginNamespace()) == "sparsedit");
+  CHECK(BuildOf(plugin)->getNbOutputs() == node.outputs);
+  CHECK(BuildOf(plugin)->getNbTactics() == 0);
+  CHECK(!std::string(BuildOf(plugin)->getTimingCacheID()).empty());
+}
+
+std::vector<trt::DataType> TypesOf(const Shapes& shapes, int count) {
+  std::vector<trt::DataType> types;
+  for (int i = 0; i < count; ++i) types.push_back(shapes[i].type);
+  return types;
+}
+
+// Types, shapes, formats, workspace, storing, cloning, changing shapes.
+void TestNode(const Host& host, const Node& node) {
+  Plugin plugin = host.Make(node);
+  CHECK(plugin != nullptr);
+  if (plugin == nullptr) return;
+  CheckIdentity(node, plugin.get());
+  trt::IPluginV3OneBuild* build = BuildOf(plugin.get());
+  const int inputs = node.inputs, outputs = node.outputs;
+
+  const struct { trt::DataType trt; DataType type; } types[] = {
+      {trt::DataType::kHALF, DataType::kFloat16},
+      {trt::DataType::kBF16, DataType::kBFloat16},
+      {trt::DataType::kFLOAT, DataType::kFloat32}};
+  for (const auto& type : types) {
+    const Shapes low = node.shapes(100, type.trt), high = node.shapes(300, type.trt);
+    const std::vector<trt::DataType> all = TypesOf(low, inputs + outputs);
+    std::vector<trt::DataType> given(outputs);
+    CHECK(build->getOutputDataTypes(given.data(), outputs, all.data(), inputs) == 0);
+    CHECK(std::equal(given.begin(), given.end(), all.begin() + inputs));
+
+    std::vector<trt::DynamicPluginTensorDesc> descs = DynamicDescs(low, high);
+    for (int i = 0; i < inputs + outputs; ++i) {
+      CHECK(build->supportsFormatCombination(i, descs.data(), inputs, outputs));
+      std::vector<trt::DynamicPluginTensorDesc> other = descs;
+      other[i].desc.format = trt::TensorFormat::kCHW4;
+      CHECK(!build->supportsFormatCombination(i, other.data(), inputs, outputs));
+      other = descs;
+      other[i].desc.type = trt::DataType::kINT8;
+      CHECK(!build->supportsFormatCombination(i, other.data(), inputs, outputs));
+    }
+    CHECK(build->configurePlugin(descs.data(), inputs, descs.data() + inputs, outputs) == 0);
+    const std::size_t bytes =
+        build->getWorkspaceSize(descs.data(), inputs, descs.data() + inputs, outputs);
+    const std::size_t needed = node.workspace(300, type.type);
+    CHECK(needed > 0 && bytes >= needed);
+    // What the smaller shapes need is no more.
+    const std::vector<trt::DynamicPluginTensorDesc> small = DynamicDescs(low, low);
+    CHECK(build->getWorkspaceSize(small.data(), inputs, small.data() + inputs, outputs) <= bytes);
+  }
+
+  Builder builder;
+  const char* const symbols = node.bshd ? "BSHD" : "BHSD";
+  std::vector<trt::DimsExprs> symbolic(inputs), results(outputs);
+  symbolic[0].nbDims = 4;
+  for (int i = 0; i < 4; ++i) {
+    symbolic[0].d[i] = builder.implementation.Make(std::string(1, symbols[i]), -1, false);
+  }
+  CHECK(build->getOutputShapes(symbolic.data(), inputs, nullptr, 0, results.data(), outputs,
+                               builder) == 0);
+  for (int i = 0; i < outputs; ++i) CHECK(TextOf(results[i]) == node.output_shapes[i]);
+
+  // Stored in an engine and made again; clones; a plugin for one context.
+  const trt::PluginFieldCollection* stored = RuntimeOf(plugin.get())->getFieldsToSerialize();
+  const std::string text = TextOf(stored);
+  CHECK(text.find("inputs=" + std::to_string(inputs) + " ") != std::string::npos);
+  Plugin again(
+      host.Creator(node.name)->createPlugin("node", stored, trt::TensorRTPhase::kRUNTIME));
+  CHECK(again != nullptr);
+  if (again == nullptr) return;
+  Plugin copy(again->clone()), attached(RuntimeOf(again.get())->attachToContext(nullptr));
+  for (trt::IPluginV3* p : {again.get(), copy.get(), attached.get()}) {
+    CheckIdentity(node, p);
+    CHECK(TextOf(RuntimeOf(p)->getFieldsToSerialize()) == text);
+  }
+
+  // Runtime shapes; null tensors must be refused, not launched.
+  trt::IPluginV3OneRuntime* runtime = RuntimeOf(attached.get());
+  const std::vector<void*> nulls(inputs + outputs, nullptr);
+  for (const int tokens : {100, 300}) {
+    const auto descs = Descs(node.shapes(tokens, trt::DataType::kBF16));
+    CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) == 0);
+    CHECK(runtime->enqueue(descs.data(), descs.data() + inputs, nulls.data(),
+                           nulls.data() + inputs, nullptr, nullptr) != 0);
+    CHECK(host.Said("has no workspace"));
+    alignas(1024) static char memory[4096];
+    CHECK(runtime->enqueue(descs.data(), descs.data() + inputs, nulls.data(),
+                           nulls.data() + inputs, memory, nullptr) != 0);
+    CHECK(host.Said("could not be launched: invalid argument"));
+  }
+
+  // Each tensor with another extent, another rank, another type.
+  const Shapes good = node.shapes(100, trt::DataType::kBF16);
+  for (int i = 0; i < inputs + outputs; ++i) {
+    Shapes shapes = good;
+    shapes[i].dims.push_back(1);
+    auto descs = Descs(shapes);
+    CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) != 0);
+    CHECK(host.Said("dimensions are expected"));
+    // Any number of sites is as good, and 41 key segments are as good as 40 for attention.
+    if (i != inputs - 1 && !(outputs == 1 && i == 6)) {
+      shapes = good;
+      shapes[i].dims.back() += 1;
+      descs = Descs(shapes);
+      CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) != 0);
+      CHECK(host.Said(" of site "));
+    }
+    if (i == 0 || i >= inputs) continue;
+    std::vector<trt::DataType> wrong = TypesOf(good, inputs), given(outputs);
+    wrong[i] = trt::DataType::kINT64;
+    CHECK(build->getOutputDataTypes(given.data(), outputs, wrong.data(), inputs) != 0);
+    CHECK(host.Said(" is int64, not "));
+  }
+  Shapes few_sites = good;
+  few_sites[inputs - 1].dims[0] = 1;
+  auto descs = Descs(few_sites);
+  CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) != 0);
+  CHECK(host.Said("action has 1 sites"));
+  CHECK(runtime->onShapeChange(descs.data(), 3, descs.data() + inputs, outputs) != 0);
+  CHECK(host.Said("has 3 inputs"));
+
+  // A head dim without a kernel.
+  std::vector<trt::DynamicPluginTensorDesc> odd = DynamicDescs(good, good);
+  for (auto& desc : odd) {
+    for (trt::Dims* dims : {&desc.desc.dims, &desc.min, &desc.max, &desc.opt}) {
+      for (int axis = 0; axis < dims->nbDims; ++axis) {
+        if (dims->d[axis] == 64) dims->d[axis] = 256;
+      }
+    }
+  }
+  CHECK(build->configurePlugin(odd.data(), inputs, odd.data() + inputs, outputs) != 0);
+  CHECK(host.Said("unsupported: batch 2, heads 3, tokens 100, head dim 256"));
+}
+
+void TestRefusedVariant(const Host& host, const Node& node) {
+  Plugin plugin = host.Make(node);
+  CHECK(plugin != nullptr);
+  if (plugin == nullptr) return;
+  const Shapes shapes = node.shapes(100, trt::DataType::kBF16);
+  const std::vector<trt::DynamicPluginTensorDesc> descs = DynamicDescs(shapes, shapes);
+  CHECK(BuildOf(plugin.get())->configurePlugin(descs.data(), node.inputs,
+                                               descs.data() + node.inputs, node.outputs) != 0);
+  CHECK(host.Said("compensate with key_bias is not supported"));
+}
+
+void TestCreators(const Host& host) {
+  const std::string svg2 = NamesOf(host.Creator("Svg2Plan")->getFieldNames());
+  CHECK(svg2 ==
+        "site:int layout:string scale:float q_clusters:int k_clusters:int top_p:float "
+        "min_kept:float iterations:int init_iterations:int text_position:string inputs:int ");
+  const std::string attention = NamesOf(host.Creator("BlockSparseAttention")->getFieldNames());
+  CHECK(attention == "site:int layout:string scale:float compensate:int inputs:int ");
+  for (const char* name : {"Svg2Plan", "BlockSparseAttention"}) {
+    std::printf("%s, namespace %s, version %s: %s\n", name,
+                host.Creator(name)->getPluginNamespace(), host.Creator(name)->getPluginVersion(),
+                NamesOf(host.Creator(name)->getFieldNames()).c_str());
+  }
+  CHECK(host.get_creator("Svg2Plan", "2", "sparsedit") == nullptr);
+  CHECK(host.get_creator("Svg2Plan", "1", "") == nullptr);
+}
+
+void TestFaultyAttributes(const Host& host) {
+  const Node svg2 = Svg2Node(false, "none", false);
+  const Node attention = AttentionNode(false, false, false, false);
+  const struct {
+    const Node& node;
+    std::function<void(Fields&)> change;
+    const char* message;
+  } cases[] = {
+      {svg2, [](Fields& f) { f.Without("top_p"); }, "attribute top_p is missing"},
+      {svg2, [](Fields& f) { f.Int("top_p", 1); }, "attribute top_p must be one number"},
+      {svg2, [](Fields& f) { f.Float("site", 1); }, "attribute site must be one integer"},
+      {svg2, [](Fields& f) { f.Int("site", -1); }, "site is negative"},
+      {svg2, [](Fields& f) { f.Text("layout", "bhsd"); }, "layout must be \"BHSD\" or \"BSHD\""},
+      {svg2, [](Fields& f) { f.Text("text_position", "end"); }, "text_position must be \"none\""},
+      {svg2, [](Fields& f) { f.Int("q_clusters", 0); }, "q_clusters and k_clusters must be"},
+      {svg2, [](Fields& f) { f.Int("k_clusters", 5000); }, "q_clusters and k_clusters must be"},
+      {svg2, [](Fields& f) { f.Float("top_p", -1); }, "top_p must not be negative"},
+      {svg2, [](Fields& f) { f.Float("min_kept", 2); }, "min_kept must be from 0 to 1"},
+      {svg2, [](Fields& f) { f.Int("iterations", 0); }, "iterations must be at least 1"},
+      {svg2, [](Fields& f) { f.Float("scale", INFINITY); }, "scale must be finite"},
+      {svg2, [](Fields& f) { f.Int("compensate", 1); }, "there is no attribute compensate"},
+      {attention, [](Fields& f) { f.Float("scale", 0); }, "scale must be positive"},
+      {attention, [](Fields& f) { f.Int("compensate", 2); }, "compensate must be 0 or 1"},
+      {attention, [](Fields& f) { f.Without("layout"); }, "attribute layout is missing"},
+  };
+  for (const auto& c : cases) {
+    CHECK(host.Make(c.node, c.change) == nullptr);
+    CHECK(host.Said(c.message));
+  }
+  CHECK(host.Creator("Svg2Plan")->createPlugin("", nullptr, trt::TensorRTPhase::kBUILD) == nullptr);
+  CHECK(host.Said("attributes are missing"));
+}
+
+using Function = void (*)(void*);
+
+void TestVersion(Function get) {
+  sparsedit_plugin_version_t version;
+  std::memset(&version, 0xff, sizeof version);
+  version.bytes = sizeof version;
+  get(&version);
+  CHECK(version.bytes == sizeof version && version.plugin_version == 1);
+  CHECK(version.cuda_runtime >= 12000 && version.cuda_needed <= version.cuda_runtime);
+  CHECK(version.cuda_needed % 1000 == 0 && version.cuda_driver >= 0);
+  CHECK(std::strstr(version.targets, "sm_80") && std::strstr(version.targets, "sm_90a") &&
+        std::strstr(version.targets, "compute_90"));
+  CHECK(std::string(version.nodes) == "Svg2Plan BlockSparseAttention");
+  std::printf("CUDA runtime %d, driver needed %d, present %d; targets %s\n", version.cuda_runtime,
+              version.cuda_needed, version.cuda_driver, version.targets);
+  // An older caller's shorter memory.
+  sparsedit_plugin_version_t partial;
+  std::memset(&partial, 0x7f, sizeof partial);
+  partial.bytes = 8;
+  get(&partial);
+  CHECK(partial.bytes == 8 && partial.plugin_version == 1 && partial.cuda_runtime == 0x7f7f7f7f);
+  get(nullptr);
+}
+
+void TestDelete(void* library, void* stub) {
+  const char* const names[] = {"builder",        "network",   "builder_config", "timing_cache",
+                               "host_memory",    "runtime",   "engine",         "execution_context",
+                               "engine_inspector", "serialization_config", "onnx_parser"};
+  const auto make_handle =
+      reinterpret_cast<void* (*)(int*)>(stub ? dlsym(stub, "stubMakeHandle") : nullptr);
+  const auto make_parser =
+      reinterpret_cast<void* (*)(int*)>(stub ? dlsym(stub, "stubMakeParser") : nullptr);
+  for (const std::string name : names) {
+    const auto free =
+        reinterpret_cast<Function>(dlsym(library, ("sparsedit_delete_" + name).c_str()));
+    CHECK(free != nullptr);
+    if (free == nullptr) continue;
+    free(nullptr);
+    if (make_handle == nullptr) continue;
+    int deleted = 0;
+    free(name == "onnx_parser" ? make_parser(&deleted) : make_handle(&deleted));
+    CHECK(deleted == 1);
+  }
+}
+
+// A parser keeps its network and logger but does not use them before it parses; in their place
+// stands an object whose every function returns the object itself.
+void TestDeleteRealParser(void* library, void* parsers) {
+  static void* network[64];
+  static void* functions[512];
+  for (void*& function : functions) {
+    function = reinterpret_cast<void*>(+[]() -> void* { return network; });
+  }
+  network[0] = functions;
+  network[1] = network;  // its implementation
+  const auto make = reinterpret_cast<void* (*)(void*, void*, int)>(
+      dlsym(parsers, "createNvOnnxParser_INTERNAL"));
+  const auto free =
+      reinterpret_cast<Function>(dlsym(library, "sparsedit_delete_onnx_parser"));
+  CHECK(make != nullptr && free != nullptr);
+  if (make == nullptr || free == nullptr) return;
+  void* parser = make(network, network, 0);
+  CHECK(parser != nullptr);
+  last_freed = nullptr;
+  free(parser);
+  CHECK(last_freed == parser);
+  std::printf("a real ONNX parser was deleted\n");
+}
+
+template <typename Registry>
+void TestLibrary(void* nvinfer, const char* path, void* parsers) {
+  auto* registry =
+      static_cast<Registry*>(reinterpret_cast<void* (*)()>(dlsym(nvinfer, "getPluginRegistry"))());
+  const auto take =
+      reinterpret_cast<const char* (*)()>(dlsym(nvinfer, "stubTakeMessages"));
+  std::int32_t before = 0, after = 0;
+  registry->getAllCreators(&before);
+  void* handle = registry->loadLibrary(path);
+  CHECK(handle != nullptr);
+  if (handle == nullptr) return;
+  registry->getAllCreators(&after);
+  CHECK(after == before + 2);
+
+  Host host;
+  host.get_creator = [&](const char* name, const char* version, const char* name_space) {
+    return registry->getCreator(name, version, name_space);
+  };
+  if (take != nullptr) host.take_messages = [take] { return std::string(take()); };
+  CHECK(host.Creator("Svg2Plan") != nullptr && host.Creator("BlockSparseAttention") != nullptr);
+  if (Failures() > 0) return;
+  TestCreators(host);
+  for (const bool bshd : {false, true}) {
+    for (const char* text : {"none", "first", "last"}) {
+      for (const bool last_plan : {false, true}) TestNode(host, Svg2Node(bshd, text, last_plan));
+    }
+    for (const bool natural_order : {false, true}) {
+      TestNode(host, AttentionNode(bshd, false, false, natural_order));
+      TestNode(host, AttentionNode(bshd, true, false, natural_order));
+      TestNode(host, AttentionNode(bshd, false, true, natural_order));
+    }
+  }
+  TestRefusedVariant(host, AttentionNode(false, true, true, false));
+  TestFaultyAttributes(host);
+
+  void* library = dlopen(path, RTLD_NOW);
+  CHECK(library != nullptr);
+  TestVersion(reinterpret_cast<Function>(dlsym(library, "sparsedit_plugin_version")));
+  TestDelete(library, take == nullptr ? nullptr : nvinfer);
+  if (parsers != nullptr) TestDeleteRealParser(library, parsers);
+  dlclose(library);
+
+  registry->deregisterLibrary(handle);
+  registry->getAllCreators(&after);
+  CHECK(after == before && registry->getCreator("Svg2Plan", "1", "sparsedit") == nullptr);
+}
+
+}  // namespace
+}  // namespace sparsedit::test
+
+int main(int argc, char** argv) {
+  using namespace sparsedit::test;
+  if (argc != 3 && argc != 4) {
+    std::printf("usage: load_plugins LIBNVINFER PLUGIN_LIBRARY [LIBNVONNXPARSER]\n");
+    return 2;
+  }
+  void* nvinfer = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+  void* parsers = argc == 4 ? dlopen(argv[3], RTLD_NOW | RTLD_LOCAL) : nullptr;
+  if (nvinfer == nullptr || (argc == 4 && parsers == nullptr)) {
+    std::printf("%s\n", dlerror());
+    return 2;
+  }
+  const int version = reinterpret_cast<std::int32_t (*)()>(dlsym(nvinfer, "getInferLibVersion"))();
+  std::printf("TensorRT %d.%d.%d (%s)\n", version / 10000, version / 100 % 100, version % 100,
+              argv[1]);
+  std::fflush(stdout);
+  if (version < 110000) {
+    TestLibrary<trt::trt10::IPluginRegistry>(nvinfer, argv[2], parsers);
+  } else {
+    TestLibrary<trt::trt11::IPluginRegistry>(nvinfer, argv[2], parsers);
+  }
+  return Report("load_plugins");
+}

@@ -1,0 +1,453 @@
+// Runs the plugins on the GPU as an engine would: planner and attention, with every kind of step.
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "kernels/kmeans.h"
+#include "plugins/trt_abi.h"
+#include "test/attention_reference.h"
+#include "test/check.h"
+#include "test/device_memory.h"
+
+extern "C" nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count);
+
+namespace sparsedit::test {
+namespace {
+
+namespace trt = nvinfer1;
+
+constexpr int kBatch = 2, kHeads = 3, kDim = 64, kQueryClusters = 6, kKeyClusters = 40;
+constexpr int kVideo = 5 * 10 * 13;
+constexpr int kSites = 3, kSite = 1;
+constexpr float kScale = 0.125f;
+
+trt::DataType TypeOf(DataType type) {
+  return type == DataType::kFloat32   ? trt::DataType::kFLOAT
+         : type == DataType::kFloat16 ? trt::DataType::kHALF
+                                      : trt::DataType::kBF16;
+}
+
+// A tensor in device memory; of no elements it has no memory.
+struct Tensor {
+  trt::PluginTensorDesc desc = {};
+  std::shared_ptr<DeviceBuffer> memory;
+
+  Tensor() = default;
+  Tensor(std::vector<std::int64_t> dims, trt::DataType type, int size) {
+    desc.dims.nbDims = static_cast<std::int32_t>(dims.size());
+    std::copy(dims.begin(), dims.end(), desc.dims.d);
+    desc.type = type;
+    desc.format = trt::TensorFormat::kLINEAR;
+    const std::int64_t count =
+        std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>());
+    memory = std::make_shared<DeviceBuffer>(static_cast<std::size_t>(count) * size);
+    if (count > 0) memory->Fill(0x7b);  // something that no kernel writes
+  }
+  template <typename T>
+  std::vector<T> Read() const {
+    const std::vector<char> bytes = memory->Read();
+    std::vector<T> values(bytes.size() / sizeof(T));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  void Write(const void* from) {
+    CheckCuda(cudaMemcpy(memory->data(), from, memory->bytes(), cudaMemcpyHostToDevice), "copy");
+  }
+};
+
+Tensor Ints(std::vector<std::int64_t> dims) { return {std::move(dims), trt::DataType::kINT32, 4}; }
+Tensor Floats(std::vector<std::int64_t> dims) {
+  return {std::move(dims), trt::DataType::kFLOAT, 4};
+}
+
+// A plugin, its tensors' types and shapes settled and its workspace allocated.
+class Node {
+ public:
+  Node(const char* name, const std::vector<trt::PluginField>& fields, trt::TensorRTPhase phase) {
+    std::int32_t count = 0;
+    trt::IPluginCreatorInterface* const* creators = getCreators(count);
+    for (int i = 0; i < count; ++i) {
+      auto* creator = static_cast<trt::IPluginCreatorV3One*>(creators[i]);
+      if (std::strcmp(creator->getPluginName(), name) != 0) continue;
+      const trt::PluginFieldCollection given = {static_cast<std::int32_t>(fields.size()),
+                                                fields.data()};
+      plugin_.reset(creator->createPlugin("node", &given, phase));
+    }
+    CHECK(plugin_ != nullptr);
+  }
+
+  // Returns what enqueue does: 0 for success.
+  int Enqueue(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+              cudaStream_t stream = nullptr) {
+    std::vector<trt::PluginTensorDesc> in, out;
+    std::vector<trt::DynamicPluginTensorDesc> dynamic_in, dynamic_out;
+    std::vector<const void*> from;
+    std::vector<void*> to;
+    for (const Tensor& t : inputs) {
+      in.push_back(t.desc);
+      dynamic_in.push_back({t.desc, t.desc.dims, t.desc.dims, t.desc.dims});
+      from.push_back(t.memory->data());
+    }
+    for (const Tensor& t : outputs) {
+      out.push_back(t.desc);
+      dynamic_out.push_back({t.desc, t.desc.dims, t.desc.dims, t.desc.dims});
+      to.push_back(t.memory->data());
+    }
+    const int in_count = static_cast<int>(in.size()), out_count = static_cast<int>(out.size());
+    auto* build = static_cast<trt::IPluginV3OneBuild*>(
+        plugin_->getCapabilityInterface(trt::PluginCapabilityType::kBUILD));
+    auto* runtime = static_cast<trt::IPluginV3OneRuntime*>(
+        plugin_->getCapabilityInterface(trt::PluginCapabilityType::kRUNTIME));
+    CHECK(build->configurePlugin(dynamic_in.data(), in_count, dynamic_out.data(), out_count) == 0);
+    const std::size_t bytes =
+        build->getWorkspaceSize(dynamic_in.data(), in_count, dynamic_out.data(), out_count);
+    if (workspace_ == nullptr || workspace_->bytes() != bytes) {
+      workspace_ = std::make_unique<DeviceBuffer>(bytes);
+      workspace_->Fill(0x7b);
+    }
+    CHECK(runtime->onShapeChange(in.data(), in_count, out.data(), out_count) == 0);
+    return runtime->enqueue(in.data(), out.data(), from.data(), to.data(), workspace_->data(),
+                            stream);
+  }
+
+ private:
+  std::unique_ptr<trt::IPluginV3> plugin_;
+  std::unique_ptr<DeviceBuffer> workspace_;
+};
+
+trt::PluginField Field(const char* name, const int* value) {
+  return {name, value, trt::PluginFieldType::kINT32, 1};
+}
+trt::PluginField Field(const char* name, const float* value) {
+  return {name, value, trt::PluginFieldType::kFLOAT32, 1};
+}
+trt::PluginField Field(const char* name, const char* value) {
+  return {name, value, trt::PluginFieldType::kCHAR, static_cast<std::int32_t>(std::strlen(value))};
+}
+
+struct Case {
+  DataType type;
+  Layout layout;
+  TextPosition text;
+  int tokens() const { return kVideo + (text == TextPosition::kNone ? 0 : 50); }
+  int nq() const { return SegmentsOf(kQueryClusters, text); }
+  int nk() const { return SegmentsOf(kKeyClusters, text); }
+};
+
+Node MakePlanner(const Case& c) {
+  static const int site = kSite, cq = kQueryClusters, ck = kKeyClusters, warm = 2, cold = 8;
+  static const float scale = kScale, top_p = 0.6f, min_kept = 0.1f;
+  return Node("Svg2Plan",
+              {Field("site", &site), Field("scale", &scale), Field("q_clusters", &cq),
+               Field("k_clusters", &ck), Field("top_p", &top_p), Field("min_kept", &min_kept),
+               Field("iterations", &warm), Field("init_iterations", &cold),
+               Field("layout", c.layout == Layout::kBhsd ? "BHSD" : "BSHD"),
+               Field("text_position", c.text == TextPosition::kNone    ? "none"
+                                      : c.text == TextPosition::kFirst ? "first"
+                                                                       : "last")},
+              trt::TensorRTPhase::kRUNTIME);
+}
+
+Node MakeAttention(const Case& c, bool compensate,
+                   trt::TensorRTPhase phase = trt::TensorRTPhase::kRUNTIME) {
+  static const int site = kSite, no = 0, yes = 1;
+  static const float scale = kScale;
+  return Node("BlockSparseAttention",
+              {Field("site", &site), Field("scale", &scale),
+               Field("compensate", compensate ? &yes : &no),
+               Field("layout", c.layout == Layout::kBhsd ? "BHSD" : "BSHD")},
+              phase);
+}
+
+std::vector<Tensor> PlanTensors(const Case& c) {
+  return {Ints({kBatch, kHeads, c.tokens()}), Ints({kBatch, kHeads, c.tokens()}),
+          Ints({kBatch, kHeads, c.nq() + 1}), Ints({kBatch, kHeads, c.nk() + 1}),
+          Ints({kBatch, kHeads, c.nq(), KeepWords(c.nk())})};
+}
+
+HostPlan ReadPlan(const Case& c, const std::vector<Tensor>& plan) {
+  HostPlan host;
+  host.shape = {kBatch, kHeads, c.tokens(), c.nq(), c.nk()};
+  host.query_order = plan[0].Read<std::int32_t>();
+  host.key_order = plan[1].Read<std::int32_t>();
+  host.query_offsets = plan[2].Read<std::int32_t>();
+  host.key_offsets = plan[3].Read<std::int32_t>();
+  host.keep = plan[4].Read<std::int32_t>();
+  return host;
+}
+
+bool IsPermutation(const std::int32_t* order, int count) {
+  std::vector<int> seen(count, 0);
+  for (int i = 0; i < count; ++i) {
+    if (order[i] < 0 || order[i] >= count || seen[order[i]]++ != 0) return false;
+  }
+  return true;
+}
+
+bool Ascend(const std::int32_t* offsets, int segments, int tokens) {
+  for (int i = 0; i < segments; ++i) {
+    if (offsets[i] > offsets[i + 1]) return false;
+  }
+  return offsets[0] == 0 && offsets[segments] == tokens;
+}
+
+struct Problem {
+  Case c;
+  HostAttention host;
+  Tensor q, k, v, o, geometry, key_bias, action;
+
+  explicit Problem(const Case& c) : c(c) {
+    Random random(42);
+    host.head_dim = kDim;
+    host.layout = c.layout;
+    host.scale = kScale;
+    host.plan.shape = {kBatch, kHeads, c.tokens(), c.nq(), c.nk()};
+    const bool head_major = c.layout == Layout::kBhsd;
+    const std::vector<std::int64_t> dims = {kBatch, head_major ? kHeads : c.tokens(),
+                                            head_major ? c.tokens() : kHeads, kDim};
+    struct { std::vector<float>* values; Tensor* tensor; } const all[] = {
+        {&host.q, &q}, {&host.k, &k}, {&host.v, &v}};
+    for (const auto& each : all) {
+      each.values->resize(static_cast<std::size_t>(kBatch) * kHeads * c.tokens() * kDim);
+      for (float& x : *each.values) x = RoundTo(c.type, static_cast<float>(random.Normal()));
+      *each.tensor = Tensor(dims, TypeOf(c.type), SizeOf(c.type));
+      each.tensor->Write(Encode(c.type, *each.values).data());
+    }
+    o = Tensor(dims, TypeOf(c.type), SizeOf(c.type));
+    geometry = Ints({3});
+    const std::int32_t extents[] = {5, 10, 13};
+    geometry.Write(extents);
+    host.key_bias.resize(static_cast<std::size_t>(kBatch) * c.tokens());
+    for (float& bias : host.key_bias) {
+      bias = random.Below(9) == 0 ? -std::numeric_limits<float>::infinity() : 0.f;
+    }
+    key_bias = Floats({kBatch, 1, 1, c.tokens()});
+    key_bias.Write(host.key_bias.data());
+    action = Ints({kSites});
+  }
+
+  void SetAction(int code) {
+    std::int32_t codes[kSites] = {0, 0, 0};
+    codes[kSite] = code;
+    action.Write(codes);
+  }
+
+  std::vector<Tensor> AttentionInputs(const std::vector<Tensor>& plan, bool bias) const {
+    std::vector<Tensor> inputs = {q, k, v};
+    inputs.insert(inputs.end(), plan.begin(), plan.begin() + 5);
+    if (bias) inputs.push_back(key_bias);
+    inputs.push_back(action);
+    return inputs;
+  }
+
+  // Compares o with the reference over the plan.
+  void CheckOutput(const HostPlan& plan, bool dense, bool bias, bool compensate,
+                   const char* what) const {
+    HostAttention a = host;
+    a.plan = plan;
+    a.dense = dense;
+    if (!bias) a.key_bias.clear();
+    if (compensate && !dense) FillMeans(a);
+    const std::vector<float> out = Decode(c.type, o.memory->Read());
+    double worst = 0.0, largest = 1.0;
+    for (int bh = 0; bh < kBatch * kHeads; ++bh) {
+      for (int position = 0; position < c.tokens(); position += 7) {
+        double row[kDim], lse;
+        const int token = AttentionRow(a, bh, position, row, &lse);
+        const std::int64_t at = a.At(bh / kHeads, bh % kHeads, token);
+        for (int d = 0; d < kDim; ++d) {
+          const double error = std::fabs(out[at + d] - row[d]);
+          if (!std::isnan(worst) && !(error <= worst)) worst = error;  // a NaN stays
+          largest = std::max(largest, std::fabs(row[d]));
+        }
+      }
+    }
+    const double limit = c.type == DataType::kFloat32 ? 1e-4 : 2e-2;
+    CHECK(worst / largest < limit);
+    if (!(worst / largest < limit)) std::printf("%s: error %g\n", what, worst / largest);
+  }
+};
+
+// Each centroid is the mean of its segment's tokens: q, k, layout, text and outputs are in place.
+void CheckCentroids(const Problem& p, const std::vector<float>& x,
+                    const std::vector<std::int32_t>& order,
+                    const std::vector<std::int32_t>& offsets, int clusters,
+                    const std::vector<float>& centroids) {
+  const int shift = p.c.text == TextPosition::kFirst ? 1 : 0;
+  const int segments = SegmentsOf(clusters, p.c.text), tokens = p.c.tokens();
+  double worst = 0.0;
+  for (int bh = 0; bh < kBatch * kHeads; ++bh) {
+    CHECK(IsPermutation(order.data() + bh * tokens, tokens));
+    const std::int32_t* starts = offsets.data() + bh * (segments + 1);
+    CHECK(Ascend(starts, segments, tokens));
+    for (int j = 0; j < clusters; ++j) {
+      const int first = starts[j + shift], last = starts[j + shift + 1];
+      for (int d = 0; d < kDim && last > first; ++d) {
+        double sum = 0.0;
+        for (int i = first; i < last; ++i) {
+          sum += x[p.host.At(bh / kHeads, bh % kHeads, order[bh * tokens + i]) + d];
+        }
+        const double mean = sum / (last - first);
+        worst = std::max(worst, std::fabs(mean - centroids[(bh * clusters + j) * kDim + d]));
+      }
+    }
+  }
+  CHECK(worst < 1e-4);
+}
+
+void CheckNatural(const HostPlan& plan) {
+  const PlanShape& s = plan.shape;
+  bool same = true;
+  for (int bh = 0; bh < s.batch * s.heads; ++bh) {
+    for (int i = 0; i < s.tokens; ++i) {
+      same = same && plan.query_order[bh * s.tokens + i] == i &&
+             plan.key_order[bh * s.tokens + i] == i;
+    }
+    same = same && Ascend(&plan.query_offsets[bh * (s.query_segments + 1)], s.query_segments,
+                          s.tokens) &&
+           Ascend(&plan.key_offsets[bh * (s.key_segments + 1)], s.key_segments, s.tokens);
+    for (int i = 0; i < s.query_segments; ++i) {
+      for (int j = 0; j < KeepWords(s.key_segments) * 32; ++j) {
+        same = same && Keeps(plan.KeepRow(bh, i), j) == (j < s.key_segments);
+      }
+    }
+  }
+  CHECK(same);
+}
+
+void TestCase(const Case& c) {
+  Problem p(c);
+  Node planner = MakePlanner(c);
+  Tensor q_centroids = Floats({kBatch, kHeads, kQueryClusters, kDim});
+  Tensor k_centroids = Floats({kBatch, kHeads, kKeyClusters, kDim});
+  const auto outputs_of = [&] {
+    std::vector<Tensor> outputs = PlanTensors(c);
+    outputs.push_back(Floats({kBatch, kHeads, kQueryClusters, kDim}));
+    outputs.push_back(Floats({kBatch, kHeads, kKeyClusters, kDim}));
+    return outputs;
+  };
+  const std::vector<Tensor> inputs = {p.q, p.k, p.geometry, q_centroids, k_centroids, p.action};
+
+  // A cold plan, and attention over it in every variant.
+  p.SetAction(6);
+  const std::vector<Tensor> cold = outputs_of();
+  CHECK(planner.Enqueue(inputs, cold) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "planner");
+  const HostPlan plan = ReadPlan(c, cold);
+  CheckCentroids(p, p.host.q, plan.query_order, plan.query_offsets, kQueryClusters,
+                 cold[5].Read<float>());
+  CheckCentroids(p, p.host.k, plan.key_order, plan.key_offsets, kKeyClusters,
+                 cold[6].Read<float>());
+  CHECK(plan.Density(0) > 0.1 && plan.Density(0) < 1.0);
+  for (const bool bias : {false, true}) {
+    for (const bool compensate : {false, true}) {
+      if (bias && compensate) continue;  // refused
+      Node attention = MakeAttention(c, compensate);
+      for (const int action : {2, 1}) {
+        p.SetAction(action);
+        CHECK(attention.Enqueue(p.AttentionInputs(cold, bias), {p.o}) == 0);
+        CheckCuda(cudaDeviceSynchronize(), "attention");
+        p.CheckOutput(plan, action == 1, bias, compensate, "attention");
+      }
+    }
+  }
+
+  // Steps that do not plan. Without the last plan as an input everything is kept.
+  const std::vector<Tensor> warm_inputs = {p.q, p.k, p.geometry, cold[5], cold[6], p.action};
+  for (const int action : {0, 3}) {
+    p.SetAction(action);
+    const std::vector<Tensor> natural = outputs_of();
+    CHECK(planner.Enqueue(warm_inputs, natural) == 0);
+    CheckCuda(cudaDeviceSynchronize(), "planner");
+    CheckNatural(ReadPlan(c, natural));
+    CHECK(natural[5].memory->Read() == cold[5].memory->Read());
+    CHECK(natural[6].memory->Read() == cold[6].memory->Read());
+    CHECK(MakeAttention(c, true).Enqueue(p.AttentionInputs(natural, false), {p.o}) == 0);
+    CheckCuda(cudaDeviceSynchronize(), "attention");
+    p.CheckOutput(plan, true, false, false, "everything kept");
+  }
+  // With it, it is passed on.
+  std::vector<Tensor> reuse_inputs = {p.q, p.k, p.geometry, cold[5], cold[6]};
+  reuse_inputs.insert(reuse_inputs.end(), cold.begin(), cold.begin() + 5);
+  reuse_inputs.push_back(p.action);
+  const std::vector<Tensor> reused = outputs_of();
+  Node reuser = MakePlanner(c);
+  CHECK(reuser.Enqueue(reuse_inputs, reused) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "planner");
+  for (int i = 0; i < 7; ++i) CHECK(reused[i].memory->Read() == cold[i].memory->Read());
+
+  // A natural order given as no elements.
+  HostPlan segments = plan;
+  segments.query_order.clear();
+  segments.key_order.clear();
+  std::vector<Tensor> unordered = cold;
+  unordered[0] = unordered[1] = Ints({kBatch, kHeads, 0});
+  p.SetAction(2);
+  CHECK(MakeAttention(c, true).Enqueue(p.AttentionInputs(unordered, false), {p.o}) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "attention");
+  p.CheckOutput(segments, false, false, true, "natural order");
+
+  // While an engine is built, a plan of arbitrary contents must do no harm.
+  const std::vector<Tensor> arbitrary = PlanTensors(c);
+  Node building = MakeAttention(c, true, trt::TensorRTPhase::kBUILD);
+  CHECK(building.Enqueue(p.AttentionInputs(arbitrary, false), {p.o}) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "attention on an arbitrary plan");
+  p.CheckOutput(plan, true, false, false, "arbitrary plan");
+  CHECK(building.Enqueue(p.AttentionInputs(cold, false), {p.o}) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "attention");
+  p.CheckOutput(plan, false, false, true, "a good plan while building");
+
+  // One captured step, replayed with other actions.
+  cudaStream_t stream;
+  CheckCuda(cudaStreamCreate(&stream), "cudaStreamCreate");
+  Node attention = MakeAttention(c, true);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t step = nullptr;
+  // Once outside, which allocates this test's workspace.
+  CHECK(attention.Enqueue(p.AttentionInputs(reused, false), {p.o}) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "attention");
+  CheckCuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
+  CHECK(reuser.Enqueue(reuse_inputs, reused, stream) == 0);
+  CHECK(attention.Enqueue(p.AttentionInputs(reused, false), {p.o}, stream) == 0);
+  CheckCuda(cudaStreamEndCapture(stream, &graph), "capture");
+  CheckCuda(cudaGraphInstantiate(&step, graph, 0), "cudaGraphInstantiate");
+  for (const int action : {6, 3, 2, 0, 5}) {
+    p.SetAction(action);
+    CheckCuda(cudaDeviceSynchronize(), "before a replay");
+    CheckCuda(cudaGraphLaunch(step, stream), "cudaGraphLaunch");
+    CheckCuda(cudaStreamSynchronize(stream), "a replay");
+    p.CheckOutput(ReadPlan(c, reused), action == 0 || action == 5, false, true, "replay");
+  }
+  CheckCuda(cudaGraphExecDestroy(step), "cudaGraphExecDestroy");
+  CheckCuda(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  CheckCuda(cudaStreamDestroy(stream), "cudaStreamDestroy");
+}
+
+}  // namespace
+}  // namespace sparsedit::test
+
+int main() {
+  using namespace sparsedit;
+  using namespace sparsedit::test;
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::printf("no GPU: skipped\n");
+    return kSkipped;
+  }
+  for (const Layout layout : {Layout::kBhsd, Layout::kBshd}) {
+    for (const TextPosition text :
+         {TextPosition::kNone, TextPosition::kFirst, TextPosition::kLast}) {
+      for (const DataType type : {DataType::kBFloat16, DataType::kFloat16, DataType::kFloat32}) {
+        TestCase({type, layout, text});
+      }
+    }
+  }
+  return Report("plugin_run_test");
+}
