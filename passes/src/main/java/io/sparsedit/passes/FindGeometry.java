@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -195,8 +196,15 @@ final class FindGeometry implements Pass<Compilation> {
     }
     long tokens = given.tokens().constant().orElseThrow();
     boolean fits = tokenCounts.isEmpty();
-    for (Dim count : tokenCounts) {
-      fits |= count.constant().isEmpty() || count.constant().getAsLong() >= tokens;
+    for (Site site : compilation.sites()) {
+      if (site.tokens().hasVideo()) {
+        Dim video = site.tokens().video();
+        fits |= !video.isConstant() || video.is(tokens);
+      } else if (site.kind() == SiteKind.SELF || site.kind() == SiteKind.JOINT) {
+        // Not known how many of them are video.
+        OptionalLong all = site.shape().queryTokens().constant();
+        fits |= all.isEmpty() || all.getAsLong() >= tokens;
+      }
     }
     if (!fits) {
       throw SparsifyException.usage(
@@ -208,7 +216,7 @@ final class FindGeometry implements Pass<Compilation> {
               + compilation.file()
               + " have "
               + tokenCounts
-              + ". Give latent frames x token rows x token columns, after patching.");
+              + " video tokens. Give latent frames x token rows x token columns, after patching.");
     }
   }
 }

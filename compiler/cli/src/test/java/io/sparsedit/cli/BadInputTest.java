@@ -168,6 +168,12 @@ final class BadInputTest {
 
     assertThat(run.exitCode()).isEqualTo(4);
     assertThat(run.err()).contains("the head dimension of v (4) is not that of q (8)");
+
+    CommandLineRun smaller =
+        CommandLineRun.of("compile", model, "-o", folder.resolve("out"), "--video", "2x2x2");
+
+    assertThat(smaller.exitCode()).isEqualTo(2);
+    assertThat(smaller.err()).contains("--video 2x2x2 is 8 tokens").contains("64");
   }
 
   @Test
