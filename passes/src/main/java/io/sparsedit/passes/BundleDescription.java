@@ -62,11 +62,7 @@ final class BundleDescription {
     bundle.writeJson("report.json", report);
     bundle.writeText("report.html", ReportHtml.of(report));
     ObjectNode description = description(bundle.resolve(modelFile), modelFile);
-    bundle.commit(version, description);
-    Set<String> files = new TreeSet<>(Set.of(modelFile, "report.html", "report.json"));
-    weights.forEach(file -> files.add(file.location()));
-    files.add(BundleFolder.DESCRIPTION);
-    return List.copyOf(files);
+    return bundle.commit(version, description);
   }
 
   private ObjectNode description(Path written, String modelFile) {

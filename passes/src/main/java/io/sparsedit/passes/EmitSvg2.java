@@ -2,13 +2,13 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.DataType;
-import io.sparsedit.compiler.ir.Function;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.rules.match.Rewriter;
 import io.sparsedit.passes.functions.BlockSparseAttention;
 import io.sparsedit.passes.functions.Layout;
 import io.sparsedit.passes.functions.Planner;
@@ -139,7 +139,7 @@ final class EmitSvg2 implements Pass<Compilation> {
             site.attention(), site.name() + ".attention", attentionInputs, Map.of());
     for (Node node : List.of(planner, attention)) {
       node.metadata().put(SiteMetadata.SITE, site.name());
-      node.metadata().put(SiteMetadata.RULE, site.rule());
+      node.metadata().put(Rewriter.PROVENANCE, site.rule());
     }
     Value output = attention.output();
     DataType declared = compilation.facts().elementType(site.attention().output());
@@ -149,8 +149,8 @@ final class EmitSvg2 implements Pass<Compilation> {
     site.attention().output().type().ifPresent(output::setType);
     site.attention().output().replaceAllUsesWith(output);
     graph.remove(site.attention());
-    define(compilation.model(), plan);
-    define(compilation.model(), sparse);
+    define(compilation.model(), planner, plan);
+    define(compilation.model(), attention, sparse);
     compilation.emitted().add(new EmittedSite(index, site, planner, attention, state));
   }
 
@@ -167,17 +167,9 @@ final class EmitSvg2 implements Pass<Compilation> {
     return cast;
   }
 
-  private static void define(Model model, SparseOp op) {
-    boolean defined =
-        model.functions().stream()
-            .anyMatch(
-                f ->
-                    f.domain().equals(SparseOps.DOMAIN)
-                        && f.name().equals(op.opType())
-                        && f.overload().equals(op.overload()));
-    if (!defined) {
-      Function function = op.function(model.opset());
-      model.functions().add(function);
+  private static void define(Model model, Node call, SparseOp op) {
+    if (model.functionOf(call).isEmpty()) {
+      model.functions().add(op.function(model.opset()));
     }
   }
 

@@ -1,6 +1,5 @@
 package io.sparsedit.cli;
 
-import io.sparsedit.compiler.Progress;
 import java.io.PrintWriter;
 import picocli.CommandLine.Option;
 
@@ -28,9 +27,5 @@ final class CommonOptions {
   ConsoleProgress progress(PrintWriter err) {
     return new ConsoleProgress(
         err, quiet ? ConsoleProgress.Style.NONE : ConsoleProgress.Style.detect());
-  }
-
-  static Progress silent() {
-    return Progress.SILENT;
   }
 }

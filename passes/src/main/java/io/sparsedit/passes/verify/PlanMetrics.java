@@ -9,9 +9,8 @@ import io.sparsedit.compiler.ir.Tensor;
  * @param minDensity the least dense head's
  * @param maxDensity the densest head's
  * @param recall kept softmax mass over all softmax mass, mean over the rows looked at
- * @param rows rows looked at for recall, a batch element and head
  */
-record PlanMetrics(double density, double minDensity, double maxDensity, double recall, int rows) {
+record PlanMetrics(double density, double minDensity, double maxDensity, double recall) {
   /** Query rows per head that recall is measured on; evenly spaced ones if there are more. */
   private static final int RECALL_ROWS = 256;
 
@@ -44,7 +43,7 @@ record PlanMetrics(double density, double minDensity, double maxDensity, double 
       max = Math.max(max, density);
       recall += recall(head, q, k, h, queryTokens, keyTokens, headDim, scale, rows);
     }
-    return new PlanMetrics(sum / heads, min, max, recall / heads, rows);
+    return new PlanMetrics(sum / heads, min, max, recall / heads);
   }
 
   private static double recall(

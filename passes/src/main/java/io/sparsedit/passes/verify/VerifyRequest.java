@@ -12,10 +12,6 @@ import java.util.Optional;
  * @param maxError largest relative L1 error of an output with the chosen settings, if that matters
  */
 public record VerifyRequest(VerifyMode mode, Optional<Path> inputs, Optional<Double> maxError) {
-  /** Everything, on random inputs, with no limit on the chosen settings' error. */
-  public static final VerifyRequest DEFAULT =
-      new VerifyRequest(VerifyMode.FULL, Optional.empty(), Optional.empty());
-
   public VerifyRequest {
     if (maxError.isPresent() && !(maxError.get() >= 0)) {
       throw SparsifyException.usage("--max-error must not be negative");

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.SparsifyException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -12,6 +13,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -188,15 +190,17 @@ public final class BundleFolder implements AutoCloseable {
    *
    * @param version the compiler's version
    * @param description the content of {@code bundle.json}
+   * @return the names of the bundle's files
    */
-  public void commit(String version, ObjectNode description) {
+  public List<String> commit(String version, ObjectNode description) {
     try {
       ObjectNode complete = JSON.createObjectNode();
       complete.put("schemaVersion", 1);
       complete.putObject("compiler").put("name", COMPILER).put("version", version);
       complete.setAll(description);
       ArrayNode list = complete.putArray("files");
-      files(partial).forEach(list::add);
+      Set<String> names = files(partial);
+      names.forEach(list::add);
       writeJson(DESCRIPTION, complete);
       requireReplaceable(target);
       Path old = partial.resolveSibling(partial.getFileName() + ".old");
@@ -216,6 +220,8 @@ public final class BundleFolder implements AutoCloseable {
       if (replaces) {
         delete(old);
       }
+      names.add(DESCRIPTION);
+      return List.copyOf(names);
     } catch (IOException e) {
       throw failure("cannot complete bundle " + target, e);
     }
@@ -267,11 +273,12 @@ public final class BundleFolder implements AutoCloseable {
   }
 
   private static SparsifyException failure(String what, IOException cause) {
-    String reason =
-        cause.getMessage() == null ? cause.getClass().getSimpleName() : cause.getMessage();
     return new SparsifyException(
         SparsifyException.Kind.FAILURE,
-        what + ": " + reason + ". Check the free space and the permissions there.",
+        what
+            + ": "
+            + AtomicFile.reason(cause)
+            + ". Check the free space and the permissions there.",
         cause);
   }
 }
