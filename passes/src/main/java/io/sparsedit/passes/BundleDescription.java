@@ -1,5 +1,6 @@
 package io.sparsedit.passes;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -15,7 +16,6 @@ import io.sparsedit.compiler.pass.PassRecord;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeTable;
 import io.sparsedit.passes.functions.SparseOps;
-import io.sparsedit.passes.functions.Svg2Plan;
 import io.sparsedit.passes.report.InspectionJson;
 import io.sparsedit.passes.report.ReportHtml;
 import io.sparsedit.passes.report.VerificationJson;
@@ -100,26 +100,25 @@ final class BundleDescription {
     return root;
   }
 
+  /** The method and settings that all sites share, or what they differ in, as "mixed". */
   private ObjectNode method() {
+    List<ObjectNode> methods =
+        compilation.emitted().stream().map(BundleDescription::method).distinct().toList();
+    if (methods.size() == 1) {
+      return methods.get(0);
+    }
+    List<JsonNode> names = methods.stream().map(method -> method.path("name")).distinct().toList();
     ObjectNode method = JsonNodeFactory.instance.objectNode();
-    method.put("name", "svg2");
-    Svg2Settings svg2 = compilation.options().svg2();
-    ObjectNode settings = method.putObject("settings");
-    settings.put("topP", rounded(svg2.topP())).put("minKept", rounded(svg2.minKept()));
-    compilation.emitted().stream()
-        .findFirst()
-        .ifPresent(
-            site ->
-                settings
-                    .put("queryClusters", site.planner().intAttribute(Svg2Plan.Q_CLUSTERS, 0))
-                    .put("keyClusters", site.planner().intAttribute(Svg2Plan.K_CLUSTERS, 0)));
-    settings.put("iterations", svg2.iterations()).put("initIterations", svg2.initIterations());
+    method.put("name", names.size() == 1 ? names.get(0).asText() : "mixed");
+    method.putObject("settings");
     return method;
   }
 
-  /** A float as the user wrote it: 0.9, not 0.8999999762. */
-  private static double rounded(float value) {
-    return Double.parseDouble(Float.toString(value));
+  private static ObjectNode method(EmittedSite site) {
+    ObjectNode method = JsonNodeFactory.instance.objectNode();
+    method.put("name", site.method().method().label());
+    method.set("settings", site.method().describe(site.planned()));
+    return method;
   }
 
   private void sites(ObjectNode root) {
@@ -132,6 +131,7 @@ final class BundleDescription {
       InspectionJson.putDim(node, "headDim", site.shape().headDim());
       InspectionJson.putDim(node, "tokens", site.shape().queryTokens());
       node.put("scale", site.scale());
+      node.set("method", method(emitted));
     }
     ArrayNode dense = root.putArray("denseSites");
     for (Site site : compilation.sites()) {

@@ -10,7 +10,7 @@ import java.util.OptionalLong;
 import java.util.Set;
 
 /**
- * Decides which sites become sparse.
+ * Decides which sites become sparse, and by which method.
  *
  * <p>Self-attention does, unless the user keeps the layer dense or the method cannot honour what
  * the site does; then the reason says so.
@@ -49,7 +49,10 @@ final class ChooseSites implements Pass<Compilation> {
       if (obstacle.isEmpty()) {
         chosen++;
       }
-      decided.add(obstacle.map(site::leftDense).orElseGet(site::chosen));
+      decided.add(
+          obstacle
+              .map(site::leftDense)
+              .orElseGet(() -> site.chosen(compilation.options().method())));
     }
     compilation.setSites(decided);
     return chosen;

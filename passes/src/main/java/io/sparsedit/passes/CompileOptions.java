@@ -5,13 +5,13 @@ import java.util.Optional;
 /**
  * What the user asks of a compilation.
  *
- * @param svg2 the method's settings
+ * @param method the method and its settings
  * @param video extent of the video where the user gives it
  * @param denseLayers layers that stay dense
  * @param checkInvariants whether the graph is verified after every pass
  */
 public record CompileOptions(
-    Svg2Settings svg2,
+    MethodSettings method,
     Optional<VideoGeometry> video,
     DenseLayers denseLayers,
     boolean checkInvariants) {

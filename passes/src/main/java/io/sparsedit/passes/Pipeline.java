@@ -52,7 +52,7 @@ public final class Pipeline {
   private static List<Pass<Compilation>> rewriting() {
     List<Pass<Compilation>> passes = new ArrayList<>(recognition());
     passes.add(new RestoreDenseSites());
-    passes.add(new EmitSvg2());
+    passes.add(new EmitSparseSites());
     passes.add(new ExpandMaskRows());
     passes.add(new RemoveDeadNodes());
     passes.add(new KeepOutputNames());

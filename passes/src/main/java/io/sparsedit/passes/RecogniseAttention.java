@@ -89,7 +89,7 @@ final class RecogniseAttention implements Pass<Compilation> {
               match.requiredNumber("scale"),
               SiteKind.CROSS,
               TokenLayout.UNKNOWN,
-              false,
+              Optional.empty(),
               "not classified"));
     }
     compilation.setSites(sites);

@@ -21,8 +21,8 @@ import java.util.Optional;
  * @param scale factor on q·k
  * @param kind what attends to what
  * @param tokens what the query tokens are, in order; for self and joint sites the key tokens too
- * @param sparsify whether the site becomes sparse
- * @param reason why it does not, or empty
+ * @param method the method that makes the site sparse and its settings; empty if it stays dense
+ * @param reason why it stays dense, or empty
  */
 public record Site(
     int id,
@@ -34,7 +34,7 @@ public record Site(
     double scale,
     SiteKind kind,
     TokenLayout tokens,
-    boolean sparsify,
+    Optional<MethodSettings> method,
     String reason) {
 
   /**
@@ -73,23 +73,31 @@ public record Site(
     return attention.input(3);
   }
 
+  /** Whether the site becomes sparse. */
+  public boolean sparsify() {
+    return method.isPresent();
+  }
+
   /** The same site with its kind and tokens. */
   Site classified(SiteKind newKind, TokenLayout newTokens) {
-    return with(newKind, newTokens, sparsify, reason);
+    return with(newKind, newTokens, method, reason);
   }
 
   /** The same site, to become sparse. */
-  Site chosen() {
-    return with(kind, tokens, true, "");
+  Site chosen(MethodSettings settings) {
+    return with(kind, tokens, Optional.of(settings), "");
   }
 
   /** The same site, to stay dense. */
   Site leftDense(String why) {
-    return with(kind, tokens, false, why);
+    return with(kind, tokens, Optional.empty(), why);
   }
 
   private Site with(
-      SiteKind newKind, TokenLayout newTokens, boolean newSparsify, String newReason) {
+      SiteKind newKind,
+      TokenLayout newTokens,
+      Optional<MethodSettings> newMethod,
+      String newReason) {
     return new Site(
         id,
         name,
@@ -100,7 +108,7 @@ public record Site(
         scale,
         newKind,
         newTokens,
-        newSparsify,
+        newMethod,
         newReason);
   }
 }

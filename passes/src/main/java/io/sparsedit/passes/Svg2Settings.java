@@ -1,6 +1,10 @@
 package io.sparsedit.passes;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.passes.functions.Planner;
+import io.sparsedit.passes.functions.Svg2Plan;
 import java.util.Optional;
 
 /**
@@ -12,13 +16,20 @@ import java.util.Optional;
  * @param clusters query and key clusters, or empty for the defaults by token count
  * @param iterations k-means iterations from warm centroids
  * @param initIterations k-means iterations from initial centroids
+ * @param compensate whether each skipped key cluster is represented by its centroid
  */
 public record Svg2Settings(
-    float topP, float minKept, Optional<Clusters> clusters, int iterations, int initIterations) {
+    float topP,
+    float minKept,
+    Optional<Clusters> clusters,
+    int iterations,
+    int initIterations,
+    boolean compensate)
+    implements MethodSettings {
 
   /** The published settings: top-p 0.9, 10 % of the clusters at least, 2 and 50 iterations. */
   public static final Svg2Settings PUBLISHED =
-      new Svg2Settings(0.9f, 0.1f, Optional.empty(), 2, 50);
+      new Svg2Settings(0.9f, 0.1f, Optional.empty(), 2, 50, false);
 
   public Svg2Settings {
     // "not at least" also rejects NaN.
@@ -80,8 +91,39 @@ public record Svg2Settings(
     return clusters.orElseGet(() -> Clusters.defaultFor(tokens));
   }
 
-  /** The same settings with another top-p. */
-  public Svg2Settings withTopP(float newTopP) {
-    return new Svg2Settings(newTopP, minKept, clusters, iterations, initIterations);
+  @Override
+  public Method method() {
+    return Method.SVG2;
+  }
+
+  @Override
+  public Planner planner(PlannedSite site) {
+    Clusters count = clustersFor(site.videoTokens());
+    return new Svg2Plan(
+        site.index(),
+        site.layout(),
+        site.scale(),
+        count.query(),
+        count.key(),
+        topP,
+        minKept,
+        iterations,
+        initIterations,
+        site.text(),
+        site.keepsPlan());
+  }
+
+  @Override
+  public ObjectNode describe(PlannedSite site) {
+    Clusters count = clustersFor(site.videoTokens());
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("topP", MethodSettings.rounded(topP))
+        .put("minKept", MethodSettings.rounded(minKept))
+        .put("queryClusters", count.query())
+        .put("keyClusters", count.key())
+        .put("iterations", iterations)
+        .put("initIterations", initIterations)
+        .put("compensate", compensate);
   }
 }

@@ -34,8 +34,10 @@ public final class Bundle {
    * @param heads number of heads
    * @param headDim elements of a head
    * @param tokens query tokens
+   * @param method name of its sparse-attention method
    */
-  public record Site(int index, String id, String kind, Dim heads, Dim headDim, Dim tokens) {}
+  public record Site(
+      int index, String id, String kind, Dim heads, Dim headDim, Dim tokens, String method) {}
 
   /**
    * A tensor that a session carries from step to step.
@@ -142,7 +144,7 @@ public final class Bundle {
     return content.compiler();
   }
 
-  /** Name of the sparse-attention method: svg, svg2, adaspa. */
+  /** Name of the sparse-attention method: svg, svg2, adaspa, or mixed where sites differ. */
   public String method() {
     return content.method();
   }

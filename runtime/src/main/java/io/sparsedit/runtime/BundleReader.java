@@ -68,6 +68,7 @@ final class BundleReader {
   }
 
   private static Content content(Json root) {
+    String method = root.get("method").get("name").string();
     List<Bundle.Site> sites = new ArrayList<>();
     for (Json site : root.get("sites").elements()) {
       if (site.get("index").integer(0) != sites.size()) {
@@ -80,7 +81,8 @@ final class BundleReader {
               site.get("kind").string(),
               dim(site.get("heads")),
               dim(site.get("headDim")),
-              dim(site.get("tokens"))));
+              dim(site.get("tokens")),
+              site.find("method").map(own -> own.get("name").string()).orElse(method)));
     }
     Json schedule = root.get("schedule");
     return new Content(
@@ -88,7 +90,7 @@ final class BundleReader {
         relativeFile(root.get("model").get("file")),
         root.get("model").get("sha256").string(),
         root.get("weights").elements().stream().map(BundleReader::weightFile).toList(),
-        root.get("method").get("name").string(),
+        method,
         List.copyOf(sites),
         root.find("action").map(action -> action(action, sites.size())),
         root.get("state").elements().stream()

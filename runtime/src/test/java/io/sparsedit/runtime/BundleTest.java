@@ -33,7 +33,13 @@ final class BundleTest {
     assertThat(bundle.sites().get(1))
         .isEqualTo(
             new Bundle.Site(
-                1, "blocks.1.attn1", "self", new Dim.Fixed(1), new Dim.Fixed(1), new Dim.Fixed(4)));
+                1,
+                "blocks.1.attn1",
+                "self",
+                new Dim.Fixed(1),
+                new Dim.Fixed(1),
+                new Dim.Fixed(4),
+                "svg2"));
     assertThat(bundle.inputs().keySet()).containsExactly("x", "scale");
     assertThat(bundle.inputs().get("x")).hasToString("f32[batch, 4]");
     assertThat(bundle.outputs().get("twice")).hasToString("f32[2*batch, 4]");

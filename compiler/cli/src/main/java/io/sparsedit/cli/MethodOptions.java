@@ -2,6 +2,8 @@ package io.sparsedit.cli;
 
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.DenseLayers;
+import io.sparsedit.passes.Method;
+import io.sparsedit.passes.MethodSettings;
 import io.sparsedit.passes.Svg2Settings;
 import io.sparsedit.passes.VideoGeometry;
 import java.util.Optional;
@@ -10,12 +12,6 @@ import picocli.CommandLine.Option;
 
 /** Options that say what a compilation does; {@code inspect} has them to show the outcome. */
 final class MethodOptions {
-  /** The methods there are. */
-  enum Method {
-    /** Semantic-aware permutation, arXiv 2505.18875. */
-    SVG2
-  }
-
   @Option(
       names = "--method",
       paramLabel = "NAME",
@@ -51,6 +47,13 @@ final class MethodOptions {
   private @Nullable String clusters;
 
   @Option(
+      names = "--compensate",
+      description =
+          "Represent each skipped key segment by one pseudo-key, its centroid (SVG-EAR). Default:"
+              + " off.")
+  private boolean compensate;
+
+  @Option(
       names = "--dense-layers",
       paramLabel = "LAYERS",
       description =
@@ -67,21 +70,25 @@ final class MethodOptions {
   private @Nullable String video;
 
   CompileOptions toOptions(CommonOptions common) {
-    Svg2Settings published = Svg2Settings.PUBLISHED;
-    Svg2Settings settings =
-        new Svg2Settings(
+    return new CompileOptions(
+        settings(),
+        Optional.ofNullable(video).map(VideoGeometry::parse),
+        denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
+        common.debug());
+  }
+
+  private MethodSettings settings() {
+    return switch (method) {
+      case SVG2 -> {
+        Svg2Settings published = Svg2Settings.PUBLISHED;
+        yield new Svg2Settings(
             topP,
             minKept,
             Optional.ofNullable(clusters).map(Svg2Settings.Clusters::parse),
             published.iterations(),
-            published.initIterations());
-    return switch (method) {
-      case SVG2 ->
-          new CompileOptions(
-              settings,
-              Optional.ofNullable(video).map(VideoGeometry::parse),
-              denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
-              common.debug());
+            published.initIterations(),
+            compensate);
+      }
     };
   }
 }

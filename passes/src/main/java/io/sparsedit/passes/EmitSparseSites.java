@@ -9,6 +9,7 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.rules.match.Rewriter;
+import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.passes.functions.BlockSparseAttention;
 import io.sparsedit.passes.functions.Layout;
 import io.sparsedit.passes.functions.Planner;
@@ -16,7 +17,6 @@ import io.sparsedit.passes.functions.SiteShape;
 import io.sparsedit.passes.functions.SparseOp;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.functions.StateTensor;
-import io.sparsedit.passes.functions.Svg2Plan;
 import io.sparsedit.passes.functions.TextPosition;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -25,7 +25,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Turns each chosen site into SVG2's planner and the block-sparse attention.
+ * Turns each chosen site into its method's planner and the block-sparse attention.
  *
  * <pre>
  *   before   o = sparsedit.Attention(q, k, v)
@@ -36,12 +36,13 @@ import java.util.Set;
  * </pre>
  *
  * The model gets the input {@code action} and, a site, its state as inputs and outputs, and the
- * functions that define both operators. Source: Sparse VideoGen2, arXiv 2505.18875, section 4.
+ * functions that define both operators. Methods differ in the planner alone: a planner names the
+ * inputs that it wants ({@link Planner#inputs()}) and gets them.
  */
-final class EmitSvg2 implements Pass<Compilation> {
+final class EmitSparseSites implements Pass<Compilation> {
   @Override
   public String name() {
-    return "emit SVG2";
+    return "emit sparse sites";
   }
 
   @Override
@@ -79,33 +80,22 @@ final class EmitSvg2 implements Pass<Compilation> {
   private static void emit(Compilation compilation, Site site, Value action, Value geometry) {
     int index = compilation.emitted().size();
     Graph graph = compilation.model().graph();
-    Svg2Settings settings = compilation.options().svg2();
-    Svg2Settings.Clusters clusters =
-        settings.clustersFor(site.shape().queryTokens().constant().orElse(Long.MAX_VALUE));
-    Svg2Plan plan =
-        new Svg2Plan(
-            index,
-            Layout.BHSD,
-            (float) site.scale(),
-            clusters.query(),
-            clusters.key(),
-            settings.topP(),
-            settings.minKept(),
-            settings.iterations(),
-            settings.initIterations(),
-            TextPosition.NONE,
-            false);
+    MethodSettings settings = site.method().orElseThrow();
+    PlannedSite planned = planned(index, site);
+    Planner plan = settings.planner(planned);
     BlockSparseAttention sparse =
-        new BlockSparseAttention(index, Layout.BHSD, (float) site.scale(), false, false);
+        new BlockSparseAttention(
+            index, planned.layout(), planned.scale(), planned.masked(), settings.compensate());
 
     Value query = site.query();
     Value key = as(site.elementType(), site.key(), site, compilation);
     Value value = as(site.elementType(), site.value(), site, compilation);
-    Map<String, Value> planInputs = new HashMap<>();
-    planInputs.put(SparseOps.Q, query);
-    planInputs.put(SparseOps.K, key);
-    planInputs.put(SparseOps.GEOMETRY, geometry);
-    planInputs.put(SparseOps.ACTION, action);
+    Map<String, Value> available = new HashMap<>();
+    available.put(SparseOps.Q, query);
+    available.put(SparseOps.K, key);
+    available.put(SparseOps.V, value);
+    available.put(SparseOps.GEOMETRY, geometry);
+    available.put(SparseOps.ACTION, action);
     Map<String, String> planOutputs = new HashMap<>();
     List<StateBinding> state = new ArrayList<>();
     for (StateTensor tensor : plan.state(siteShape(site))) {
@@ -113,30 +103,26 @@ final class EmitSvg2 implements Pass<Compilation> {
       String output = tensor.graphOutput(index);
       requireFree(graph, input, compilation);
       requireFree(graph, output, compilation);
-      planInputs.put(tensor.input(), graph.addInput(input, tensor.valueType()));
+      available.put(tensor.input(), graph.addInput(input, tensor.valueType()));
       planOutputs.put(tensor.output(), output);
       state.add(new StateBinding(tensor, input, output));
     }
     Node planner =
-        plan.insertBefore(site.attention(), site.name() + ".plan", planInputs, planOutputs);
-    for (int i = 0; i < state.size(); i++) {
-      StateTensor tensor = state.get(i).tensor();
+        plan.insertBefore(
+            site.attention(), site.name() + ".plan", inputsOf(plan, available), planOutputs);
+    for (StateBinding binding : state) {
+      StateTensor tensor = binding.tensor();
       Value next = planner.output(plan.outputs().indexOf(tensor.output()));
       next.setType(tensor.valueType());
       graph.addOutput(next);
     }
 
-    Map<String, Value> attentionInputs = new HashMap<>();
-    attentionInputs.put(SparseOps.Q, query);
-    attentionInputs.put(SparseOps.K, key);
-    attentionInputs.put(SparseOps.V, value);
     for (int i = 0; i < Planner.PLAN.size(); i++) {
-      attentionInputs.put(Planner.PLAN.get(i), planner.output(i));
+      available.put(Planner.PLAN.get(i), planner.output(i));
     }
-    attentionInputs.put(SparseOps.ACTION, action);
     Node attention =
         sparse.insertBefore(
-            site.attention(), site.name() + ".attention", attentionInputs, Map.of());
+            site.attention(), site.name() + ".attention", inputsOf(sparse, available), Map.of());
     for (Node node : List.of(planner, attention)) {
       node.metadata().put(SiteMetadata.SITE, site.name());
       node.metadata().put(Rewriter.PROVENANCE, site.rule());
@@ -151,7 +137,35 @@ final class EmitSvg2 implements Pass<Compilation> {
     graph.remove(site.attention());
     define(compilation.model(), planner, plan);
     define(compilation.model(), attention, sparse);
-    compilation.emitted().add(new EmittedSite(index, site, planner, attention, state));
+    compilation.emitted().add(new EmittedSite(planned, site, planner, attention, state));
+  }
+
+  private static PlannedSite planned(int index, Site site) {
+    return new PlannedSite(
+        index,
+        Layout.BHSD,
+        (float) site.scale(),
+        site.tokens().textPosition().orElse(TextPosition.NONE),
+        false,
+        false,
+        videoTokens(site).constant().orElse(Long.MAX_VALUE));
+  }
+
+  private static Dim videoTokens(Site site) {
+    return site.tokens().hasVideo() ? site.tokens().video() : site.shape().queryTokens();
+  }
+
+  /** What an operator reads, of what there is. */
+  private static Map<String, Value> inputsOf(SparseOp op, Map<String, Value> available) {
+    Map<String, Value> inputs = new HashMap<>();
+    for (String name : op.inputs()) {
+      Value value = available.get(name);
+      if (value == null) {
+        throw new IllegalStateException(op.opType() + " wants " + name);
+      }
+      inputs.put(name, value);
+    }
+    return inputs;
   }
 
   /** The value in the element type of the queries: exporters widen some of q, k and v. */
