@@ -1,5 +1,7 @@
 package io.sparsedit.passes;
 
+import io.sparsedit.compiler.rules.syntax.Source;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -9,14 +11,34 @@ import java.util.Optional;
  * @param video extent of the video where the user gives it
  * @param denseLayers layers that stay dense
  * @param checkInvariants whether the graph is verified after every pass
+ * @param ownRules files with the user's own recognition rules
  */
 public record CompileOptions(
     MethodSettings method,
     Optional<VideoGeometry> video,
     DenseLayers denseLayers,
-    boolean checkInvariants) {
+    boolean checkInvariants,
+    List<Source> ownRules) {
 
   /** SVG2 with the published settings. */
   public static final CompileOptions DEFAULT =
       new CompileOptions(Svg2Settings.PUBLISHED, Optional.empty(), DenseLayers.PUBLISHED, false);
+
+  public CompileOptions {
+    ownRules = List.copyOf(ownRules);
+  }
+
+  /** Options without rules of the user's own. */
+  public CompileOptions(
+      MethodSettings method,
+      Optional<VideoGeometry> video,
+      DenseLayers denseLayers,
+      boolean checkInvariants) {
+    this(method, video, denseLayers, checkInvariants, List.of());
+  }
+
+  /** The same options with rules of the user's own. */
+  public CompileOptions withOwnRules(List<Source> files) {
+    return new CompileOptions(method, video, denseLayers, checkInvariants, files);
+  }
 }

@@ -1,22 +1,17 @@
 package io.sparsedit.passes;
 
+import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.rules.Explanation;
 import io.sparsedit.compiler.rules.RuleEngine;
-import io.sparsedit.compiler.rules.RuleSet;
 import io.sparsedit.compiler.rules.match.Match;
 import io.sparsedit.compiler.rules.match.Rewriter;
-import io.sparsedit.compiler.rules.syntax.Source;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import io.sparsedit.passes.functions.SparseOps;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -24,7 +19,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Finds every attention site by the rules in {@code rules/attention.rules}.
+ * Finds every attention site by the rules in {@code rules/attention.rules} and the user's own.
  *
  * <pre>
  *   before   o  = MatMul(Softmax(MatMul(q * s, kt * s)), v)     read by the model
@@ -36,9 +31,6 @@ import java.util.Set;
  * RestoreDenseSites}).
  */
 final class RecogniseAttention implements Pass<Compilation> {
-  private static final String CANONICAL = "Attention";
-  private static final String RULES = "/rules/attention.rules";
-
   @Override
   public String name() {
     return "recognise attention";
@@ -58,7 +50,7 @@ final class RecogniseAttention implements Pass<Compilation> {
   public int run(Compilation compilation) {
     Graph graph = compilation.model().graph();
     ValueFacts facts = compilation.facts();
-    RuleEngine engine = new RuleEngine(rules());
+    RuleEngine engine = new RuleEngine(AttentionRules.load(compilation.options().ownRules()));
     DataFlow flow = new DataFlow(graph, facts);
     List<Match> matches =
         engine.findMatches(graph, facts, compilation.model().opsets()).stream()
@@ -84,9 +76,9 @@ final class RecogniseAttention implements Pass<Compilation> {
               names.nameOf(sites.size(), match.root()),
               attention,
               applied,
-              shape(attention, compilation.facts()),
+              shape(attention, match, compilation.facts()),
               compilation.facts().elementType(attention.requiredInput(0)),
-              match.requiredNumber("scale"),
+              scale(match),
               SiteKind.CROSS,
               TokenLayout.UNKNOWN,
               Optional.empty(),
@@ -101,37 +93,64 @@ final class RecogniseAttention implements Pass<Compilation> {
    * without heads pools tokens.
    */
   private static boolean isMixingOfWeights(Match match, DataFlow flow, ValueFacts facts) {
-    Value query = match.requiredValue("q");
+    Value query = named(match, "q");
     boolean hasHeads = facts.shape(query).map(List::size).orElse(0) > 3;
-    return flow.isFixed(match.requiredValue("k"))
-        || flow.isFixed(match.requiredValue("v"))
+    return flow.isFixed(named(match, "k"))
+        || flow.isFixed(named(match, "v"))
         || (flow.isFixed(query) && !hasHeads);
   }
 
   private static Node attentionOf(Rewriter.Applied applied) {
     return applied.nodes().stream()
-        .filter(node -> node.domain().equals(SparseOps.DOMAIN) && node.opType().equals(CANONICAL))
+        .filter(
+            node ->
+                node.domain().equals(SparseOps.DOMAIN)
+                    && node.opType().equals(AttentionRules.CANONICAL))
         .findFirst()
-        .orElseThrow(
-            () -> new IllegalStateException(applied.match().rule() + " makes no " + CANONICAL));
+        .orElseThrow(() -> misuse(applied.match(), "makes no sparsedit.Attention"));
   }
 
-  private static RuleSet rules() {
-    try (InputStream in = RecogniseAttention.class.getResourceAsStream(RULES)) {
-      if (in == null) {
-        throw new IllegalStateException(RULES + " is not on the class path");
-      }
-      String text = new String(in.readAllBytes(), StandardCharsets.UTF_8);
-      return RuleSet.load(List.of(new Source("attention.rules", text)));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+  /** A rule that matches but does not keep to what recognition relies on. */
+  private static SparsifyException misuse(Match match, String what) {
+    return SparsifyException.failure(
+        match
+            .rule()
+            .span()
+            .error("rule '" + match.rule() + "' matches at " + match.root() + ", but " + what));
   }
 
-  private static Site.Shape shape(Node attention, ValueFacts facts) {
-    List<Dim> query = facts.shape(attention.requiredInput(0)).orElseThrow();
-    List<Dim> key = facts.shape(attention.requiredInput(1)).orElseThrow();
+  private static Value named(Match match, String name) {
+    return match.value(name).orElseThrow(() -> misuse(match, "'" + name + "' is no value there"));
+  }
+
+  private static double scale(Match match) {
+    return match
+        .number("scale")
+        .orElseThrow(() -> misuse(match, "'scale' is no number known at compile time there"));
+  }
+
+  private static Site.Shape shape(Node attention, Match match, ValueFacts facts) {
+    List<Dim> query = heads(attention, 0, match, facts);
+    List<Dim> key = heads(attention, 1, match, facts);
+    heads(attention, 2, match, facts);
     return new Site.Shape(query.get(0), query.get(1), query.get(2), key.get(2), query.get(3));
+  }
+
+  private static List<Dim> heads(Node attention, int input, Match match, ValueFacts facts) {
+    Value value = attention.requiredInput(input);
+    return facts
+        .shape(value)
+        .filter(shape -> shape.size() == 4)
+        .orElseThrow(
+            () ->
+                misuse(
+                    match,
+                    "input "
+                        + input
+                        + " of its sparsedit.Attention is "
+                        + facts.shape(value).map(Object::toString).orElse("of unknown rank")
+                        + ", not [batch, heads, tokens, head dimension]: say in 'where' which"
+                        + " shapes the rule is for, such as q: [B, H, Sq, D];"));
   }
 
   /** Why each softmax that is in no match is in none. */

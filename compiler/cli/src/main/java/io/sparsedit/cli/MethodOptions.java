@@ -1,11 +1,14 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.rules.syntax.Source;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.DenseLayers;
 import io.sparsedit.passes.Method;
 import io.sparsedit.passes.MethodSettings;
 import io.sparsedit.passes.Svg2Settings;
 import io.sparsedit.passes.VideoGeometry;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -69,12 +72,21 @@ final class MethodOptions {
               + " 21x45x80. Only needed where the graph does not tell.")
   private @Nullable String video;
 
+  @Option(
+      names = "--rules",
+      paramLabel = "DIR",
+      description =
+          "Folder with recognition rules of your own (*.rules, docs/rules.md), tried beside the"
+              + " built-in ones.")
+  private @Nullable Path rules;
+
   CompileOptions toOptions(CommonOptions common) {
     return new CompileOptions(
         settings(),
         Optional.ofNullable(video).map(VideoGeometry::parse),
         denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
-        common.debug());
+        common.debug(),
+        rules == null ? List.of() : Source.readDirectory(rules));
   }
 
   private MethodSettings settings() {

@@ -8,8 +8,10 @@ import io.sparsedit.compiler.rules.syntax.RuleFile;
 import io.sparsedit.compiler.rules.syntax.RuleParser;
 import io.sparsedit.compiler.rules.syntax.Source;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /** Checked rules, in order of declaration. */
 public final class RuleSet {
@@ -40,6 +42,16 @@ public final class RuleSet {
   /** Parses and checks rule files that use no externs. */
   public static RuleSet load(List<Source> sources) {
     return load(sources, Externs.none());
+  }
+
+  /**
+   * The same rules, those of the given files before the others: of equal benefit they are tried
+   * first.
+   */
+  public RuleSet preferring(Set<Source> files) {
+    List<Rule> ordered = new ArrayList<>(rules);
+    ordered.sort(Comparator.comparing(rule -> !files.contains(rule.span().source())));
+    return new RuleSet(ordered);
   }
 
   /** The rules in order of declaration. */

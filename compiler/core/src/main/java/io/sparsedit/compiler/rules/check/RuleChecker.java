@@ -24,8 +24,8 @@ import java.util.Set;
 /**
  * Checks rule files and compiles their rules.
  *
- * <p>Named patterns can be used in all files that are checked together; a file's own come first.
- * Externs are declared in each file that uses them.
+ * <p>Named patterns can be used in all files that are checked together. Externs are declared in
+ * each file that uses them.
  */
 public final class RuleChecker {
   private static final OperatorTable OPERATORS = OperatorTable.load();
@@ -41,16 +41,11 @@ public final class RuleChecker {
 
   /** The rules of the files, in order; without those that have a problem. */
   public List<Rule> check(List<RuleFile> files) {
-    Map<String, PatternDecl> allPatterns = new LinkedHashMap<>();
-    for (RuleFile file : files) {
-      file.patterns().forEach(p -> allPatterns.putIfAbsent(p.name().text(), p));
-    }
+    Map<String, PatternDecl> patterns = patterns(files);
     List<Rule> rules = new ArrayList<>();
     Map<String, Name> ruleNames = new HashMap<>();
     for (RuleFile file : files) {
       Map<String, ExternDecl> externs = externs(file);
-      Map<String, PatternDecl> patterns = new LinkedHashMap<>(allPatterns);
-      patterns.putAll(patterns(file));
       for (PatternDecl pattern : file.patterns()) {
         compiler(patterns, externs).check(pattern);
       }
@@ -110,15 +105,20 @@ public final class RuleChecker {
     return externs;
   }
 
-  private Map<String, PatternDecl> patterns(RuleFile file) {
+  private Map<String, PatternDecl> patterns(List<RuleFile> files) {
     Map<String, PatternDecl> patterns = new LinkedHashMap<>();
-    for (PatternDecl pattern : file.patterns()) {
+    for (PatternDecl pattern : files.stream().flatMap(f -> f.patterns().stream()).toList()) {
       Name name = pattern.name();
       if (name.isCapitalised()) {
         problems.add(Diagnostic.PATTERN_CAPITALISED, name.span(), name.text());
       }
-      if (patterns.putIfAbsent(name.text(), pattern) != null) {
-        problems.add(Diagnostic.DUPLICATE_PATTERN, name.span(), name.text());
+      PatternDecl other = patterns.putIfAbsent(name.text(), pattern);
+      if (other != null) {
+        problems.add(
+            Diagnostic.DUPLICATE_PATTERN,
+            name.span(),
+            name.text(),
+            other.name().span().fileAndLine());
       }
       Set<String> params = new HashSet<>();
       for (Name param : pattern.params()) {

@@ -15,7 +15,7 @@ public enum Diagnostic {
 
   // Declarations.
   DUPLICATE_RULE("rule '%s' is declared before, at %s"),
-  DUPLICATE_PATTERN("pattern '%s' is declared twice"),
+  DUPLICATE_PATTERN("pattern '%s' is declared before, at %s"),
   DUPLICATE_FUNCTION("a function '%s' exists already"),
   NO_IMPLEMENTATION("no Java %s is registered for '%s'"),
   UNKNOWN_PARAMETER_TYPE("'%s' is not a parameter type: value, number or string"),

@@ -1,5 +1,6 @@
 package io.sparsedit.compiler.rules.syntax;
 
+import io.sparsedit.compiler.Suggestion;
 import java.util.Collection;
 
 /**
@@ -32,6 +33,6 @@ public record Problem(Diagnostic diagnostic, Span span, String message) {
   /** Position, message, source line and caret. */
   @Override
   public String toString() {
-    return span + ": error: " + message + "\n" + span.excerpt();
+    return span.error(message);
   }
 }

@@ -1,5 +1,6 @@
 package io.sparsedit.compiler.rules.syntax;
 
+import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.SparsifyException;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
@@ -31,27 +32,35 @@ public record Source(String name, String text) {
           SparsifyException.Kind.FAILURE, file + ": the rule file is not UTF-8 text", e);
     } catch (IOException e) {
       throw new SparsifyException(
-          SparsifyException.Kind.FAILURE, file + ": cannot read the rule file: " + reason(e), e);
+          SparsifyException.Kind.FAILURE,
+          file + ": cannot read the rule file: " + AtomicFile.reason(e),
+          e);
     }
   }
 
   /** Reads the {@code *.rules} files of a folder, in order of their names. */
   public static List<Source> readDirectory(Path directory) {
     List<Path> files;
+    if (!Files.isDirectory(directory)) {
+      throw SparsifyException.failure(
+          directory
+              + (Files.exists(directory)
+                  ? " is no folder: rule files are read from a folder, give the one that holds it"
+                  : ": there is no such folder to read rule files from"));
+    }
     try (Stream<Path> entries = Files.list(directory)) {
       files = entries.filter(p -> p.getFileName().toString().endsWith(".rules")).sorted().toList();
     } catch (IOException e) {
       throw new SparsifyException(
-          SparsifyException.Kind.FAILURE, directory + ": cannot list rule files: " + reason(e), e);
+          SparsifyException.Kind.FAILURE,
+          directory + ": cannot list rule files: " + AtomicFile.reason(e),
+          e);
     }
     if (files.isEmpty()) {
-      throw SparsifyException.failure(directory + ": no file there ends in .rules");
+      throw SparsifyException.failure(
+          directory + " holds no rule file: none there has a name that ends in .rules");
     }
     return files.stream().map(Source::read).toList();
-  }
-
-  private static String reason(IOException e) {
-    return e.getClass().getSimpleName() + " " + e.getMessage();
   }
 
   /** The line of the given number, from 1; empty past the end. */

@@ -27,8 +27,13 @@ public record Span(Source source, int line, int column, int length) {
     return text.substring(from, Math.min(text.length(), from + length));
   }
 
+  /** A message about this place: position, message, source line and caret. */
+  public String error(String message) {
+    return this + ": error: " + message + "\n" + excerpt();
+  }
+
   /** The source line with a caret line below it. */
-  String excerpt() {
+  public String excerpt() {
     String text = source.line(line);
     StringBuilder caret = new StringBuilder();
     for (int i = 0; i < column - 1; i++) {

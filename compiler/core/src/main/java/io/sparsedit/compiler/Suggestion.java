@@ -1,14 +1,15 @@
-package io.sparsedit.compiler.rules.syntax;
+package io.sparsedit.compiler;
 
 import java.util.Collection;
 import java.util.Locale;
 import java.util.Optional;
 
 /** Finds the name that was probably meant. */
-final class Suggestion {
+public final class Suggestion {
   private Suggestion() {}
 
-  static Optional<String> closest(String written, Collection<String> candidates) {
+  /** The candidate closest to what was written, if one is close enough to be what was meant. */
+  public static Optional<String> closest(String written, Collection<String> candidates) {
     String best = "";
     int bestDistance = written.length() < 3 ? 1 : Math.max(1, written.length() / 3) + 1;
     for (String candidate : candidates) {
