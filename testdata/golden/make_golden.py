@@ -3,8 +3,8 @@
 
 NumPy in float64 over float32 inputs. Everything is seeded: running the script again writes the same
 bytes. Inputs are multiples of 1/64, which float16 holds exactly, so that one set of tensors serves
-both types. Planning cases are accepted only if no decision of k-means or top-p is a close call,
-because a float32 implementation may decide a close call the other way.
+both types. Planning cases are accepted only if no decision (of k-means, a ranking, a threshold) is a close
+call, because a float32 implementation may decide a close call the other way.
 """
 import math
 from pathlib import Path
@@ -172,6 +172,111 @@ def svg2_head(q, k, settings, state):
     return (query_segments, key_segments, keep), (qc, kc)
 
 
+# ---- AdaSpa --------------------------------------------------------------------------------------
+
+
+def log_sum_exp(scores):
+    """Of each row; +inf where all are -inf."""
+    top = scores.max(-1)
+    finite = np.where(np.isfinite(top), top, 0.0)
+    total = np.exp(scores - finite[:, None]).sum(-1)
+    with np.errstate(divide="ignore"):
+        return np.where(total > 0, finite + np.log(total), np.inf)
+
+
+def video_blocks(tokens, text, position, size):
+    """Token lists of the segments of a plan without an order, empty ones included."""
+    start = text if position == "first" else 0
+    video = np.arange(start, start + tokens - text)
+    blocks = [video[b : b + size] for b in range(0, -(-tokens // size) * size, size)]
+    if position == "first":
+        return [np.arange(text)] + blocks
+    return blocks + ([np.arange(tokens - text, tokens)] if position == "last" else [])
+
+
+def kept_blocks(density, count):
+    exact = (float(density) + 1e-6) * count + .5
+    if abs(exact - round(exact)) < 1e-7:
+        raise CloseCall("number of blocks")
+    return min(max(math.floor(exact), 1), count)
+
+
+def separate(sorted_values, count):
+    """Refuses rows whose last kept and first dropped values are nearly the same, but not both 0."""
+    if 0 < count < sorted_values.shape[1]:
+        last, first = sorted_values[:, count - 1], sorted_values[:, count]
+        if ((last - first < CLOSE * np.abs(last)) & (last > 0)).any():
+            raise CloseCall("rank")
+
+
+def adaspa_plan(q, k, settings, lse, bias):
+    """The plans of the heads of one batch element, [H,S,D], and their LSE; lse is None when cold."""
+    heads, tokens = q.shape[:2]
+    segments = video_blocks(tokens, settings["text"], settings["position"], settings["block_size"])
+    is_text = np.zeros(len(segments), bool)
+    if settings["position"] != "none":
+        is_text[0 if settings["position"] == "first" else -1] = True
+    video = [i for i, s in enumerate(segments) if len(s) and not is_text[i]]
+    density = settings["density"]
+    base = kept_blocks(density, len(video))
+    masses, recalls, own = [], [], []
+    for h in range(heads):
+        scores = settings["scale"] * (q[h] @ k[h].T) + bias
+        own.append(log_sum_exp(scores) if lse is None else lse[h])
+        p = np.exp(scores - own[h][:, None])
+        if lse is None:
+            assert np.allclose(p.sum(1), np.isfinite(own[h]))
+        mass = np.array([[p[np.ix_(r, c)].sum() for c in segments] for r in segments])
+        masses.append(mass[np.ix_(video, video)])
+        ranked = -np.sort(-masses[h], axis=-1)
+        recalls.append(1 - ranked[:, base:].sum() / mass.sum())
+    recalls = np.array(recalls)
+    if np.abs(recalls - settings["recall_threshold"]).min() < CLOSE:
+        raise CloseCall("recall")
+    giving = min(int((recalls > settings["recall_threshold"]).sum()), heads // 2)
+    order = np.argsort(-recalls, kind="stable")
+    spread = min(density / 2, max(1 - density, 0))
+    densities = np.full(heads, density)
+    if giving:
+        if min(recalls[order[giving - 1]] - recalls[order[giving]],
+               recalls[order[-giving - 1]] - recalls[order[-giving]]) < CLOSE and heads > 1:
+            raise CloseCall("order of recalls")
+        densities[order[:giving]] -= spread
+        densities[order[-giving:]] += spread
+    plans = []
+    for h in range(heads):
+        count = kept_blocks(densities[h], len(video))
+        ranking = np.argsort(-masses[h], axis=-1, kind="stable")
+        separate(np.take_along_axis(masses[h], ranking, -1), count)
+        chosen = np.zeros(masses[h].shape, bool)
+        np.put_along_axis(chosen, ranking[:, :count], True, -1)
+        keep = np.zeros((len(segments), len(segments)), bool)
+        keep[np.ix_(video, video)] = chosen
+        keep[is_text] = keep[:, is_text] = True
+        plans.append((segments, segments, keep))
+    return plans, own
+
+
+def run_adaspa(q, k, settings, lse, bias=None):
+    batch, heads, tokens = q.shape[:3]
+    plans, own = [], []
+    for b in range(batch):
+        key_bias = np.zeros(tokens) if bias is None else bias[b, 0, 0]
+        cached = None if lse is None else lse[b * heads : (b + 1) * heads]
+        of_element = adaspa_plan(q[b], k[b], settings, cached, key_bias)
+        plans += of_element[0]
+        own += of_element[1]
+    return plans, own
+
+
+def natural(tensors):
+    """Plan tensors whose orders say no more than natural order."""
+    for name in ("query_order", "key_order"):
+        assert (np.diff(tensors[name]) == 1).all()
+        tensors[name] = tensors[name][..., :0]
+    return tensors
+
+
 # ---- data ----------------------------------------------------------------------------------------
 
 
@@ -193,6 +298,20 @@ def planted(rng, batch, heads, tokens, size, groups, spread, text=0):
     q = np.take_along_axis(centres, wanted[..., None], 2) + spread * rng.standard_normal(shape)
     k = np.take_along_axis(centres, k_group[..., None], 2) + spread * rng.standard_normal(shape)
     return exact(q), exact(k), exact(rng.standard_normal(shape))
+
+
+def planted_blocks(rng, tokens, block, targets, strengths):
+    """A head for each number of target blocks: a query attends to the keys of so many blocks."""
+    blocks, heads = tokens // block, len(targets)
+    scale = 1 / math.sqrt(blocks)
+    chosen = np.zeros((heads, blocks, blocks), bool)
+    for h, i in np.ndindex(heads, blocks):
+        chosen[h, i, rng.permutation(blocks)[: targets[h]]] = True
+    k = np.repeat(np.broadcast_to(4 * np.eye(blocks), chosen.shape), block, 1)
+    q = np.repeat(chosen * (np.array(strengths) / (4 * scale))[:, None, None], block, 1)
+    noise = [.1 * rng.standard_normal(k.shape) for _ in range(2)]
+    v = rng.standard_normal(k.shape)
+    return exact(q + noise[0])[None], exact(k + noise[1])[None], exact(v)[None], chosen
 
 
 def drift(rng, x, amount):
@@ -304,6 +423,74 @@ def svg2_case(rng, name, batch, heads, tokens, size, groups, clusters, text=0, p
     print(f"  density {density(plans):.3f}  relative L1 to dense {relative_l1(out, dense):.4f}")
 
 
+def adaspa_settings(q, block, density, threshold, text=0, position="none"):
+    return {
+        "block_size": block, "density": np.float64(np.float32(density)),
+        "recall_threshold": np.float64(np.float32(threshold)),
+        "scale": np.float64(np.float32(1 / math.sqrt(q.shape[-1]))),
+        "text": text, "position": position,
+    }
+
+
+def adaspa_tensors(inputs, v, plans, first_lse, settings, bias=None):
+    batch, heads, tokens = v.shape[:3]
+    q, k = inputs[-1]
+    return {
+        "q": np.stack([i[0] for i in inputs]), "k": np.stack([i[1] for i in inputs]), "v": v,
+        "o": attention(q, k, v, plans, settings["scale"], bias),
+        "dense": attention(q, k, v, [dense_plan(tokens)] * (batch * heads), settings["scale"], bias),
+        "lse": np.stack(first_lse).reshape(batch, heads, tokens),
+        **natural(plan_tensors(plans, batch, heads)),
+    }
+
+
+def save_adaspa(name, settings, tensors, plans):
+    save(name, settings, **tensors)
+    print(f"  density {density(plans):.3f}  relative L1 to dense"
+          f" {relative_l1(tensors['o'], tensors['dense']):.4f}")
+
+
+def adaspa_planted(rng):
+    """Every head keeps exactly the planted blocks: 2 where recall is high, 6 where low, 4 between."""
+    q, k, v, chosen = planted_blocks(rng, 160, 8, (6, 2, 4), (6, 6, 2.5))
+    settings = adaspa_settings(q, 8, .2, .8)
+    plans, lse = run_adaspa(q, k, settings, None)
+    assert (np.stack([p[2] for p in plans]) == chosen).all()
+    save_adaspa("adaspa_planted", settings, adaspa_tensors([(q, k)], v, plans, lse, settings), plans)
+
+
+def adaspa_ten_steps(rng):
+    """Searches at steps 0 (COLD), 4 and 7; the steps between reuse."""
+    batch, heads, tokens, size = 1, 3, 92, 8
+    q, k, v = planted(rng, batch, heads, tokens, size, 6, .25)
+    q = exact(q * np.array([.2, .5, 1.0])[:, None, None])
+    settings = adaspa_settings(q, 8, .25, .6)
+    inputs, lse = [], None
+    for step in range(10):
+        if step:
+            q, k = drift(rng, q, .08), drift(rng, k, .08)
+        inputs.append((q, k))
+        if step in (0, 4, 7):
+            plans, lse = run_adaspa(q, k, settings, lse)
+    save_adaspa("adaspa_ten_steps", settings, adaspa_tensors(inputs, v, plans, lse, settings), plans)
+
+
+def adaspa_text(rng, name, batch, heads, tokens, text, position, bias=False):
+    q, k, v = planted(rng, batch, heads, tokens, 8, 5, .3)
+    q = exact(q * np.linspace(.3, 1, heads)[:, None, None])
+    settings = adaspa_settings(q, 8, .25, .5, text, position)
+    key_bias = None
+    if bias:
+        key_bias = np.zeros((batch, 1, 1, tokens))
+        for b in range(batch):
+            key_bias[b, ..., tokens - text // 2 - b :] = -np.inf
+    plans, lse = run_adaspa(q, k, settings, None, key_bias)
+    tensors = adaspa_tensors([(q, k)], v, plans, lse, settings, key_bias)
+    if bias:
+        tensors["key_bias"] = key_bias
+    save_adaspa(name, settings, tensors, plans)
+
+
 def attention_case(rng, name, batch, heads, tokens, size, query_segments, key_segments):
     """Random data and a random ragged plan with empty segments, rows without a key, all 32 bits."""
     q, k, v = (exact(rng.standard_normal((batch, heads, tokens, size))) for _ in range(3))
@@ -347,6 +534,10 @@ def main():
         rng, "many_clusters", 1, 2, 12, 8, 4, (16, 40), planted_structure=False))
     accepted(lambda rng: svg2_case(
         rng, "random", 1, 2, 96, 8, 96, (6, 12), spread=1.0, min_kept=.2, planted_structure=False))
+    accepted(adaspa_planted)
+    accepted(adaspa_ten_steps)
+    accepted(lambda rng: adaspa_text(rng, "adaspa_text_first", 2, 2, 131, 21, "first"))
+    accepted(lambda rng: adaspa_text(rng, "adaspa_text_last", 2, 3, 123, 22, "last", bias=True))
     attention_case(np.random.default_rng(7), "ragged", 2, 2, 157, 8, 9, 70)
 
 

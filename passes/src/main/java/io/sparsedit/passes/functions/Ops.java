@@ -378,6 +378,10 @@ final class Ops {
     return op("Floor", a);
   }
 
+  Value sqrt(Value a) {
+    return op("Sqrt", a);
+  }
+
   Value less(Value a, Value b) {
     return op("Less", a, b);
   }
@@ -421,6 +425,10 @@ final class Ops {
 
   Value f32(Value a) {
     return cast(a, DataType.FLOAT);
+  }
+
+  Value f64(Value a) {
+    return cast(a, DataType.DOUBLE);
   }
 
   Value i64(Value a) {
@@ -534,6 +542,11 @@ final class Ops {
   /** Rows {@code start} up to but without {@code end} along the first axis. */
   Value slice(Value data, Value start, Value end) {
     return op("Slice", data, asVector(start), asVector(end));
+  }
+
+  /** Columns {@code start} up to but without {@code end}: along the second axis. */
+  Value sliceColumns(Value data, Value start, Value end) {
+    return op("Slice", data, asVector(start), asVector(end), i64s(1));
   }
 
   /** Rows where a vector of bools is true. */

@@ -21,6 +21,11 @@ public enum TextPosition {
     return name().toLowerCase(Locale.ROOT);
   }
 
+  /** What it adds to the name of a planner's overload. */
+  String overloadPart() {
+    return this == NONE ? "" : "_text_" + attributeValue();
+  }
+
   /** How many segments text adds to a plan. */
   public int segments() {
     return this == NONE ? 0 : 1;

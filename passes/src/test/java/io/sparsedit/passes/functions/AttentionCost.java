@@ -2,9 +2,6 @@ package io.sparsedit.passes.functions;
 
 import io.sparsedit.compiler.ir.Tensor;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,42 +19,13 @@ final class AttentionCost {
   private static final int SIZE = 64;
   private static final int QUERY_SEGMENTS = 16;
   private static final int KEY_SEGMENTS = 64;
-  private static final int RUNS = 4;
 
   private AttentionCost() {}
 
-  /**
-   * What a process printed.
-   *
-   * @param milliseconds of the best run
-   * @param addedMb memory that the runs added at their peak
-   * @param totalMb the process's peak
-   */
-  record Cost(double milliseconds, double addedMb, double totalMb) {}
-
   /** Runs in a process of its own. */
-  static Cost measure(ActionCode action, int keptSegments) throws IOException {
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx96m",
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                System.getProperty("java.class.path"),
-                AttentionCost.class.getName(),
-                Integer.toString(action.code()),
-                Integer.toString(keptSegments))
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
-    String[] printed =
-        new String(process.getInputStream().readAllBytes(), StandardCharsets.US_ASCII)
-            .strip()
-            .split(" ");
-    return new Cost(
-        Double.parseDouble(printed[0]),
-        Double.parseDouble(printed[1]),
-        Double.parseDouble(printed[2]));
+  static ProcessCost measure(ActionCode action, int keptSegments) throws IOException {
+    return ProcessCost.measure(
+        AttentionCost.class, Integer.toString(action.code()), Integer.toString(keptSegments));
   }
 
   public static void main(String[] arguments) throws IOException {
@@ -70,19 +38,7 @@ final class AttentionCost {
     }
     inputs.putAll(plan(kept));
     inputs.put(SparseOps.ACTION, TestTensors.action(action));
-    try (OneOp op = OneOp.load(call)) {
-      long before = statusKb("VmRSS");
-      // Later runs leave buffers to the garbage collector: the peak is the first run's.
-      op.run(inputs);
-      long peak = statusKb("VmHWM");
-      double best = Double.POSITIVE_INFINITY;
-      for (int run = 0; run < RUNS; run++) {
-        long start = System.nanoTime();
-        op.run(inputs);
-        best = Math.min(best, (System.nanoTime() - start) / 1e6);
-      }
-      System.out.printf("%.1f %.1f %.1f%n", best, (peak - before) / 1e3, peak / 1e3);
-    }
+    ProcessCost.print(call, inputs);
   }
 
   /** Random orders, even segments, {@code kept} key segments a row. */
@@ -119,13 +75,5 @@ final class AttentionCost {
         SparseOps.KEY_OFFSETS, Tensor.ofInts(new long[] {1, HEADS, KEY_SEGMENTS + 1}, keyOffsets),
         SparseOps.KEEP,
             Tensor.ofInts(new long[] {1, HEADS, QUERY_SEGMENTS, KEY_SEGMENTS / 32}, keep));
-  }
-
-  private static long statusKb(String field) throws IOException {
-    return Files.readAllLines(Path.of("/proc/self/status")).stream()
-        .filter(line -> line.startsWith(field + ":"))
-        .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
-        .findFirst()
-        .orElseThrow();
   }
 }

@@ -3,7 +3,6 @@ package io.sparsedit.passes.functions;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
-import io.sparsedit.passes.functions.AttentionCost.Cost;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,10 +16,10 @@ class AttentionCostTest {
   @Test
   void timeAndMemoryFallWithDensity() throws IOException {
     assumeThat(Files.exists(Path.of("/proc/self/status"))).isTrue();
-    Cost eighth = AttentionCost.measure(ActionCode.PLAN_SPARSE, 8);
-    Cost half = AttentionCost.measure(ActionCode.PLAN_SPARSE, 32);
-    Cost all = AttentionCost.measure(ActionCode.PLAN_SPARSE, 64);
-    Cost dense = AttentionCost.measure(ActionCode.DENSE, 64);
+    ProcessCost eighth = AttentionCost.measure(ActionCode.PLAN_SPARSE, 8);
+    ProcessCost half = AttentionCost.measure(ActionCode.PLAN_SPARSE, 32);
+    ProcessCost all = AttentionCost.measure(ActionCode.PLAN_SPARSE, 64);
+    ProcessCost dense = AttentionCost.measure(ActionCode.DENSE, 64);
     String measured = "1/8: %s, 1/2: %s, all: %s, dense: %s".formatted(eighth, half, all, dense);
 
     assertThat(eighth.milliseconds()).as(measured).isLessThan(.7 * all.milliseconds());

@@ -1,5 +1,7 @@
 package io.sparsedit.passes.functions;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Tensor;
 import java.io.IOException;
@@ -13,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
 
@@ -104,12 +107,59 @@ final class Golden {
         planState);
   }
 
+  /** The planner's call of an AdaSpa case. */
+  AdaSpaPlan adaSpa(Layout layout, boolean planState) {
+    return new AdaSpaPlan(
+        0,
+        layout,
+        (float) setting("scale"),
+        (int) setting(AdaSpaPlan.BLOCK_SIZE),
+        (float) setting(AdaSpaPlan.DENSITY),
+        (float) setting(AdaSpaPlan.RECALL_THRESHOLD),
+        textPosition(),
+        has(SparseOps.KEY_BIAS),
+        planState);
+  }
+
   private TextPosition textPosition() {
     return switch ((int) setting("position")) {
       case 1 -> TextPosition.FIRST;
       case 2 -> TextPosition.LAST;
       default -> TextPosition.NONE;
     };
+  }
+
+  /** The plan is the golden one, shapes and every element. */
+  void assertPlan(OneOp.Outputs outputs) {
+    for (String planned : Planner.PLAN) {
+      assertThat(outputs.get(planned).dims()).as(planned).isEqualTo(tensor(planned).dims());
+      assertThat(TestTensors.ints(outputs.get(planned)))
+          .as(planned)
+          .containsExactly(TestTensors.ints(tensor(planned)));
+    }
+  }
+
+  /**
+   * The attention by a plan on the tokens of a step.
+   *
+   * @param plan a tensor of the plan by name
+   */
+  Tensor attend(Layout layout, int step, Function<String, Tensor> plan, ActionCode action) {
+    boolean biased = has(SparseOps.KEY_BIAS);
+    BlockSparseAttention call =
+        new BlockSparseAttention(0, layout, (float) setting("scale"), biased, false);
+    Map<String, Tensor> inputs = new LinkedHashMap<>();
+    inputs.put(SparseOps.Q, TestTensors.inLayout(layout, atStep(SparseOps.Q, step)));
+    inputs.put(SparseOps.K, TestTensors.inLayout(layout, atStep(SparseOps.K, step)));
+    inputs.put(SparseOps.V, TestTensors.inLayout(layout, tensor(SparseOps.V)));
+    Planner.PLAN.forEach(planned -> inputs.put(planned, plan.apply(planned)));
+    if (biased) {
+      inputs.put(SparseOps.KEY_BIAS, tensor(SparseOps.KEY_BIAS));
+    }
+    inputs.put(SparseOps.ACTION, TestTensors.action(action.code()));
+    try (OneOp op = OneOp.load(call)) {
+      return TestTensors.inLayout(layout, op.run(inputs).get(SparseOps.O));
+    }
   }
 
   /** Frames, height and width of the video tokens. */

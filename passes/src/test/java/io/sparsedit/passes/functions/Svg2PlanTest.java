@@ -59,15 +59,6 @@ class Svg2PlanTest {
     }
   }
 
-  private static void assertGoldenPlan(OneOp.Outputs outputs, Golden golden) {
-    for (String tensor : Planner.PLAN) {
-      assertThat(outputs.get(tensor).dims()).as(tensor).isEqualTo(golden.tensor(tensor).dims());
-      assertThat(TestTensors.ints(outputs.get(tensor)))
-          .as(tensor)
-          .containsExactly(TestTensors.ints(golden.tensor(tensor)));
-    }
-  }
-
   private static void assertGoldenState(OneOp.Outputs outputs, Golden golden, String prefix) {
     for (String centroids : List.of(Svg2Plan.Q_CENTROIDS, Svg2Plan.K_CENTROIDS)) {
       assertThat(
@@ -76,10 +67,6 @@ class Svg2PlanTest {
           .as(centroids)
           .isLessThan(TOLERANCE);
     }
-  }
-
-  private static boolean same(Tensor a, Tensor b) {
-    return Arrays.equals(a.dims(), b.dims()) && a.bytes().equals(b.bytes());
   }
 
   // ---- golden -----------------------------------------------------------------------------------
@@ -101,7 +88,7 @@ class Svg2PlanTest {
     Golden golden = Golden.read(name);
     Svg2Plan call = golden.svg2(layout, false);
     OneOp.Outputs outputs = run(call, cold(golden, call));
-    assertGoldenPlan(outputs, golden);
+    golden.assertPlan(outputs);
     assertGoldenState(outputs, golden, "first_");
   }
 
@@ -111,7 +98,7 @@ class Svg2PlanTest {
     Golden golden = Golden.read("text_first");
     Svg2Plan call = golden.svg2(Layout.BHSD, true);
     try (OneOp op = OneOp.load(call, opset, DataType.FLOAT)) {
-      assertGoldenPlan(op.run(cold(golden, call)), golden);
+      golden.assertPlan(op.run(cold(golden, call)));
     }
   }
 
@@ -123,7 +110,7 @@ class Svg2PlanTest {
     inputs.computeIfPresent(SparseOps.K, (name, value) -> TestTensors.half(value));
     try (OneOp op = OneOp.load(call, OneOp.OPSET, DataType.FLOAT16)) {
       OneOp.Outputs outputs = op.run(inputs);
-      assertGoldenPlan(outputs, PLANTED);
+      PLANTED.assertPlan(outputs);
       assertGoldenState(outputs, PLANTED, "");
     }
   }
@@ -143,7 +130,7 @@ class Svg2PlanTest {
         outputs = op.run(inputs);
       }
       assertThat(golden.steps()).isEqualTo(10);
-      assertGoldenPlan(outputs, golden);
+      golden.assertPlan(outputs);
       assertGoldenState(outputs, golden, "");
     }
   }
@@ -184,7 +171,8 @@ class Svg2PlanTest {
       inputs.put(SparseOps.ACTION, TestTensors.action(action.code()));
       feedBack(call, planned, inputs);
       OneOp.Outputs copied = op.run(inputs);
-      assertThat(call.outputs()).allMatch(output -> same(copied.get(output), planned.get(output)));
+      assertThat(call.outputs())
+          .allMatch(output -> TestTensors.same(copied.get(output), planned.get(output)));
     }
   }
 
@@ -196,7 +184,8 @@ class Svg2PlanTest {
       OneOp.Outputs sparse = op.run(inputs);
       inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.PLAN_DENSE.cold()));
       OneOp.Outputs dense = op.run(inputs);
-      assertThat(call.outputs()).allMatch(output -> same(sparse.get(output), dense.get(output)));
+      assertThat(call.outputs())
+          .allMatch(output -> TestTensors.same(sparse.get(output), dense.get(output)));
     }
   }
 

@@ -120,6 +120,11 @@ final class TestTensors {
     return Tensor.ofFloats(new long[] {dims[0], dims[2], dims[1], dims[3]}, out);
   }
 
+  /** Same type, shape and bits. */
+  static boolean same(Tensor a, Tensor b) {
+    return a.type() == b.type() && Arrays.equals(a.dims(), b.dims()) && a.bytes().equals(b.bytes());
+  }
+
   static Tensor inLayout(Layout layout, Tensor bhsd) {
     return layout == Layout.BHSD ? bhsd : swapHeadsAndTokens(bhsd);
   }
