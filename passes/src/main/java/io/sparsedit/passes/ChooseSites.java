@@ -12,8 +12,8 @@ import java.util.Set;
 /**
  * Decides which sites become sparse, and by which method.
  *
- * <p>Self-attention does, unless the user keeps the layer dense or the method cannot honour what
- * the site does; then the reason says so.
+ * <p>Self-attention and joint attention do, unless the user keeps the layer dense or the method
+ * cannot honour what the site does; then the reason says so.
  */
 final class ChooseSites implements Pass<Compilation> {
   @Override
@@ -66,19 +66,21 @@ final class ChooseSites implements Pass<Compilation> {
     return switch (site.kind()) {
       case CROSS -> Optional.of("cross-attention stays dense");
       case TEXT -> Optional.of("attention among text tokens stays dense");
-      case JOINT -> obstacleOfJointAttention(site, compilation);
-      case SELF -> obstacleOfSelfAttention(site, compilation);
+      case JOINT ->
+          obstacleOfText(site)
+              .or(() -> obstacleOfGeometry(site, compilation))
+              .or(() -> obstacleOfTensors(site, compilation));
+      case SELF ->
+          obstacleOfGeometry(site, compilation).or(() -> obstacleOfTensors(site, compilation));
     };
   }
 
-  private static Optional<String> obstacleOfJointAttention(Site site, Compilation compilation) {
-    if (site.tokens().textPosition().isEmpty()) {
-      return Optional.of(
-          "its text tokens are not one run at an end of the sequence (" + site.tokens() + ")");
-    }
-    return Optional.of(
-        obstacleOfGeometry(site, compilation)
-            .orElse("joint attention over video and text tokens is not made sparse yet"));
+  /** Why text is not one segment. */
+  private static Optional<String> obstacleOfText(Site site) {
+    return site.tokens().textPosition().isPresent()
+        ? Optional.empty()
+        : Optional.of(
+            "its text tokens are not one run at an end of the sequence (" + site.tokens() + ")");
   }
 
   /** Why it is not known which token is where in the video. */
@@ -110,13 +112,11 @@ final class ChooseSites implements Pass<Compilation> {
         : Optional.of("the graph does not compute the video's extent " + hidden + " by itself");
   }
 
-  private static Optional<String> obstacleOfSelfAttention(Site site, Compilation compilation) {
-    Optional<String> ofGeometry = obstacleOfGeometry(site, compilation);
-    if (ofGeometry.isPresent()) {
-      return ofGeometry;
-    }
-    if (site.mask().isPresent()) {
-      return Optional.of("self-attention with a mask is not made sparse yet");
+  /** Why the operators cannot take its q, k, v and mask. */
+  private static Optional<String> obstacleOfTensors(Site site, Compilation compilation) {
+    Optional<String> ofMask = KeyMask.of(site, compilation.facts()).flatMap(KeyMask::obstacle);
+    if (ofMask.isPresent()) {
+      return ofMask;
     }
     Dim headDim = site.shape().headDim();
     Optional<List<Dim>> value = compilation.facts().shape(site.value());

@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -69,19 +70,25 @@ final class EmitSparseSites implements Pass<Compilation> {
     Value geometry =
         GeometryTensor.add(
             compilation.geometry().orElseThrow(), chosen.get(0).attention(), compilation.facts());
+    // Layers share their mask: one bias serves all that do.
+    Map<Object, Value> keyBiases = new HashMap<>();
     for (Site site : chosen) {
-      emit(compilation, site, action, geometry);
+      Optional<Value> keyBias =
+          KeyMask.of(site, compilation.facts())
+              .map(mask -> keyBiases.computeIfAbsent(mask.identity(), any -> mask.emit()));
+      emit(compilation, site, action, geometry, keyBias);
     }
     model.opsets().put(SparseOps.DOMAIN, SparseOps.VERSION);
     model.setIrVersion(Math.max(model.irVersion(), SparseOps.MIN_IR_VERSION));
     return chosen.size();
   }
 
-  private static void emit(Compilation compilation, Site site, Value action, Value geometry) {
+  private static void emit(
+      Compilation compilation, Site site, Value action, Value geometry, Optional<Value> keyBias) {
     int index = compilation.emitted().size();
     Graph graph = compilation.model().graph();
     MethodSettings settings = site.method().orElseThrow();
-    PlannedSite planned = planned(index, site);
+    PlannedSite planned = planned(index, site, keyBias.isPresent());
     Planner plan = settings.planner(planned);
     BlockSparseAttention sparse =
         new BlockSparseAttention(
@@ -96,6 +103,7 @@ final class EmitSparseSites implements Pass<Compilation> {
     available.put(SparseOps.V, value);
     available.put(SparseOps.GEOMETRY, geometry);
     available.put(SparseOps.ACTION, action);
+    keyBias.ifPresent(bias -> available.put(SparseOps.KEY_BIAS, bias));
     Map<String, String> planOutputs = new HashMap<>();
     List<StateBinding> state = new ArrayList<>();
     for (StateTensor tensor : plan.state(siteShape(site))) {
@@ -140,13 +148,13 @@ final class EmitSparseSites implements Pass<Compilation> {
     compilation.emitted().add(new EmittedSite(planned, site, planner, attention, state));
   }
 
-  private static PlannedSite planned(int index, Site site) {
+  private static PlannedSite planned(int index, Site site, boolean masked) {
     return new PlannedSite(
         index,
         Layout.BHSD,
         (float) site.scale(),
         site.tokens().textPosition().orElse(TextPosition.NONE),
-        false,
+        masked,
         false,
         videoTokens(site).constant().orElse(Long.MAX_VALUE));
   }

@@ -31,6 +31,8 @@ import java.util.Set;
  * RestoreDenseSites}).
  */
 final class RecogniseAttention implements Pass<Compilation> {
+  private static final int MASK = 3;
+
   @Override
   public String name() {
     return "recognise attention";
@@ -79,6 +81,7 @@ final class RecogniseAttention implements Pass<Compilation> {
               shape(attention, match, compilation.facts()),
               compilation.facts().elementType(attention.requiredInput(0)),
               scale(match),
+              attention.input(MASK).isPresent(),
               SiteKind.CROSS,
               TokenLayout.UNKNOWN,
               Optional.empty(),

@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param shape sizes
  * @param elementType element type of q
  * @param scale factor on q·k
+ * @param masked whether it has a mask
  * @param kind what attends to what
  * @param tokens what the query tokens are, in order; for self and joint sites the key tokens too
  * @param method the method that makes the site sparse and its settings; empty if it stays dense
@@ -32,6 +33,7 @@ public record Site(
     Shape shape,
     DataType elementType,
     double scale,
+    boolean masked,
     SiteKind kind,
     TokenLayout tokens,
     Optional<MethodSettings> method,
@@ -68,7 +70,7 @@ public record Site(
     return attention.requiredInput(2);
   }
 
-  /** The mask, if the site has one. */
+  /** The mask of a site that has one, as long as the canonical node stands. */
   public Optional<Value> mask() {
     return attention.input(3);
   }
@@ -106,6 +108,7 @@ public record Site(
         shape,
         elementType,
         scale,
+        masked,
         newKind,
         newTokens,
         newMethod,

@@ -82,7 +82,7 @@ final class RandomGraph {
         shape.heads().toString(),
         shape.queryTokens().toString(),
         shape.keyTokens().toString(),
-        site.mask().isPresent());
+        site.masked());
   }
 
   private static String describe(

@@ -104,6 +104,6 @@ final class ZooSitesTest {
         + shape.headDim()
         + " "
         + tokens
-        + (site.mask().isPresent() ? " mask" : "");
+        + (site.masked() ? " mask" : "");
   }
 }

@@ -41,7 +41,7 @@ final class ConsoleTables {
               site.kind().label(),
               site.shape().heads() + " x " + site.shape().headDim(),
               tokens,
-              site.mask().isPresent() ? "yes" : "no",
+              site.masked() ? "yes" : "no",
               site.sparsify() ? "sparse" : "dense: " + site.reason()));
     }
     table(out, rows);

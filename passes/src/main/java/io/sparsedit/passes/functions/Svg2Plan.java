@@ -3,6 +3,7 @@ package io.sparsedit.passes.functions;
 import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Function;
+import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
 import java.util.ArrayList;
 import java.util.List;
@@ -78,6 +79,22 @@ public record Svg2Plan(
     if (queryClusters < 1 || keyClusters < 1 || iterations < 1 || initIterations < 1) {
       throw new IllegalArgumentException("clusters and iterations are at least 1");
     }
+  }
+
+  /** The call that a node is. */
+  static Svg2Plan of(Node node, boolean planState) {
+    return new Svg2Plan(
+        (int) node.intAttribute(SparseOps.SITE, 0),
+        Planners.layout(node),
+        node.floatAttribute(SparseOps.SCALE, 1),
+        (int) node.intAttribute(Q_CLUSTERS, 1),
+        (int) node.intAttribute(K_CLUSTERS, 1),
+        node.floatAttribute(TOP_P, 1),
+        node.floatAttribute(MIN_KEPT, 0),
+        (int) node.intAttribute(ITERATIONS, 1),
+        (int) node.intAttribute(INIT_ITERATIONS, 1),
+        Planners.text(node),
+        planState);
   }
 
   @Override

@@ -41,7 +41,7 @@ public final class InspectionJson {
     putDim(node, "headDim", site.shape().headDim());
     putDim(node, "queryTokens", site.shape().queryTokens());
     putDim(node, "keyTokens", site.shape().keyTokens());
-    node.put("mask", site.mask().isPresent());
+    node.put("mask", site.masked());
     node.put("scale", site.scale());
     node.put("type", site.elementType().shortName());
     node.put("sparsify", site.sparsify());

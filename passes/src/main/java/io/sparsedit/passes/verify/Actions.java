@@ -16,13 +16,9 @@ final class Actions {
     return Tensor.ofInts(new long[] {sites}, codes);
   }
 
-  /** A float32 tensor of zeros: state for a step that ignores it. */
-  static Tensor zeros(long[] dims) {
-    long elements = 1;
-    for (long dim : dims) {
-      elements = Math.multiplyExact(elements, dim);
-    }
-    return Tensor.raw(
-        DataType.FLOAT, dims, ByteBuffer.allocateDirect(Math.toIntExact(4 * elements)));
+  /** A tensor of zeros: state for a step that ignores it. */
+  static Tensor zeros(DataType type, long[] dims) {
+    long bytes = type.bytes(Tensor.elementCount(dims));
+    return Tensor.raw(type, dims, ByteBuffer.allocateDirect(Math.toIntExact(bytes)));
   }
 }

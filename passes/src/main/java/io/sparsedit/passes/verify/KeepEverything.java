@@ -4,13 +4,17 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.ModelCopy;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.passes.functions.Svg2Plan;
+import java.util.List;
 
 /**
  * Sets planners so that their plans keep every pair: the result must then equal dense attention.
  */
 final class KeepEverything {
-  /** Top-p of 1 or more keeps everything. */
-  private static final float ALL_MASS = 2;
+  /** FLOAT: the part of the query-key pairs that a planner keeps, by name of its attribute. */
+  private static final String DENSITY = "density";
+
+  /** Top-p and density of 1 or more keep everything. */
+  private static final float ALL = 2;
 
   private KeepEverything() {}
 
@@ -25,9 +29,15 @@ final class KeepEverything {
 
   /** Makes one planner keep everything. */
   static void set(Node planner) {
-    if (!planner.opType().equals(Svg2Plan.OP_TYPE)) {
+    boolean isSet = false;
+    for (String setting : List.of(Svg2Plan.TOP_P, DENSITY)) {
+      if (planner.attribute(setting).isPresent()) {
+        planner.setAttribute(setting, ALL);
+        isSet = true;
+      }
+    }
+    if (!isSet) {
       throw new IllegalStateException("no way to keep everything with " + planner);
     }
-    planner.setAttribute(Svg2Plan.TOP_P, ALL_MASS);
   }
 }

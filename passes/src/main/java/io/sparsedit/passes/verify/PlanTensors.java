@@ -94,19 +94,36 @@ record PlanTensors(
       return (keep[querySegment * words + (keySegment >> 5)] >>> (keySegment & 31) & 1) != 0;
     }
 
-    /** Kept query-key pairs. */
-    long keptPairs() {
+    /**
+     * Kept query-key pairs.
+     *
+     * @param queries which query tokens count
+     * @param keys which key tokens count
+     */
+    long keptPairs(boolean[] queries, boolean[] keys) {
+      long[] queriesOf = counts(querySegmentOfToken(), queries, queryOffsets.length - 1);
+      long[] keysOf = counts(keySegmentOfToken(), keys, keyOffsets.length - 1);
       long kept = 0;
-      for (int i = 0; i + 1 < queryOffsets.length; i++) {
-        long keys = 0;
-        for (int j = 0; j + 1 < keyOffsets.length; j++) {
+      for (int i = 0; i < queriesOf.length; i++) {
+        long visited = 0;
+        for (int j = 0; j < keysOf.length; j++) {
           if (keeps(i, j)) {
-            keys += keyOffsets[j + 1] - keyOffsets[j];
+            visited += keysOf[j];
           }
         }
-        kept += keys * (queryOffsets[i + 1] - queryOffsets[i]);
+        kept += visited * queriesOf[i];
       }
       return kept;
+    }
+
+    private static long[] counts(int[] segmentOfToken, boolean[] tokens, int segments) {
+      long[] counts = new long[segments];
+      for (int token = 0; token < segmentOfToken.length; token++) {
+        if (tokens[token]) {
+          counts[segmentOfToken[token]]++;
+        }
+      }
+      return counts;
     }
   }
 }

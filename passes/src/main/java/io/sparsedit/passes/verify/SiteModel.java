@@ -11,41 +11,34 @@ import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
 import io.sparsedit.compiler.ort.OrtRunner;
 import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.Planner;
+import io.sparsedit.passes.functions.Planners;
+import io.sparsedit.passes.functions.SiteShape;
 import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.functions.StateTensor;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
- * One sparse site cut out of a compiled model: its planner and its attention, with q, k, v and the
- * state as inputs.
+ * One sparse site cut out of a compiled model: its planner and its attention, with everything that
+ * they read as inputs, under the names that their functions give it.
  */
 final class SiteModel implements AutoCloseable {
   /** What a site computes on a cold planning step. */
   record Result(Tensor output, PlanTensors plan) {}
 
   private final OrtRunner runner;
-  private final SparseSite site;
+  private final Planner call;
   private final int sites;
-  private final Map<String, Tensor> fixedInputs;
-  private final Map<String, List<Long>> stateDims;
 
-  private SiteModel(
-      OrtRunner runner,
-      SparseSite site,
-      int sites,
-      Map<String, Tensor> fixedInputs,
-      Map<String, List<Long>> stateDims) {
+  private SiteModel(OrtRunner runner, Planner call, int sites) {
     this.runner = runner;
-    this.site = site;
+    this.call = call;
     this.sites = sites;
-    this.fixedInputs = fixedInputs;
-    this.stateDims = stateDims;
   }
 
   /**
@@ -60,36 +53,17 @@ final class SiteModel implements AutoCloseable {
       Model compiled, SparseSite site, DataType elementType, Consumer<Node> setPlanner) {
     Graph graph = Graph.create("site");
     Map<Value, Value> inner = new HashMap<>();
-    Map<String, Tensor> fixed = new LinkedHashMap<>();
-    Map<String, List<Long>> state = new LinkedHashMap<>();
-    ValueType activations = rank(elementType, 4);
-    for (Value value : List.of(site.query(), site.key(), site.value())) {
-      inner.computeIfAbsent(value, v -> graph.addInput(v.name(), activations));
-    }
-    List<Value> inputs = new ArrayList<>(site.planner().presentInputs());
-    inputs.addAll(site.attention().presentInputs());
-    for (Value value : inputs) {
-      boolean isPlan = value.producer().filter(p -> p == site.planner()).isPresent();
-      if (inner.containsKey(value) || isPlan) {
-        continue;
-      }
-      if (value.constant().isPresent()) {
-        inner.put(value, graph.addInitializer(value.name(), value.constant().get()));
-        continue;
-      }
-      ValueType type = value.type().orElseThrow();
-      inner.put(value, graph.addInput(value.name(), relaxed(type)));
-      if (value.producer().isPresent()) {
-        continue; // the geometry of a video of symbolic size
-      }
-      if (!value.name().equals(SparseOps.ACTION)) {
-        state.put(value.name(), sizes(type));
-      }
-    }
+    site.inputs()
+        .forEach(
+            (name, value) -> {
+              boolean isActivation = List.of(SparseOps.Q, SparseOps.K, SparseOps.V).contains(name);
+              ValueType type = isActivation ? rank(elementType, 4) : typeOf(name, value);
+              inner.computeIfAbsent(value, any -> graph.addInput(name, type));
+            });
     Node planner = clone(graph, site.planner(), inner);
     setPlanner.accept(planner);
     Node attention = clone(graph, site.attention(), inner);
-    attention.output().setType(activations);
+    attention.output().setType(rank(elementType, 4));
     graph.addOutput(attention.output());
     for (Value plan : planner.outputs().subList(0, Planner.PLAN.size())) {
       graph.addOutput(plan);
@@ -97,8 +71,10 @@ final class SiteModel implements AutoCloseable {
     Model model = new Model(graph, compiled.irVersion());
     model.opsets().putAll(compiled.opsets());
     model.functions().addAll(compiled.functions());
-    int sites = SparseSite.of(compiled).size();
-    return new SiteModel(OrtRunner.load(model), site, sites, fixed, state);
+    return new SiteModel(
+        OrtRunner.load(model),
+        Planners.of(planner, site.inputs().keySet()),
+        SparseSite.of(compiled).size());
   }
 
   private static Node clone(Graph graph, Node node, Map<Value, Value> inner) {
@@ -125,33 +101,32 @@ final class SiteModel implements AutoCloseable {
         type, Optional.of(Collections.nCopies(rank, new DeclaredDim.Unknown())));
   }
 
-  private static ValueType relaxed(ValueType type) {
-    return type instanceof ValueType.TensorType tensor && tensor.dims().isPresent()
-        ? rank(tensor.elementType(), tensor.dims().get().size())
-        : type;
+  private static ValueType typeOf(String name, Value value) {
+    return switch (name) {
+      case SparseOps.GEOMETRY -> rank(DataType.INT32, 1);
+      case SparseOps.KEY_BIAS -> rank(DataType.FLOAT, 4);
+      default -> {
+        ValueType type = value.type().orElseThrow();
+        yield type instanceof ValueType.TensorType tensor && tensor.dims().isPresent()
+            ? rank(tensor.elementType(), tensor.dims().get().size())
+            : type;
+      }
+    };
   }
 
-  /** Sizes of a state tensor, -1 where they follow q. */
-  private static List<Long> sizes(ValueType type) {
-    List<DeclaredDim> dims = ((ValueType.TensorType) type).dims().orElseThrow();
-    return dims.stream()
-        .map(dim -> dim instanceof DeclaredDim.Fixed fixed ? fixed.size() : -1L)
-        .toList();
-  }
-
-  /**
-   * Runs the site on its own, cold.
-   *
-   * @param computed what else the site reads that the model computes, by name
-   */
-  Result run(Tensor q, Tensor k, Tensor v, Map<String, Tensor> computed) {
-    Map<String, Tensor> inputs = new HashMap<>(fixedInputs);
-    inputs.putAll(computed);
-    inputs.put(site.query().name(), q);
-    inputs.put(site.key().name(), k);
-    inputs.put(site.value().name(), v);
+  /** Runs the site on its own, cold. */
+  Result run(SiteInputs site) {
+    Map<String, Tensor> inputs = new HashMap<>();
+    inputs.put(SparseOps.Q, site.query());
+    inputs.put(SparseOps.K, site.key());
+    inputs.put(SparseOps.V, site.value());
+    inputs.put(SparseOps.GEOMETRY, site.geometry());
+    site.keyBias().ifPresent(bias -> inputs.put(SparseOps.KEY_BIAS, bias));
     inputs.put(SparseOps.ACTION, Actions.all(sites, ActionCode.PLAN_SPARSE.cold()));
-    stateDims.forEach((name, dims) -> inputs.put(name, Actions.zeros(stateSizes(dims, q))));
+    long[] dims = site.query().dims();
+    for (StateTensor state : call.state(SiteShape.of(dims[0], dims[1], dims[2], dims[3]))) {
+      inputs.put(state.input(), Actions.zeros(state.type(), sizes(state)));
+    }
     inputs.keySet().retainAll(runner.inputNames());
     List<Tensor> outputs = new ArrayList<>(runner.run(inputs).values());
     return new Result(
@@ -160,13 +135,16 @@ final class SiteModel implements AutoCloseable {
             outputs.get(1), outputs.get(2), outputs.get(3), outputs.get(4), outputs.get(5)));
   }
 
-  /** The first two axes of any state are batch and heads, as of q. */
-  private static long[] stateSizes(List<Long> dims, Tensor q) {
-    long[] sizes = new long[dims.size()];
-    for (int axis = 0; axis < sizes.length; axis++) {
-      sizes[axis] = axis < 2 ? q.dims()[axis] : dims.get(axis);
-    }
-    return sizes;
+  private static long[] sizes(StateTensor state) {
+    return state.dims().stream()
+        .mapToLong(
+            dim -> {
+              if (dim instanceof DeclaredDim.Fixed fixed) {
+                return fixed.size();
+              }
+              throw new IllegalStateException(state + " does not follow from the site's shape");
+            })
+        .toArray();
   }
 
   @Override

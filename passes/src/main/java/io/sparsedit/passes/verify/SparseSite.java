@@ -7,11 +7,15 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.passes.SiteMetadata;
 import io.sparsedit.passes.functions.BlockSparseAttention;
 import io.sparsedit.passes.functions.Planner;
+import io.sparsedit.passes.functions.Planners;
 import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.functions.TextPosition;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -21,8 +25,18 @@ import java.util.TreeMap;
  * @param index its place in {@code action}
  * @param planner the node that makes the plan
  * @param attention the node that executes it
+ * @param inputs what the two read, by the names that their functions give it; a plan excepted
  */
-record SparseSite(String name, int index, Node planner, Node attention) {
+record SparseSite(String name, int index, Node planner, Node attention, Map<String, Value> inputs) {
+
+  private static final Set<String> NOT_STATE =
+      Set.of(
+          SparseOps.Q,
+          SparseOps.K,
+          SparseOps.V,
+          SparseOps.GEOMETRY,
+          SparseOps.KEY_BIAS,
+          SparseOps.ACTION);
 
   /** The sparse sites of a compiled model in the order of their index. */
   static List<SparseSite> of(Model model) {
@@ -52,9 +66,21 @@ record SparseSite(String name, int index, Node planner, Node attention) {
       Node attention = entry.getValue();
       Node planner = Optional.ofNullable(planners.get(entry.getKey())).orElseThrow();
       String name = attention.metadata().getOrDefault(SiteMetadata.SITE, "site" + entry.getKey());
-      sites.add(new SparseSite(name, entry.getKey().intValue(), planner, attention));
+      Map<String, Value> inputs = new LinkedHashMap<>(inputsOf(planner, model));
+      inputs.putAll(inputsOf(attention, model));
+      inputs.keySet().removeAll(Planner.PLAN);
+      sites.add(new SparseSite(name, entry.getKey().intValue(), planner, attention, inputs));
     }
     return sites;
+  }
+
+  private static Map<String, Value> inputsOf(Node node, Model model) {
+    List<Value> formal = model.functionOf(node).orElseThrow().body().inputs();
+    Map<String, Value> inputs = new LinkedHashMap<>();
+    for (int i = 0; i < formal.size(); i++) {
+      inputs.put(formal.get(i).name(), node.requiredInput(i));
+    }
+    return inputs;
   }
 
   Value query() {
@@ -73,11 +99,26 @@ record SparseSite(String name, int index, Node planner, Node attention) {
     return attention.output();
   }
 
-  /** What the planner reads beside q and k that the model computes: the geometry, if symbolic. */
-  List<Value> computed() {
-    return planner.presentInputs().stream()
-        .filter(v -> v.producer().isPresent() && v != query() && v != key())
-        .toList();
+  /** Where text stands. */
+  TextPosition text() {
+    return Planners.text(planner);
+  }
+
+  /** Frames, height and width of the video. */
+  Value geometry() {
+    return Optional.ofNullable(inputs.get(SparseOps.GEOMETRY)).orElseThrow();
+  }
+
+  /** The bias of the keys, where the model masks them. */
+  Optional<Value> keyBias() {
+    return Optional.ofNullable(inputs.get(SparseOps.KEY_BIAS));
+  }
+
+  /** What comes from the last step, by the names that the planner gives it. */
+  Map<String, Value> state() {
+    Map<String, Value> state = new LinkedHashMap<>(inputs);
+    state.keySet().removeAll(NOT_STATE);
+    return state;
   }
 
   double scale() {

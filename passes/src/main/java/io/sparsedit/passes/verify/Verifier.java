@@ -17,14 +17,18 @@ import io.sparsedit.compiler.shape.ShapeTable;
 import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.functions.Svg2Plan;
+import io.sparsedit.passes.functions.TextPosition;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * Compares a compiled model with the original, both in ONNX Runtime on the CPU.
@@ -40,7 +44,8 @@ public final class Verifier {
   /** The same where activations are float16. */
   private static final double TOLERANCE_F16 = 2e-2;
 
-  private static final int REDUCED_TOKENS = 2048;
+  /** Text tokens of a site of symbolic size that is checked alone. */
+  private static final int DEFAULT_TEXT = 64;
 
   private final Model original;
   private final Model compiled;
@@ -154,7 +159,9 @@ public final class Verifier {
       fetch.add(site.key().name());
       fetch.add(site.value().name());
       fetch.add(site.output().name());
-      site.computed().forEach(value -> fetch.add(value.name()));
+      Stream.concat(Stream.of(site.geometry()), site.keyBias().stream())
+          .filter(value -> value.producer().isPresent())
+          .forEach(value -> fetch.add(value.name()));
     }
     Map<String, Tensor> kept;
     try (OrtRunner runner =
@@ -172,17 +179,11 @@ public final class Verifier {
     try (DenseReference dense = new DenseReference()) {
       for (SparseSite site : sites) {
         progress.stage("check site " + site.name());
-        Tensor q = tensor(kept, site.query());
-        Tensor k = tensor(kept, site.key());
-        Tensor v = tensor(kept, site.value());
-        double[] expected = dense.attend(q, k, v, site.scale());
+        SiteInputs own = inputs(site, kept, compiledInputs);
+        double[] expected = attend(dense, own, site);
         ErrorMetrics everything = ErrorMetrics.of(numbers(tensor(kept, site.output())), expected);
-        Map<String, Tensor> computed = new LinkedHashMap<>();
-        for (Value value : site.computed()) {
-          computed.put(value.name(), tensor(kept, value));
-        }
-        try (SiteModel model = SiteModel.of(compiled, site, q.type(), planner -> {})) {
-          siteErrors.add(siteError(site, model.run(q, k, v, computed), q, k, everything, expected));
+        try (SiteModel model = SiteModel.of(compiled, site, own.query().type(), planner -> {})) {
+          siteErrors.add(siteError(site, model.run(own), own, everything, expected));
         }
       }
     }
@@ -190,18 +191,40 @@ public final class Verifier {
         VerifyMode.FULL, note, outputs(kept, reference), outputs(chosen, reference), siteErrors);
   }
 
+  /** What the site read in a run of the whole model. */
+  private static SiteInputs inputs(
+      SparseSite site, Map<String, Tensor> outputs, Map<String, Tensor> inputs) {
+    Map<String, Tensor> known = new HashMap<>(inputs);
+    known.putAll(outputs);
+    return new SiteInputs(
+        tensor(known, site.query()),
+        tensor(known, site.key()),
+        tensor(known, site.value()),
+        tensor(known, site.geometry()),
+        site.keyBias().map(bias -> tensor(known, bias)));
+  }
+
+  private static double[] attend(DenseReference dense, SiteInputs site, SparseSite settings) {
+    return dense.attend(site.query(), site.key(), site.value(), settings.scale(), site.keyBias());
+  }
+
   private static VerificationReport.SiteError siteError(
       SparseSite site,
       SiteModel.Result result,
-      Tensor q,
-      Tensor k,
+      SiteInputs inputs,
       ErrorMetrics everythingKept,
       double[] expected) {
-    PlanMetrics plan = PlanMetrics.of(result.plan(), q, k, site.scale());
+    PlanMetrics plan =
+        PlanMetrics.of(
+            result.plan(),
+            inputs.query(),
+            inputs.key(),
+            site.scale(),
+            new PlanMetrics.Tokens(site.text(), inputs.videoTokens(site), inputs.keyBias()));
     return new VerificationReport.SiteError(
         site.name(),
         site.index(),
-        q.dims()[2],
+        inputs.query().dims()[2],
         everythingKept,
         ErrorMetrics.of(numbers(result.output()), expected),
         plan.density(),
@@ -210,8 +233,8 @@ public final class Verifier {
         plan.recall());
   }
 
-  private static Tensor tensor(Map<String, Tensor> outputs, Value value) {
-    return Optional.ofNullable(outputs.get(value.name())).orElseThrow();
+  private static Tensor tensor(Map<String, Tensor> known, Value value) {
+    return Optional.ofNullable(known.get(value.name())).or(value::constant).orElseThrow();
   }
 
   private static double[] numbers(Tensor tensor) {
@@ -241,12 +264,9 @@ public final class Verifier {
     Map<String, Tensor> extra = new LinkedHashMap<>();
     extra.put(SparseOps.ACTION, Actions.all(sites.size(), ActionCode.PLAN_SPARSE.cold()));
     for (SparseSite site : sites) {
-      for (Value input : site.planner().presentInputs()) {
-        if (compiled.graph().inputs().contains(input)
-            && original.graph().value(input.name()).isEmpty()
-            && !input.name().equals(SparseOps.ACTION)) {
-          extra.put(input.name(), Actions.zeros(dims(input, sizes)));
-        }
+      for (Value input : site.state().values()) {
+        ValueType.TensorType type = (ValueType.TensorType) input.type().orElseThrow();
+        extra.put(input.name(), Actions.zeros(type.elementType(), dims(input, sizes)));
       }
     }
     return extra;
@@ -329,15 +349,18 @@ public final class Verifier {
     List<Dim> shape = compiledFacts.shape(site.query()).orElseThrow();
     int heads = Math.toIntExact(shape.get(1).constant().orElseThrow());
     int headDim = Math.toIntExact(shape.get(3).constant().orElseThrow());
-    long full = shape.get(2).constant().orElse(REDUCED_TOKENS);
-    int tokens = (int) Math.min(full, REDUCED_TOKENS);
-    PlantedSite planted = new PlantedSite(type(site), 1, heads, tokens, headDim, site.scale());
-    double[] expected = dense.attend(planted.query, planted.key, planted.value, site.scale());
-    double factor = (double) tokens / full;
-    Map<String, Tensor> computed = new LinkedHashMap<>();
-    for (Value value : site.computed()) {
-      computed.put(value.name(), Tensor.ofInts(new long[] {3}, 1, 1, tokens));
-    }
+    ReducedVideo video = reduced(site, shape.get(2).constant());
+    PlantedSite planted =
+        new PlantedSite(type(site), 1, heads, video.tokens(), headDim, site.scale());
+    SiteInputs inputs =
+        new SiteInputs(
+            planted.query,
+            planted.key,
+            planted.value,
+            video.geometry(),
+            site.keyBias().map(bias -> maskOf(site, video)));
+    double[] expected = attend(dense, inputs, site);
+    double factor = (double) video.tokens() / shape.get(2).constant().orElse(video.tokens());
     SiteModel.Result everything;
     try (SiteModel model =
         SiteModel.of(
@@ -348,24 +371,46 @@ public final class Verifier {
               reduceClusters(planner, factor);
               KeepEverything.set(planner);
             })) {
-      everything = model.run(planted.query, planted.key, planted.value, computed);
+      everything = model.run(inputs);
     }
     try (SiteModel model =
         SiteModel.of(compiled, site, type(site), planner -> reduceClusters(planner, factor))) {
       return siteError(
           site,
-          model.run(planted.query, planted.key, planted.value, computed),
-          planted.query,
-          planted.key,
+          model.run(inputs),
+          inputs,
           ErrorMetrics.of(numbers(everything.output()), expected),
           expected);
     }
   }
 
+  /** The site's own video and text, or less of both. */
+  private static ReducedVideo reduced(SparseSite site, OptionalLong tokens) {
+    Optional<long[]> extents = site.geometry().constant().flatMap(Tensor::longs);
+    boolean hasText = site.text().segments() > 0;
+    if (extents.isEmpty() || tokens.isEmpty()) {
+      return ReducedVideo.DEFAULT.withText(hasText ? DEFAULT_TEXT : 0);
+    }
+    long[] e = extents.get();
+    return ReducedVideo.of(e[0], e[1], e[2], hasText ? tokens.getAsLong() - e[0] * e[1] * e[2] : 0);
+  }
+
+  /** The mask of a site that is checked alone: the last half of its text, or of a frame. */
+  private static Tensor maskOf(SparseSite site, ReducedVideo video) {
+    int tokens = video.tokens();
+    int hidden = (video.text() > 0 ? video.text() : video.height() * video.width()) / 2;
+    int end = site.text() == TextPosition.FIRST ? video.text() : tokens;
+    float[] bias = new float[tokens];
+    Arrays.fill(bias, end - hidden, end, Float.NEGATIVE_INFINITY);
+    return Tensor.ofFloats(new long[] {1, 1, 1, tokens}, bias);
+  }
+
   private static void reduceClusters(Node planner, double factor) {
     for (String clusters : List.of(Svg2Plan.Q_CLUSTERS, Svg2Plan.K_CLUSTERS)) {
-      long full = planner.intAttribute(clusters, 1);
-      planner.setAttribute(clusters, Math.max(1, Math.round(full * factor)));
+      if (planner.attribute(clusters).isPresent()) {
+        long full = planner.intAttribute(clusters, 1);
+        planner.setAttribute(clusters, Math.max(1, Math.round(full * factor)));
+      }
     }
   }
 

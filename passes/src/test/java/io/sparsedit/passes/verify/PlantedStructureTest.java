@@ -22,6 +22,7 @@ import io.sparsedit.passes.functions.TextPosition;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.BeforeAll;
@@ -41,6 +42,10 @@ final class PlantedStructureTest {
   private static final PlantedSite PLANTED =
       new PlantedSite(DataType.FLOAT, 1, HEADS, TOKENS, HEAD_DIM, SCALE);
 
+  private static final Tensor GEOMETRY = Tensor.ofInts(new long[] {3}, 4, 16, 16);
+
+  private static final PlanMetrics.Tokens ALL_VIDEO = PlanMetrics.Tokens.allVideo(PLANTED.query);
+
   private static SiteModel.Result result;
   private static double[] dense;
 
@@ -50,14 +55,17 @@ final class PlantedStructureTest {
     SparseSite site = SparseSite.of(model).get(0);
     try (SiteModel siteModel = SiteModel.of(model, site, DataType.FLOAT, planner -> {});
         DenseReference reference = new DenseReference()) {
-      result = siteModel.run(PLANTED.query, PLANTED.key, PLANTED.value, Map.of());
-      dense = reference.attend(PLANTED.query, PLANTED.key, PLANTED.value, SCALE);
+      result =
+          siteModel.run(
+              new SiteInputs(
+                  PLANTED.query, PLANTED.key, PLANTED.value, GEOMETRY, Optional.empty()));
+      dense = reference.attend(PLANTED.query, PLANTED.key, PLANTED.value, SCALE, Optional.empty());
     }
   }
 
   @Test
   void goodPlanIsCloseToDenseAtLowDensity() {
-    PlanMetrics plan = PlanMetrics.of(result.plan(), PLANTED.query, PLANTED.key, SCALE);
+    PlanMetrics plan = PlanMetrics.of(result.plan(), PLANTED.query, PLANTED.key, SCALE, ALL_VIDEO);
     ErrorMetrics error = ErrorMetrics.of(result.output().doubles().orElseThrow(), dense);
 
     assertThat(plan.density()).isLessThan(0.3);
@@ -111,8 +119,8 @@ final class PlantedStructureTest {
   }
 
   private static void expectWrong(PlanTensors plan) {
-    PlanMetrics good = PlanMetrics.of(result.plan(), PLANTED.query, PLANTED.key, SCALE);
-    PlanMetrics wrong = PlanMetrics.of(plan, PLANTED.query, PLANTED.key, SCALE);
+    PlanMetrics good = PlanMetrics.of(result.plan(), PLANTED.query, PLANTED.key, SCALE, ALL_VIDEO);
+    PlanMetrics wrong = PlanMetrics.of(plan, PLANTED.query, PLANTED.key, SCALE, ALL_VIDEO);
 
     assertThat(ErrorMetrics.of(execute(plan), dense).relativeL1()).isGreaterThan(0.1);
     assertThat(wrong.recall()).isLessThan(good.recall() - 0.1);
@@ -166,9 +174,7 @@ final class PlantedStructureTest {
     values.put(
         SparseOps.ACTION,
         graph.addInput(SparseOps.ACTION, ValueType.TensorType.of(DataType.INT32, 1)));
-    values.put(
-        SparseOps.GEOMETRY,
-        graph.addConstant(SparseOps.GEOMETRY, Tensor.ofInts(new long[] {3}, 4, 16, 16)));
+    values.put(SparseOps.GEOMETRY, graph.addConstant(SparseOps.GEOMETRY, GEOMETRY));
     for (StateTensor state : plan.state(SiteShape.of(1, HEADS, TOKENS, HEAD_DIM))) {
       values.put(state.input(), graph.addInput(state.graphInput(0), state.valueType()));
     }
