@@ -277,6 +277,116 @@ def natural(tensors):
     return tensors
 
 
+# ---- SVG -----------------------------------------------------------------------------------------
+
+
+def positions(frames, patches):
+    """Position of each video token, by class: frame by frame, patch by patch."""
+    token = np.arange(frames * patches)
+    return [token, (token % patches) * frames + token // patches]
+
+
+def svg_band(settings, tokens, frames, patches, head_class):
+    """Blocks that the band reaches to each side."""
+    size, text, video = settings["block_size"], settings["text"], frames * patches
+    if not settings["budget"]:
+        share = min(max(settings["density"] - 2 * text / tokens, 0), 1)
+        width = tokens * (1 - math.sqrt(1 - share)) / size
+        if abs(width - round(width)) < 2e-4:
+            raise CloseCall("width")
+        return math.floor(width) if settings["position"] != "none" else math.ceil(width)
+    best = 0
+    for reach in range(-(-video // size) + 1):
+        mask = svg_mask(settings, frames, patches, head_class, reach)
+        if mask.sum() <= settings["density"] * video * video:
+            best = reach
+    return best
+
+
+def svg_mask(settings, frames, patches, head_class, reach):
+    """Which video tokens see which, by token."""
+    position = positions(frames, patches)[head_class]
+    size = settings["block_size"]
+    block = position // size
+    mask = np.abs(block[:, None] - block[None]) <= reach
+    if settings["sink"] == "published":
+        mask |= (block * size < patches)[None]
+    if settings["sink"] == "corrected":
+        mask |= (np.arange(len(position)) < patches)[None]
+    return mask
+
+
+def svg_class(q, k, v, settings, frames, patches, bias):
+    """0 spatial or 1 temporal; golden.py's svg_classify with spaced rows and text that all see."""
+    tokens, text, size = len(q), settings["text"], settings["block_size"]
+    start = text if settings["position"] == "first" else 0
+    video = frames * patches
+    rows = strided(video, settings["sampled_rows"])
+    reach = max(int(settings["profile_frames"] * patches) // size, 1)
+    dense = attend(q[rows + start], k, v, settings["scale"], bias)
+    errors = []
+    for position in positions(frames, patches):
+        block = position // size
+        mask = np.abs(block[:, None] - block[None]) < reach
+        if settings["sink"] == "published":
+            mask |= (position < patches)[None]
+        if settings["sink"] == "corrected":
+            mask |= (np.arange(video) < patches)[None]
+        full = np.ones((video, tokens), bool)
+        full[:, start : start + video] = mask
+        seen = np.where(full[rows], 0.0, -np.inf) + bias
+        errors.append(np.mean((attend(q[rows + start], k, v, settings["scale"], seen) - dense) ** 2))
+    if abs(errors[0] - errors[1]) < CLOSE * max(errors):
+        raise CloseCall("class")
+    return int(errors[1] < errors[0])
+
+
+def svg_plan(settings, tokens, frames, patches, head_class):
+    """The plan of a head, and which token sees which."""
+    text, size, video = settings["text"], settings["block_size"], frames * patches
+    start = text if settings["position"] == "first" else 0
+    order = np.argsort(positions(frames, patches)[head_class])
+    reach = svg_band(settings, tokens, frames, patches, head_class)
+    room = -(-tokens // size)
+    rows = [order[b * size : (b + 1) * size] for b in range(room)]
+    columns, sink = rows, [b * size < patches and settings["sink"] == "published" for b in range(room)]
+    if settings["sink"] == "corrected":
+        columns = [np.arange(patches)] + [r[r >= patches] for r in rows]
+    keep = np.zeros((len(rows), len(columns)), bool)
+    shift = len(columns) - len(rows)
+    for i in range(-(-video // size)):
+        keep[i, :shift] = True
+        for j in range(-(-video // size)):
+            keep[i, j + shift] = abs(i - j) <= reach or sink[j]
+    mask = np.ones((tokens, tokens), bool)
+    mask[start : start + video, start : start + video] = svg_mask(
+        settings, frames, patches, head_class, reach)
+    rows, columns = [r + start for r in rows], [c + start for c in columns]
+    if settings["position"] != "none":
+        first = settings["position"] == "first"
+        words = np.arange(text) + (0 if first else video)
+        rows.insert(0 if first else len(rows), words)
+        columns.insert(0 if first else len(columns), words)
+        pad = (1, 0) if first else (0, 1)
+        keep = np.pad(keep, (pad, pad), constant_values=True)
+    return (rows, columns, keep), mask
+
+
+def run_svg(q, k, v, settings, frames, patches, bias=None):
+    """Plans, classes [B,H] and the output through conjugated masks instead of plans."""
+    batch, heads, tokens = q.shape[:3]
+    plans, classes, out = [], np.zeros((batch, heads), np.int32), np.zeros(v.shape)
+    for b, h in np.ndindex(batch, heads):
+        key_bias = np.zeros(tokens) if bias is None else bias[b, 0, 0]
+        one = q[b, h], k[b, h], v[b, h]
+        classes[b, h] = svg_class(*one, settings, frames, patches, key_bias)
+        plan, mask = svg_plan(settings, tokens, frames, patches, classes[b, h])
+        plans.append(plan)
+        out[b, h] = attend(*one, settings["scale"], np.where(mask, 0.0, -np.inf) + key_bias)
+    assert np.allclose(out, attention(q, k, v, plans, settings["scale"], bias))
+    return plans, classes, out
+
+
 # ---- data ----------------------------------------------------------------------------------------
 
 
@@ -312,6 +422,22 @@ def planted_blocks(rng, tokens, block, targets, strengths):
     noise = [.1 * rng.standard_normal(k.shape) for _ in range(2)]
     v = rng.standard_normal(k.shape)
     return exact(q + noise[0])[None], exact(k + noise[1])[None], exact(v)[None], chosen
+
+
+def planted_classes(rng, batch, classes, frames, patches, size, text=0, first=False):
+    """A temporal head's token looks for its patch in all frames, a spatial one's for its frame."""
+    heads = len(classes)
+    shape = (batch, heads, frames * patches, size)
+    base = np.zeros(shape)
+    for b, h in np.ndindex(batch, heads):
+        groups = patches if classes[h] else frames
+        centres = rng.standard_normal((groups, size))
+        centres *= 4 / np.linalg.norm(centres, axis=-1, keepdims=True)
+        base[b, h] = np.tile(centres, (frames, 1)) if classes[h] else np.repeat(centres, patches, 0)
+    q, k = (base + .2 * rng.standard_normal(shape) for _ in range(2))
+    words = rng.standard_normal((2, batch, heads, text, size))
+    q, k = (np.concatenate([w, x] if first else [x, w], 2) for w, x in zip(words, (q, k)))
+    return exact(q), exact(k), exact(rng.standard_normal(q.shape))
 
 
 def drift(rng, x, amount):
@@ -370,9 +496,11 @@ def relative_l1(a, b):
 
 
 def save(name, settings, **tensors):
-    numbers = {f"setting.{key}": np.float64(value) for key, value in settings.items() if key != "position"}
+    numbers = {f"setting.{key}": np.float64(value) for key, value in settings.items() if key not in ("position", "sink")}
     if "position" in settings:
         numbers["setting.position"] = np.float64(("none", "first", "last").index(settings["position"]))
+    if "sink" in settings:
+        numbers["setting.sink"] = np.float64(("none", "published", "corrected").index(settings["sink"]))
     stored = {
         key: np.ascontiguousarray(value, np.float32) if value.dtype == np.float64 else value
         for key, value in tensors.items()
@@ -491,6 +619,54 @@ def adaspa_text(rng, name, batch, heads, tokens, text, position, bias=False):
     save_adaspa(name, settings, tensors, plans)
 
 
+def svg_settings(q, block, density, profile_frames, sink, rows=16, text=0, position="none", budget=False):
+    return {
+        "block_size": block, "density": np.float64(np.float32(density)),
+        "profile_frames": profile_frames, "sampled_rows": rows, "budget": int(budget),
+        "scale": np.float64(np.float32(1 / math.sqrt(q.shape[-1]))),
+        "sink": sink, "text": text, "position": position,
+    }
+
+
+def svg_case(rng, name, batch, classes, frames, patches, block, density, profile_frames, sink="none",
+             text=0, position="none", budget=False, bias=False, steps=1):
+    """Planted heads, whose classes turn round at every second of several steps."""
+    inputs, tokens = [], frames * patches + text
+    for step in range(steps):
+        planted_as = [c ^ (step // 2 % 2) for c in classes]
+        q, k, v = planted_classes(rng, batch, planted_as, frames, patches, 8, text, position == "first")
+        inputs.append((q, k, v))
+    settings = svg_settings(q, block, density, profile_frames, sink, 16, text, position, budget)
+    key_bias = None
+    if bias:
+        key_bias = np.zeros((batch, 1, 1, tokens))
+        for b in range(batch):
+            key_bias[b, ..., tokens - text // 2 - b :] = -np.inf
+    plans, found, out = run_svg(q, k, v, settings, frames, patches, key_bias)
+    assert (found == np.array(planted_as)).all()
+    tensors = {
+        "q": np.stack([i[0] for i in inputs]), "k": np.stack([i[1] for i in inputs]), "v": v, "o": out,
+        "dense": attention(
+            q, k, v, [dense_plan(tokens)] * (batch * len(classes)), settings["scale"], key_bias),
+        "head_classes": found, **plan_tensors(plans, batch, len(classes)),
+    }
+    if steps > 1:
+        tensors["values"] = np.stack([i[2] for i in inputs])
+    if bias:
+        tensors["key_bias"] = key_bias
+    settings["frames"], settings["patches"] = frames, patches
+    save(name, settings, **tensors)
+    print(f"  density {density_of_video(plans, text, position):.3f}  relative L1 to dense"
+          f" {relative_l1(out, tensors['dense']):.4f}")
+
+
+def density_of_video(plans, text, position):
+    if position == "none":
+        return density(plans)
+    cut = slice(1, None) if position == "first" else slice(None, -1)
+    return density([(rows[cut], columns[cut], keep[cut, cut]) for rows, columns, keep in plans])
+
+
 def attention_case(rng, name, batch, heads, tokens, size, query_segments, key_segments):
     """Random data and a random ragged plan with empty segments, rows without a key, all 32 bits."""
     q, k, v = (exact(rng.standard_normal((batch, heads, tokens, size))) for _ in range(3))
@@ -538,6 +714,18 @@ def main():
     accepted(adaspa_ten_steps)
     accepted(lambda rng: adaspa_text(rng, "adaspa_text_first", 2, 2, 131, 21, "first"))
     accepted(lambda rng: adaspa_text(rng, "adaspa_text_last", 2, 3, 123, 22, "last", bias=True))
+    accepted(lambda rng: svg_case(rng, "svg_planted", 1, (0, 1, 1, 0), 8, 21, 4, .2, 1))
+    accepted(lambda rng: svg_case(
+        rng, "svg_sink_published", 2, (1, 0), 5, 21, 4, .15, 1, sink="published"))
+    accepted(lambda rng: svg_case(
+        rng, "svg_sink_corrected", 2, (0, 1), 5, 21, 4, .15, 1, sink="corrected"))
+    accepted(lambda rng: svg_case(
+        rng, "svg_budget", 1, (0, 1), 6, 22, 4, .4, 1, sink="corrected", budget=True))
+    accepted(lambda rng: svg_case(
+        rng, "svg_text_first", 2, (0, 1), 5, 18, 4, .6, 1.5, text=19, position="first"))
+    accepted(lambda rng: svg_case(
+        rng, "svg_text_last", 2, (1, 0), 5, 18, 4, .55, 1.5, text=14, position="last", bias=True))
+    accepted(lambda rng: svg_case(rng, "svg_ten_steps", 1, (0, 1), 6, 12, 4, .2, 1, steps=10))
     attention_case(np.random.default_rng(7), "ragged", 2, 2, 157, 8, 9, 70)
 
 

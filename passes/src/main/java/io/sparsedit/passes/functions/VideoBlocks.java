@@ -54,9 +54,14 @@ record VideoBlocks(VideoTokens tokens, Value size, Value count, Value room) {
     return ops.less(ops.range(room), count);
   }
 
-  /** I32 {@code [N+1]}: segment starts. */
-  Value offsets(Ops ops) {
-    Value sizes = tokens.withText(ops, sizes(ops), ops.vector(tokens.textCount()));
-    return ops.i32(PlanParts.offsets(ops, sizes));
+  /**
+   * Segment starts.
+   *
+   * @param sizes i64 {@code [n]}: of the video segments
+   * @return i32 {@code [n+1]}, one more with text
+   */
+  Value offsets(Ops ops, Value sizes) {
+    return ops.i32(
+        PlanParts.offsets(ops, tokens.withText(ops, sizes, ops.vector(tokens.textCount()))));
   }
 }

@@ -121,6 +121,31 @@ final class Golden {
         planState);
   }
 
+  /** The planner's call of an SVG case. */
+  SvgPlan svg(Layout layout, boolean planState) {
+    return new SvgPlan(
+        0,
+        layout,
+        (float) setting("scale"),
+        (int) setting(SvgPlan.BLOCK_SIZE),
+        (float) setting(SvgPlan.DENSITY),
+        setting(SvgPlan.BUDGET) == 1,
+        (int) setting(SvgPlan.SAMPLED_ROWS),
+        (float) setting(SvgPlan.PROFILE_FRAMES),
+        frameSink(),
+        textPosition(),
+        has(SparseOps.KEY_BIAS),
+        planState);
+  }
+
+  private FrameSink frameSink() {
+    return switch ((int) setting("sink")) {
+      case 1 -> FrameSink.PUBLISHED;
+      case 2 -> FrameSink.CORRECTED;
+      default -> FrameSink.NONE;
+    };
+  }
+
   private TextPosition textPosition() {
     return switch ((int) setting("position")) {
       case 1 -> TextPosition.FIRST;
@@ -164,6 +189,10 @@ final class Golden {
 
   /** Frames, height and width of the video tokens. */
   Tensor geometry() {
+    if (tensors.containsKey("setting.frames")) {
+      // Some height and width: only their product counts.
+      return Tensor.ofInts(new long[] {3}, (int) setting("frames"), 1, (int) setting("patches"));
+    }
     int tokens = (int) tensor("v").dims()[2] - (int) setting("text");
     return Tensor.ofInts(new long[] {3}, 1, 1, tokens);
   }

@@ -79,6 +79,9 @@ final class OneOp implements AutoCloseable {
     if (tensor.endsWith("order") || tensor.endsWith("offsets")) {
       return type(DataType.INT32, 3);
     }
+    if (tensor.endsWith(SvgPlan.HEAD_CLASSES)) {
+      return type(DataType.INT32, 2);
+    }
     if (tensor.endsWith(AdaSpaPlan.LSE)) {
       return type(DataType.FLOAT, 3);
     }

@@ -17,7 +17,21 @@ final class PlannerCost {
   private static final int TOKENS = 4096;
   private static final int SIZE = 64;
   private static final List<Planner> PLANNERS =
-      List.of(new AdaSpaPlan(0, Layout.BHSD, .125f, 64, .2f, .8f, TextPosition.LAST, false, true));
+      List.of(
+          new AdaSpaPlan(0, Layout.BHSD, .125f, 64, .2f, .8f, TextPosition.LAST, false, true),
+          new SvgPlan(
+              0,
+              Layout.BHSD,
+              .125f,
+              128,
+              .3f,
+              false,
+              64,
+              1.5f,
+              FrameSink.CORRECTED,
+              TextPosition.LAST,
+              false,
+              true));
 
   private PlannerCost() {}
 

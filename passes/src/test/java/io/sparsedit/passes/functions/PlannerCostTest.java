@@ -24,4 +24,13 @@ class PlannerCostTest {
       assertThat(cost.milliseconds()).as(cost.toString()).isLessThan(5000);
     }
   }
+
+  /** Sampled rows against all keys, three times over, is little. */
+  @Test
+  void svgReadsSampledRows() throws IOException {
+    assumeThat(Files.exists(Path.of("/proc/self/status"))).isTrue();
+    ProcessCost cost = PlannerCost.measure(SvgPlan.OP_TYPE, ActionCode.PLAN_SPARSE.code());
+    assertThat(cost.addedMb()).as(cost.toString()).isLessThan(ALL_SCORES_MB);
+    assertThat(cost.milliseconds()).as(cost.toString()).isLessThan(1000);
+  }
 }
