@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_data.cuh"
+#include "bench/sampled_rows.cuh"
 #include "kernels/attention_schedule.h"
 #include "kernels/block_sparse_attention.h"
 #include "kernels/gather_keys.h"
@@ -31,122 +33,30 @@ using test::CheckCuda;
 using test::DeviceBuffer;
 using test::HostPlan;
 
-struct Shape {
-  const char* name;
-  PlanShape plan;
-  int head_dim;
-  int text;  // tokens at the end that form one always-kept segment
-};
-
-constexpr Shape kShapes[] = {
-    {"wan", {1, 40, 75600, 300, 1000}, 128, 0},
-    {"hunyuan", {1, 24, 119056, 401, 1001}, 128, 256},
-    {"cogvideo", {2, 48, 45106, 201, 501}, 64, 226},
-    {"wan-small", {1, 12, 32760, 150, 500}, 128, 0},
-};
-
-__device__ std::uint32_t Hash(std::uint64_t x) {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdull;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53ull;
-  return static_cast<std::uint32_t>(x >> 32);
-}
-
-// Normal numbers by Box and Muller.
 __global__ void FillNormal(__nv_bfloat16* to, std::int64_t count, std::uint64_t seed) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x;
        i < count; i += stride) {
-    const float u = (Hash(seed + 2 * i) + 1.0f) * 2.3283064e-10f;
-    const float w = Hash(seed + 2 * i + 1) * 2.3283064e-10f;
-    to[i] = __float2bfloat16_rn(sqrtf(-2.0f * logf(fminf(u, 1.0f))) * cospif(2.0f * w));
+    to[i] = __float2bfloat16_rn(Normal(seed + i));
   }
 }
 
-// One block a sampled row, in float64: relative error sums against `o`.
-__global__ void CheckRows(const BlockSparseAttentionArgs args, bool dense,
-                          const int2* samples, double* sums, float* scores) {
-  const int bh = samples[blockIdx.x].x, position = samples[blockIdx.x].y;
-  const int tokens = args.shape.tokens, dim = args.head_dim;
-  const __nv_bfloat16* q = static_cast<const __nv_bfloat16*>(args.q);
-  const __nv_bfloat16* k = static_cast<const __nv_bfloat16*>(args.k);
-  const __nv_bfloat16* v = static_cast<const __nv_bfloat16*>(args.v);
-  const __nv_bfloat16* o = static_cast<const __nv_bfloat16*>(args.o);
-  const std::int64_t at = static_cast<std::int64_t>(bh) * tokens;
-  const int token = dense ? position : args.plan.query_order[at + position];
-  float* score = scores + static_cast<std::int64_t>(blockIdx.x) * tokens;
-  __shared__ double partial[256];
-  __shared__ int segment;
-  const std::int32_t* offsets = args.plan.key_offsets + bh * (args.shape.key_segments + 1);
-  if (threadIdx.x == 0) {
-    const std::int32_t* query_offsets =
-        args.plan.query_offsets + bh * (args.shape.query_segments + 1);
-    segment = 0;
-    while (query_offsets[segment + 1] <= position) ++segment;
-  }
-  __syncthreads();
-  const std::int32_t* keep =
-      args.plan.keep + (static_cast<std::int64_t>(bh) * args.shape.query_segments + segment) *
-                           KeepWords(args.shape.key_segments);
-  double maximum = -1e300;
-  for (int p = threadIdx.x; p < tokens; p += blockDim.x) {
-    bool kept = true;
-    if (!dense) {
-      int low = 0, high = args.shape.key_segments;  // the last segment that starts at or before p
-      while (high - low > 1) {
-        const int middle = (low + high) / 2;
-        (offsets[middle] <= p ? low : high) = middle;
-      }
-      kept = Keeps(keep, low);
-    }
-    float s = -INFINITY;
-    if (kept) {
-      const int key = dense ? p : args.plan.key_order[at + p];
-      double dot = 0.0;
-      for (int d = 0; d < dim; ++d) {
-        dot += static_cast<double>(__bfloat162float(q[(at + token) * dim + d])) *
-               static_cast<double>(__bfloat162float(k[(at + key) * dim + d]));
-      }
-      s = static_cast<float>(dot * args.scale);
-      maximum = fmax(maximum, static_cast<double>(s));
-    }
-    score[p] = s;
-  }
-  partial[threadIdx.x] = maximum;
-  __syncthreads();
-  for (int i = 128; i > 0; i /= 2) {
-    if (threadIdx.x < i) {
-      partial[threadIdx.x] = fmax(partial[threadIdx.x], partial[threadIdx.x + i]);
-    }
-    __syncthreads();
-  }
-  maximum = partial[0];
-  if (static_cast<int>(threadIdx.x) >= dim) return;
-  const int d = threadIdx.x;
-  double sum = 0.0, out = 0.0;
-  for (int p = 0; p < tokens; ++p) {
-    if (score[p] == -INFINITY) continue;
-    const int key = dense ? p : args.plan.key_order[at + p];
-    const double weight = exp(score[p] - maximum);
-    sum += weight;
-    out += weight * static_cast<double>(__bfloat162float(v[(at + key) * dim + d]));
-  }
-  out = sum > 0.0 ? out / sum : 0.0;
-  const double got = static_cast<double>(__bfloat162float(o[(at + token) * dim + d]));
-  atomicAdd(&sums[0], isfinite(got) ? fabs(got - out) : 1e30);
-  atomicAdd(&sums[1], fabs(out));
+// Its plan's extents; text forms one more segment of each side, at the end.
+PlanShape PlanShapeOf(const Shape& shape) {
+  return {shape.batch, shape.heads, shape.tokens, SegmentsOf(shape.query_clusters, shape.text),
+          SegmentsOf(shape.key_clusters, shape.text)};
 }
 
 // Segments of video tokens, then one of text that all keep and that keeps all.
-HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
+HostPlan MakePlan(const PlanShape& shape, int text_tokens, double density,
+                  const std::string& kind) {
   test::Random random(11);
   HostPlan plan;
-  plan.shape = shape.plan;
-  const int heads = shape.plan.batch * shape.plan.heads;
-  const int nq = shape.plan.query_segments, nk = shape.plan.key_segments;
-  const int video = shape.plan.tokens - shape.text;
-  const bool text = shape.text > 0;
+  plan.shape = shape;
+  const int heads = shape.batch * shape.heads;
+  const int nq = shape.query_segments, nk = shape.key_segments;
+  const int video = shape.tokens - text_tokens;
+  const bool text = text_tokens > 0;
   plan.keep.assign(static_cast<std::size_t>(heads) * nq * KeepWords(nk), 0);
   auto offsets = [&](int segments) {
     const int clusters = segments - (text ? 1 : 0);
@@ -161,10 +71,10 @@ HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
     } else {
       starts = test::SkewedOffsets(random, video, clusters, false);
     }
-    if (text) starts.push_back(shape.plan.tokens);
+    if (text) starts.push_back(shape.tokens);
     return starts;
   };
-  plan.query_order.reserve(static_cast<std::size_t>(heads) * shape.plan.tokens);
+  plan.query_order.reserve(static_cast<std::size_t>(heads) * shape.tokens);
   plan.key_order.reserve(plan.query_order.capacity());
   for (int head = 0; head < heads; ++head) {
     for (std::int32_t x : offsets(nq)) plan.query_offsets.push_back(x);
@@ -172,7 +82,7 @@ HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
     const std::vector<std::int32_t> order = test::RandomOrder(random, video);
     auto append = [&](std::vector<std::int32_t>& to, int shift) {
       for (int i = 0; i < video; ++i) to.push_back(order[(i + shift) % video]);
-      for (int i = video; i < shape.plan.tokens; ++i) to.push_back(i);
+      for (int i = video; i < shape.tokens; ++i) to.push_back(i);
     };
     append(plan.query_order, 0);
     append(plan.key_order, video / 3);
@@ -211,16 +121,16 @@ double MedianMilliseconds(int repeat, Run run) {
 }
 
 // True if the output was right.
-bool Measure(Shape shape, double density, const std::string& kind, int repeat) {
+bool Measure(const Shape& shape, double density, const std::string& kind, int repeat) {
+  PlanShape s = PlanShapeOf(shape);
   if (kind == "blocks") {
-    const int segments = (shape.plan.tokens - shape.text + 127) / 128 + (shape.text > 0 ? 1 : 0);
-    shape.plan.query_segments = shape.plan.key_segments = segments;
+    s.query_segments = s.key_segments =
+        (shape.tokens - shape.text_tokens + 127) / 128 + (shape.text_tokens > 0 ? 1 : 0);
   }
   const bool dense = density >= 1.0;
-  const PlanShape& s = shape.plan;
   const int heads = s.batch * s.heads;
   const std::int64_t count = static_cast<std::int64_t>(heads) * s.tokens * shape.head_dim;
-  const HostPlan plan = MakePlan(shape, dense ? 0.0 : density, kind);
+  const HostPlan plan = MakePlan(s, shape.text_tokens, dense ? 0.0 : density, kind);
   double kept = 0.0;
   for (int head = 0; head < heads; ++head) kept += dense ? 1.0 : plan.Density(head);
   kept /= heads;
@@ -267,21 +177,7 @@ bool Measure(Shape shape, double density, const std::string& kind, int repeat) {
   const int last_set = repeat % 2;
   use(last_set);
 
-  constexpr int kSamples = 96;
-  std::vector<int2> samples;
-  test::Random random(3);
-  for (int i = 0; i < kSamples; ++i) {
-    samples.push_back({random.Below(heads), random.Below(s.tokens)});
-  }
-  DeviceBuffer device_samples(samples), sums(16);
-  DeviceBuffer scores(static_cast<std::size_t>(kSamples) * s.tokens * 4);
-  sums.Fill(0);
-  CheckRows<<<kSamples, 256>>>(args, dense, device_samples.As<int2>(), sums.As<double>(),
-                               scores.As<float>());
-  CheckCuda(cudaDeviceSynchronize(), "check");
-  const std::vector<char> sums_bytes = sums.Read();
-  double error[2];
-  std::memcpy(error, sums_bytes.data(), 16);
+  const SampledRows rows = CompareSampledRows(args, dense);
 
   double gather = 0.0, schedule = 0.0;
   if (!dense) {
@@ -297,9 +193,9 @@ bool Measure(Shape shape, double density, const std::string& kind, int repeat) {
   std::printf("%-10s %-8s density %.3f  %8.2f ms  %6.1f TFLOP/s  (gather %.2f, schedule %.3f ms)"
               "  rel L1 %.1e %s\n",
               shape.name, dense ? "dense" : kind.c_str(), kept, total, flops / total / 1e9, gather, schedule,
-              error[0] / error[1], error[0] <= 1e-2 * error[1] ? "ok" : "WRONG");
+              rows.relative_error, rows.ok() ? "ok" : "WRONG");
   std::fflush(stdout);
-  return error[0] <= 1e-2 * error[1];
+  return rows.ok();
 }
 
 int Main(int argc, char** argv) {

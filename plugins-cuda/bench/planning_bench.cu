@@ -24,6 +24,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_data.cuh"
+#include "bench/graph_timing.h"
 #include "kernels/kmeans.h"
 #include "kernels/plan_scores.h"
 #include "kernels/segment_means.h"
@@ -34,32 +36,6 @@ namespace sparsedit::bench {
 namespace {
 
 using test::DeviceArray;
-
-struct Shape {
-  const char* name;
-  int batch, heads, tokens, head_dim, query_clusters, key_clusters;
-  TextPosition text;
-  int text_tokens;
-};
-
-constexpr Shape kShapes[] = {
-    {"wan", 1, 40, 75600, 128, 300, 1000, TextPosition::kNone, 0},
-    {"hunyuan", 1, 24, 119056, 128, 400, 1000, TextPosition::kLast, 256},
-    {"cogvideo", 2, 48, 45106, 64, 200, 500, TextPosition::kFirst, 226},
-    {"wan-small", 1, 12, 32760, 128, 150, 500, TextPosition::kNone, 0},
-};
-
-__device__ std::uint32_t Hash(std::uint64_t x) {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdull;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53ull;
-  return static_cast<std::uint32_t>(x >> 32);
-}
-__device__ float Uniform(std::uint64_t x) { return (Hash(x) + .5f) * 2.3283064e-10f; }
-__device__ float Normal(std::uint64_t x) {
-  return sqrtf(-2.f * logf(Uniform(2 * x + 1))) * cospif(2.f * Uniform(2 * x));
-}
 
 __global__ void FillTokens(__nv_bfloat16* x, int heads, int tokens, int dim, std::int64_t count,
                            bool skewed, bool head_major, std::uint64_t seed) {
@@ -78,44 +54,6 @@ __global__ void FillTokens(__nv_bfloat16* x, int heads, int tokens, int dim, std
     }
     x[i] = __float2bfloat16_rn(v);
   }
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-double Time(cudaStream_t stream, int repeat, const std::function<void()>& enqueue) {
-  cudaGraph_t graph;
-  cudaGraphExec_t exec;
-  CUDA_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  enqueue();
-  CUDA_OK(cudaStreamEndCapture(stream, &graph));
-  CUDA_OK(cudaGraphInstantiate(&exec, graph, 0));
-  cudaEvent_t begin, end;
-  CUDA_OK(cudaEventCreate(&begin));
-  CUDA_OK(cudaEventCreate(&end));
-  std::vector<double> times;
-  for (int i = 0; i < repeat + 2; ++i) {
-    CUDA_OK(cudaEventRecord(begin, stream));
-    CUDA_OK(cudaGraphLaunch(exec, stream));
-    CUDA_OK(cudaEventRecord(end, stream));
-    CUDA_OK(cudaEventSynchronize(end));
-    float ms = 0;
-    CUDA_OK(cudaEventElapsedTime(&ms, begin, end));
-    if (i >= 2) times.push_back(ms);
-  }
-  CUDA_OK(cudaEventDestroy(begin));
-  CUDA_OK(cudaEventDestroy(end));
-  CUDA_OK(cudaGraphExecDestroy(exec));
-  CUDA_OK(cudaGraphDestroy(graph));
-  return Median(times);
-}
-
-void Require(Status status) {
-  if (status == Status::kOk) return;
-  std::printf("launch: %s\n", StatusName(status));
-  std::exit(1);
 }
 
 struct SideArrays {

@@ -12,6 +12,9 @@
 //                    non-empty key segment j adds one pseudo-key (means_k[j], bias log |segment j|)
 //                    with value means_v[j] (compensation, SVG-EAR, arXiv 2603.08982). Means are
 //                    rounded to the type of q on the fast path.
+//   means_bias       f32 [B,H,Nk], or null: taken instead of log |segment j|. Needed with key_bias,
+//                    where a key counts by exp(bias): LaunchSegmentMeans gives weighted means and
+//                    this bias, -inf for a segment whose keys are all masked
 //   action           i32 scalar on the device, or null for PLAN_SPARSE. DENSE and PLAN_DENSE attend
 //                    every key without reading the plan.
 // D is a multiple of 16 from 32 to 128. Scores, softmax and accumulation are f32. A row without any
@@ -54,6 +57,7 @@ struct BlockSparseAttentionArgs {
   const float* key_bias = nullptr;
   const float* means_k = nullptr;
   const float* means_v = nullptr;
+  const float* means_bias = nullptr;
   const std::int32_t* action = nullptr;
   AttentionPath path = AttentionPath::kAuto;
 };
@@ -141,6 +145,9 @@ inline Status CheckBlockSparseAttention(const BlockSparseAttentionArgs& args,
                     Status::kInvalidArgument);
   SPARSEDIT_RETURN_IF_ERROR(CheckPlanPointers(args.plan));
   SPARSEDIT_REQUIRE((args.means_k == nullptr) == (args.means_v == nullptr),
+                    Status::kInvalidArgument);
+  SPARSEDIT_REQUIRE(args.means_k == nullptr || args.key_bias == nullptr ||
+                        args.means_bias != nullptr,
                     Status::kInvalidArgument);
   SPARSEDIT_REQUIRE(IsAligned(workspace, 256), Status::kInvalidArgument);
   SPARSEDIT_REQUIRE(

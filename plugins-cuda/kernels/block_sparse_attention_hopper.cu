@@ -47,6 +47,7 @@ struct HopperParams {
   const std::int32_t* keep;
   const std::int32_t* action;
   const float* key_bias;
+  const float* means_bias;
   const AttentionItem* items;
   std::int32_t* counters;
   Strides strides;
@@ -254,7 +255,12 @@ struct Producer {
     const int segment = row - params.tokens;
     const int size = offsets[segment + 1] - offsets[segment];
     if (size <= 0 || Keeps(keep_row, segment)) return kNegativeInfinity;
-    return __logf(static_cast<float>(size)) / params.scale;
+    const float bias =
+        params.means_bias == nullptr
+            ? __logf(static_cast<float>(size))
+            : params.means_bias[static_cast<std::int64_t>(batch * params.heads + head) *
+                                    params.key_segments + segment];
+    return bias / params.scale;
   }
 
   // Ends an item: the rest of an open tile becomes zeros that no query attends.
@@ -936,6 +942,7 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   params.keep = args.plan.keep;
   params.action = args.action;
   params.key_bias = args.key_bias;
+  params.means_bias = args.means_bias;
   params.items = workspace.items;
   params.counters = workspace.counters;
   params.strides = strides;

@@ -189,7 +189,10 @@ __global__ void __launch_bounds__(kThreads) PortableKernel(const PortableParams 
         load(args.means_k);
         float bias = -INFINITY;
         if (lane < keys && !Keeps(keep_row, first + lane)) {
-          bias = logf(static_cast<float>(offsets[first + lane + 1] - offsets[first + lane]));
+          bias = args.means_bias == nullptr
+                     ? logf(static_cast<float>(offsets[first + lane + 1] - offsets[first + lane]))
+                     : args.means_bias[static_cast<std::int64_t>(all_head) * segments + first +
+                                       lane];
         }
         __syncthreads();
         AttendTile(acc, queries, tile, probabilities, dim, args.scale, bias,

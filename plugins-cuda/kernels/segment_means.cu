@@ -10,7 +10,10 @@ constexpr int kThreads = 256;
 struct MeansParams {
   const void* x[2];
   float* means[2];
-  float* partial;  // [tensors][BH][slots][D]
+  float* partial;          // [tensors][BH][slots][D]
+  float* partial_weights;  // [BH][slots]
+  const float* key_bias;   // or null
+  float* log_sizes;        // or null
   const std::int32_t* order;
   const std::int32_t* offsets;
   const std::int32_t* action;
@@ -30,6 +33,9 @@ __device__ SegmentedTokens TokensOf(const MeansParams& p, int tensor, int bh) {
   t.segments = p.segments;
   t.length = p.tokens;
   t.head_dim = p.head_dim;
+  t.log_weights =
+      p.key_bias == nullptr ? nullptr
+                            : p.key_bias + static_cast<std::int64_t>(bh / p.heads) * p.tokens;
   return t;
 }
 
@@ -38,33 +44,62 @@ __device__ inline float* PartialOf(const MeansParams& p, int tensor, int bh) {
                          SumSlots(p.tokens, p.segments) * p.head_dim;
 }
 
+__device__ inline float* PartialWeightsOf(const MeansParams& p, int bh) {
+  return p.partial_weights + bh * SumSlots(p.tokens, p.segments);
+}
+
 __device__ inline bool Skips(const MeansParams& p) {
   return p.action != nullptr && !ActionIsSparse(*p.action);
 }
 
-template <typename T>
+template <typename T, bool kWeighted>
 __global__ void __launch_bounds__(kThreads) Sums(const __grid_constant__ MeansParams p) {
   if (Skips(p)) return;
   const int chunk = blockIdx.x * (kThreads / 32) + threadIdx.x / 32;
   if (chunk >= SumChunks(p.tokens)) return;
-  SumChunkByWarp<T>(TokensOf<T>(p, blockIdx.z, blockIdx.y), chunk,
-                    PartialOf(p, blockIdx.z, blockIdx.y));
+  SumChunkByWarp<T, kWeighted>(TokensOf<T>(p, blockIdx.z, blockIdx.y), chunk,
+                               PartialOf(p, blockIdx.z, blockIdx.y),
+                               blockIdx.z == 0 ? PartialWeightsOf(p, blockIdx.y) : nullptr);
+}
+
+template <typename T>
+void LaunchSums(const MeansParams& p, dim3 grid, CUstream_st* stream) {
+  if (p.key_bias == nullptr) {
+    Sums<T, false><<<grid, kThreads, 0, stream>>>(p);
+  } else {
+    Sums<T, true><<<grid, kThreads, 0, stream>>>(p);
+  }
+}
+
+// What segment [begin, end) weighs in all.
+__device__ float WeightOf(const MeansParams& p, int bh, int segment, int begin, int end) {
+  if (p.key_bias == nullptr) return static_cast<float>(end - begin);
+  const float* partial = PartialWeightsOf(p, bh) + segment;
+  float weight = 0.f;
+  for (int chunk = begin / kSumChunk; chunk <= (end - 1) / kSumChunk; ++chunk) {
+    weight += partial[chunk];
+  }
+  return weight;
 }
 
 __global__ void __launch_bounds__(kThreads) Means(const __grid_constant__ MeansParams p) {
   if (Skips(p)) return;
   const int segment = blockIdx.x * (kThreads / 32) + threadIdx.x / 32;
   const int element = (threadIdx.x & 31) * 4;
-  if (segment >= p.segments || element >= p.head_dim) return;
+  if (segment >= p.segments) return;
   const int bh = blockIdx.y, tensor = blockIdx.z;
   const std::int32_t* offsets = p.offsets + static_cast<std::int64_t>(bh) * (p.segments + 1);
   const int begin = offsets[segment], end = offsets[segment + 1];
+  const float weight = end > begin ? WeightOf(p, bh, segment, begin, end) : 0.f;
+  if (p.log_sizes != nullptr && tensor == 0 && element == 0) {
+    p.log_sizes[static_cast<std::int64_t>(bh) * p.segments + segment] = logf(weight);
+  }
+  if (element >= p.head_dim) return;
   float4 mean = make_float4(0.f, 0.f, 0.f, 0.f);
-  if (end > begin) {
+  if (weight > 0.f) {
     const float4 sum =
         GatherSums(PartialOf(p, tensor, bh), segment, begin, end, p.head_dim, element);
-    const float count = static_cast<float>(end - begin);
-    mean = make_float4(sum.x / count, sum.y / count, sum.z / count, sum.w / count);
+    mean = make_float4(sum.x / weight, sum.y / weight, sum.z / weight, sum.w / weight);
   }
   *reinterpret_cast<float4*>(
       p.means[tensor] + (static_cast<std::int64_t>(bh) * p.segments + segment) * p.head_dim +
@@ -79,6 +114,7 @@ Status LaunchSegmentMeans(const SegmentMeansProblem& problem, const SegmentMeans
   for (int i = 0; i < problem.tensors; ++i) {
     SPARSEDIT_REQUIRE(IsAligned(b.x[i], 16) && IsAligned(b.means[i], 16), Status::kInvalidArgument);
   }
+  SPARSEDIT_REQUIRE(b.key_bias == nullptr || IsAligned(b.key_bias, 4), Status::kInvalidArgument);
   SPARSEDIT_REQUIRE(IsAligned(b.offsets, 4) && IsAligned(workspace, 16),
                     Status::kInvalidArgument);
   SPARSEDIT_REQUIRE(workspace_size >= SegmentMeansWorkspaceSize(problem),
@@ -89,6 +125,11 @@ Status LaunchSegmentMeans(const SegmentMeansProblem& problem, const SegmentMeans
     p.means[i] = b.means[i];
   }
   p.partial = static_cast<float*>(workspace);
+  p.partial_weights = p.partial + static_cast<std::int64_t>(problem.tensors) * problem.batch *
+                                      problem.heads * problem.head_dim *
+                                      SumSlots(problem.tokens, problem.segments);
+  p.key_bias = b.key_bias;
+  p.log_sizes = b.log_sizes;
   p.order = b.order;
   p.offsets = b.offsets;
   p.action = b.action;
@@ -107,9 +148,9 @@ Status LaunchSegmentMeans(const SegmentMeansProblem& problem, const SegmentMeans
   const dim3 sums(static_cast<unsigned>(CeilDiv(SumChunks(p.tokens), warps)), p.batch_heads,
                   problem.tensors);
   switch (problem.type) {
-    case DataType::kFloat16: Sums<__half><<<sums, kThreads, 0, stream>>>(p); break;
-    case DataType::kBFloat16: Sums<__nv_bfloat16><<<sums, kThreads, 0, stream>>>(p); break;
-    case DataType::kFloat32: Sums<float><<<sums, kThreads, 0, stream>>>(p); break;
+    case DataType::kFloat16: LaunchSums<__half>(p, sums, stream); break;
+    case DataType::kBFloat16: LaunchSums<__nv_bfloat16>(p, sums, stream); break;
+    case DataType::kFloat32: LaunchSums<float>(p, sums, stream); break;
   }
   SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
   const dim3 means(static_cast<unsigned>(CeilDiv(p.segments, warps)), p.batch_heads,

@@ -4,7 +4,11 @@
 //   x[i]        type [B,H,S,D] or [B,S,H,D], 16-byte aligned; one or two tensors (K, V)
 //   order       i32 [B,H,S], or null for the natural order
 //   offsets     i32 [B,H,N+1]
-//   means[i]    f32 [B,H,N,D], 16-byte aligned; 0 for an empty segment
+//   key_bias    f32 [B,S] in token order, or null: a token weighs exp(bias), 0 where bias is -inf;
+//               finite biases are at most 80, so that f32 holds the weights
+//   means[i]    f32 [B,H,N,D], 16-byte aligned: weighted mean; 0 for a segment that weighs nothing
+//   log_sizes   f32 [B,H,N], or null: logarithm of a segment's weight (of its length without
+//               key_bias), -inf where that is 0
 // Summed in f32 in a fixed order. With `action`, nothing is done or written unless the site's code
 // is PLAN_SPARSE or REUSE_SPARSE; null means always.
 #ifndef SPARSEDIT_KERNELS_SEGMENT_MEANS_H_
@@ -34,6 +38,8 @@ struct SegmentMeansBuffers {
   const std::int32_t* order = nullptr;
   const std::int32_t* offsets = nullptr;
   const std::int32_t* action = nullptr;  // the site's entry
+  const float* key_bias = nullptr;
+  float* log_sizes = nullptr;
 };
 
 inline Status CheckSegmentMeans(const SegmentMeansProblem& p) {
@@ -48,7 +54,8 @@ inline Status CheckSegmentMeans(const SegmentMeansProblem& p) {
 // 0 if CheckSegmentMeans objects.
 inline std::size_t SegmentMeansWorkspaceSize(const SegmentMeansProblem& p) {
   if (CheckSegmentMeans(p) != Status::kOk) return 0;
-  return RoundUpTo(sizeof(float) * p.tensors * p.batch * p.heads * p.head_dim *
+  // Partial sums of the tensors, then of the weights.
+  return RoundUpTo(sizeof(float) * p.batch * p.heads * (p.tensors * p.head_dim + 1) *
                        static_cast<std::size_t>(SumSlots(p.tokens, p.segments)),
                    kWorkspaceAlignment);
 }

@@ -26,6 +26,7 @@ struct SegmentedTokens {
   int segments;
   int length;                   // positions
   int head_dim;
+  const float* log_weights = nullptr;  // of tokens, or null: every token weighs 1
 };
 
 // Four consecutive elements of a token as f32.
@@ -74,9 +75,12 @@ __device__ inline int FindSegment(const SegmentedTokens& t, int position) {
   return low;
 }
 
-// Called by a whole warp; `partial` is the head's [slots][head_dim].
-template <typename T>
-__device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* partial) {
+// Called by a whole warp; `partial` is the head's [slots][head_dim]. With kWeighted every token is
+// multiplied by exp(log_weights[token]), one of weight 0 is not read into the sum (so that masked
+// tokens may hold anything), and the sums of the weights go to partial_weights [slots] where given.
+template <typename T, bool kWeighted = false>
+__device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* partial,
+                               float* partial_weights = nullptr) {
   constexpr int kBatch = 8;  // rows in flight
   const int lane = threadIdx.x & 31;
   const int element = lane * 4;
@@ -88,9 +92,20 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
   int segment = FindSegment(t, first);
   int segment_end = t.offsets[segment + 1] - t.base;
   float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
+  float weight_sum = 0.f;
+  const auto store = [&] {
+    if (active) {
+      *reinterpret_cast<float4*>(partial + static_cast<std::int64_t>(chunk + segment) * t.head_dim +
+                                 element) = sum;
+    }
+    if (kWeighted && partial_weights != nullptr && lane == 0) {
+      partial_weights[chunk + segment] = weight_sum;
+    }
+  };
   for (int p0 = first; p0 < last; p0 += 32) {
     const int mine = min(p0 + lane, last - 1);
     const int token = t.order == nullptr ? mine : t.order[mine];
+    const float my_weight = kWeighted ? expf(t.log_weights[token]) : 1.f;
 #pragma unroll 1
     for (int b = 0; b < 32 && p0 + b < last; b += kBatch) {
       Quad<T> row[kBatch];
@@ -107,11 +122,9 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
         const int p = p0 + b + u;
         if (p >= last) break;
         if (p == segment_end) {
-          if (active) {
-            *reinterpret_cast<float4*>(partial + static_cast<std::int64_t>(chunk + segment) *
-                                                     t.head_dim + element) = sum;
-          }
+          store();
           sum = make_float4(0.f, 0.f, 0.f, 0.f);
+          weight_sum = 0.f;
           ++segment;
           segment_end = t.offsets[segment + 1] - t.base;
           if (segment_end == p) {  // empty segments follow
@@ -119,20 +132,19 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
             segment_end = t.offsets[segment + 1] - t.base;
           }
         }
-        if (active) {
+        const float weight = kWeighted ? __shfl_sync(0xffffffffu, my_weight, b + u) : 1.f;
+        if (kWeighted) weight_sum += weight;
+        if (active && (!kWeighted || weight != 0.f)) {
           const float4 v = row[u].Get();
-          sum.x += v.x;
-          sum.y += v.y;
-          sum.z += v.z;
-          sum.w += v.w;
+          sum.x += weight * v.x;
+          sum.y += weight * v.y;
+          sum.z += weight * v.z;
+          sum.w += weight * v.w;
         }
       }
     }
   }
-  if (active && first < last) {
-    *reinterpret_cast<float4*>(
-        partial + static_cast<std::int64_t>(chunk + segment) * t.head_dim + element) = sum;
-  }
+  if (first < last) store();
 }
 
 // Adds the partial sums of segment [begin, end) for the four elements from `element` on.

@@ -37,6 +37,7 @@ struct Workspace {
   std::int32_t* action;
   float* means_k;
   float* means_v;
+  float* means_bias;
   void* shared;  // by segment means and attention, one after the other
   std::size_t shared_bytes;
   std::size_t bytes;
@@ -56,6 +57,7 @@ Workspace Carve(const BlockSparseAttentionOp::Settings& settings, const Extents&
         static_cast<std::int64_t>(shape.batch) * shape.heads * shape.key_segments * head_dim;
     parts.means_k = carver.Take<float>(count);
     parts.means_v = carver.Take<float>(count);
+    parts.means_bias = carver.Take<float>(count / head_dim);
     parts.shared_bytes = std::max(parts.shared_bytes,
                                   SegmentMeansWorkspaceSize(MeansOf(settings, extents, type)));
   }
@@ -98,12 +100,7 @@ bool BlockSparseAttentionOp::MakeSignature(const Settings& settings, int inputs,
   return true;
 }
 
-std::string BlockSparseAttentionOp::Check(const Settings& settings, int inputs,
-                                          const Extents& extents) {
-  // The operator weighs a segment's keys with exp(bias); the kernels do not know how.
-  if (settings.compensate != 0 && inputs != kInputs) {
-    return "compensate with key_bias is not supported";
-  }
+std::string BlockSparseAttentionOp::Check(const Settings&, int, const Extents& extents) {
   const int segments = extents.Of(Variable::kKeySegments);
   const int words = extents.Of(Variable::kKeepWords);
   if (words == KeepWords(segments)) return "";
@@ -155,6 +152,7 @@ Status BlockSparseAttentionOp::Enqueue(const Settings& settings, const Call& cal
   if (settings.compensate != 0) {
     args.means_k = parts.means_k;
     args.means_v = parts.means_v;
+    args.means_bias = parts.means_bias;
     SegmentMeansBuffers means;
     means.x[0] = args.k;
     means.x[1] = args.v;
@@ -163,6 +161,8 @@ Status BlockSparseAttentionOp::Enqueue(const Settings& settings, const Call& cal
     means.order = args.plan.key_order;
     means.offsets = args.plan.key_offsets;
     means.action = args.action;
+    means.key_bias = args.key_bias;
+    means.log_sizes = parts.means_bias;
     SPARSEDIT_RETURN_IF_ERROR(LaunchSegmentMeans(MeansOf(settings, call.extents, call.type), means,
                                                  parts.shared, parts.shared_bytes, call.stream));
   }

@@ -47,6 +47,8 @@ void TestArguments() {
   CHECK(check(bad) == Status::kInvalidArgument);
   bad.means_v = bad.means_k;  // pseudo-keys need room
   CHECK(check(bad) == Status::kWorkspaceTooSmall);
+  bad.key_bias = bad.means_k;  // without means_bias
+  CHECK(check(bad) == Status::kInvalidArgument);
 }
 
 void TestWorkspace() {
@@ -98,10 +100,24 @@ void TestReferenceNothingKept() {
   HostAttention means = MakeProblem(0.0, true);
   std::fill(means.means_k.begin(), means.means_k.end(), 0.0f);  // equal scores: weights are sizes
   const int token = AttentionRow(means, 0, 5, out, &lse);
-  CHECK(token >= 0 && std::abs(lse - std::log(100.0)) < 1e-9);
+  CHECK(token >= 0 && std::abs(lse - std::log(100.0)) < 1e-6);
   double mean = 0.0;
   for (int t = 0; t < 100; ++t) mean += means.v[t * 8] / 100.0;
   CHECK(std::abs(out[0] - mean) < 1e-5);
+}
+
+// With compensation a masked key counts for nothing, and one of bias ln 2 for two.
+void TestReferenceWeightedMeans() {
+  HostAttention a = MakeProblem(0.0, false);
+  a.key_bias.assign(2 * 100, -std::numeric_limits<float>::infinity());
+  a.key_bias[3] = 0.0f;
+  a.key_bias[8] = std::log(2.0f);
+  FillMeans(a);
+  std::fill(a.means_k.begin(), a.means_k.end(), 0.0f);  // equal scores: weights are sizes
+  double out[8], lse = 0.0;
+  AttentionRow(a, 0, 5, out, &lse);
+  CHECK(std::abs(lse - std::log(3.0)) < 1e-6);
+  for (int d = 0; d < 8; ++d) CHECK(std::abs(out[d] - (a.v[24 + d] + 2 * a.v[64 + d]) / 3) < 1e-5);
 }
 
 }  // namespace
@@ -112,5 +128,6 @@ int main() {
   sparsedit::test::TestWorkspace();
   sparsedit::test::TestReferenceDense();
   sparsedit::test::TestReferenceNothingKept();
+  sparsedit::test::TestReferenceWeightedMeans();
   return sparsedit::test::Report("attention_host_test");
 }

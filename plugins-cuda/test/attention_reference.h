@@ -136,6 +136,7 @@ struct HostAttention {
   std::vector<float> q, k, v;
   std::vector<float> key_bias;           // empty: none
   std::vector<float> means_k, means_v;   // empty: no compensation
+  std::vector<float> means_bias;         // of the pseudo-keys; filled with the means
 
   std::int64_t At(int batch, int head, int token) const {
     const PlanShape& s = plan.shape;
@@ -146,29 +147,43 @@ struct HostAttention {
   }
 };
 
-// Means of K and V over the key segments, [B,H,Nk,D]; zeros for an empty segment.
+// Means of K and V over the key segments, [B,H,Nk,D], a key weighing exp(bias), and the logarithms of
+// the weights [B,H,Nk]; 0 and -inf for a segment that weighs nothing.
 inline void FillMeans(HostAttention& a) {
   const PlanShape& s = a.plan.shape;
   a.means_k.assign(static_cast<std::size_t>(s.batch) * s.heads * s.key_segments * a.head_dim, 0);
   a.means_v = a.means_k;
+  a.means_bias.assign(static_cast<std::size_t>(s.batch) * s.heads * s.key_segments,
+                      -std::numeric_limits<float>::infinity());
   for (int bh = 0; bh < s.batch * s.heads; ++bh) {
     const std::int32_t* offsets =
         a.plan.key_offsets.data() + static_cast<std::int64_t>(bh) * (s.key_segments + 1);
     for (int j = 0; j < s.key_segments; ++j) {
       std::vector<double> k(a.head_dim, 0.0), v(a.head_dim, 0.0);
+      double size = 0.0;
       for (int p = offsets[j]; p < offsets[j + 1]; ++p) {
         const int token =
             a.plan.key_order.empty()
                 ? p
                 : a.plan.key_order[static_cast<std::int64_t>(bh) * s.tokens + p];
         const std::int64_t at = a.At(bh / s.heads, bh % s.heads, token);
-        for (int d = 0; d < a.head_dim; ++d) k[d] += a.k[at + d], v[d] += a.v[at + d];
+        const double weight =
+            a.key_bias.empty()
+                ? 1.0
+                : std::exp(static_cast<double>(
+                      a.key_bias[static_cast<std::int64_t>(bh / s.heads) * s.tokens + token]));
+        size += weight;
+        for (int d = 0; d < a.head_dim; ++d) {
+          k[d] += weight * a.k[at + d];
+          v[d] += weight * a.v[at + d];
+        }
       }
-      const int size = offsets[j + 1] - offsets[j];
-      const std::int64_t at = (static_cast<std::int64_t>(bh) * s.key_segments + j) * a.head_dim;
-      for (int d = 0; size > 0 && d < a.head_dim; ++d) {
-        a.means_k[at + d] = static_cast<float>(k[d] / size);
-        a.means_v[at + d] = static_cast<float>(v[d] / size);
+      if (size == 0.0) continue;
+      const std::int64_t segment = static_cast<std::int64_t>(bh) * s.key_segments + j;
+      a.means_bias[segment] = static_cast<float>(std::log(size));
+      for (int d = 0; d < a.head_dim; ++d) {
+        a.means_k[segment * a.head_dim + d] = static_cast<float>(k[d] / size);
+        a.means_v[segment * a.head_dim + d] = static_cast<float>(v[d] / size);
       }
     }
   }
@@ -215,9 +230,9 @@ inline int AttentionRow(const HostAttention& a, int bh, int position, double* ou
       if (Keeps(keep, j)) {
         for (int p = key_offsets[j]; p < key_offsets[j + 1]; ++p) add_position(p);
       } else if (!a.means_k.empty() && key_offsets[j + 1] > key_offsets[j]) {
-        const std::int64_t at = (static_cast<std::int64_t>(bh) * s.key_segments + j) * a.head_dim;
-        add(a.means_k.data() + at, a.means_v.data() + at,
-            std::log(static_cast<double>(key_offsets[j + 1] - key_offsets[j])));
+        const std::int64_t of = static_cast<std::int64_t>(bh) * s.key_segments + j;
+        add(a.means_k.data() + of * a.head_dim, a.means_v.data() + of * a.head_dim,
+            a.means_bias[of]);
       }
     }
   }

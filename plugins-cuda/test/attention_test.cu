@@ -74,6 +74,7 @@ void RunCase(const Case& c, AttentionPath path) {
   DeviceBuffer query_order(a.plan.query_order), key_order(a.plan.key_order);
   DeviceBuffer query_offsets(a.plan.query_offsets), key_offsets(a.plan.key_offsets);
   DeviceBuffer keep(a.plan.keep), key_bias(a.key_bias), means_k(a.means_k), means_v(a.means_v);
+  DeviceBuffer means_bias(a.means_bias);
   DeviceBuffer action(std::vector<std::int32_t>{c.action});
 
   BlockSparseAttentionArgs args;
@@ -93,6 +94,8 @@ void RunCase(const Case& c, AttentionPath path) {
   args.key_bias = key_bias.As<float>();
   args.means_k = means_k.As<float>();
   args.means_v = means_v.As<float>();
+  // Without key_bias the kernel's own logarithm of the size is tested.
+  if (!a.key_bias.empty()) args.means_bias = means_bias.As<float>();
   args.action = action.As<std::int32_t>();
   args.path = path;
   const std::size_t bytes =
@@ -163,6 +166,8 @@ std::vector<Case> Cases(bool quick) {
   add({"compensation", {1, 1, 600, 4, 40}, 128, bf16, Layout::kBhsd, 0.2, 1.0, 2, true, true,
        false, false, true});
   add({"key bias", {2, 1, 300, 3, 9}, 64, f16, Layout::kBshd, 0.5, 1.0, 3, true, true, true});
+  add({"key bias and compensation", {2, 2, 300, 5, 60}, 128, bf16, Layout::kBshd, 0.2, 1.0, 2, true,
+       true, true, false, true});
   if (quick) return cases;
 
   for (DataType type : {bf16, f16}) {
@@ -190,6 +195,10 @@ std::vector<Case> Cases(bool quick) {
              true, false, false, true});
         add({name + "compensation, nothing kept", {1, 2, 400, 5, 64}, dim, type, layout, 0.0, 1.0,
              2, true, true, false, false, true});
+        add({name + "key bias and compensation", {2, 2, 1200, 9, 120}, dim, type, layout, 0.2, 1.0,
+             3, true, true, true, false, true});
+        add({name + "batch 0 masked, compensation", {2, 2, 400, 5, 64}, dim, type, layout, 0.2, 1.0,
+             2, true, false, true, true, true});
         add({name + "large logits", {1, 2, 800, 7, 25}, dim, type, layout, 0.4, 6.0});
       }
       add({tag + "nothing kept", {1, 2, 300, 5, 40}, dim, type, Layout::kBhsd, 0.0});
@@ -197,6 +206,8 @@ std::vector<Case> Cases(bool quick) {
       add({tag + "one giant segment", {1, 2, 1900, 1, 1}, dim, type, Layout::kBhsd, 2.0});
       add({tag + "segments of one or none", {1, 1, 300, 280, 290}, dim, type, Layout::kBhsd, 0.3,
            1.0, 2, true});
+      add({tag + "segments of one, bias, compensation", {1, 1, 300, 280, 290}, dim, type,
+           Layout::kBhsd, 0.3, 1.0, 2, true, true, true, false, true});
       add({tag + "many heads", {1, 40, 1283, 6, 40}, dim, type, Layout::kBshd, 0.25, 1.0, 2});
       add({tag + "long", {1, 3, 9001, 37, 130}, dim, type, Layout::kBhsd, 0.25, 1.0, 2});
     }

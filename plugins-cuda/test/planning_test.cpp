@@ -87,7 +87,7 @@ void TestWorkspaces() {
   means = {1, 2, 100, 64, 7, 2, DataType::kFloat16, Layout::kBhsd};
   CHECK(CheckSegmentMeans(means) == Status::kOk);
   CHECK(SegmentMeansWorkspaceSize(means) ==
-        RoundUpTo(sizeof(float) * 2 * 2 * 64 * (1 + 7), kWorkspaceAlignment));
+        RoundUpTo(sizeof(float) * 2 * (2 * 64 + 1) * (1 + 7), kWorkspaceAlignment));
   means.head_dim = 24;
   CHECK(CheckSegmentMeans(means) == Status::kUnsupported);
   means.head_dim = 64, means.tensors = 3;

@@ -1,4 +1,4 @@
-// Segment means against float64 on the CPU.
+// Segment means against float64 on the CPU, with and without a bias that weighs the keys.
 #include "kernels/segment_means.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 
 enum class Sizes { kEven, kOneGiant, kManyEmpty };
 
-void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
+void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered, bool biased) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
   const std::size_t heads = static_cast<std::size_t>(p.batch) * p.heads;
@@ -24,6 +24,23 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
     std::vector<float> values(heads * p.tokens * p.head_dim);
     for (float& v : values) v = 3.f + normal(random);
     x.push_back(Rounded(p.type, values));
+  }
+  // A third of the keys is masked; the rows of x that no head may see hold NaN.
+  std::vector<float> bias;
+  for (int b = 0; biased && b < p.batch; ++b) {
+    for (int token = 0; token < p.tokens; ++token) {
+      const bool masked = random() % 3 == 0;
+      bias.push_back(masked ? -INFINITY : static_cast<float>(random() % 400) * 0.01f - 3.f);
+      for (int h = 0; masked && h < p.heads; ++h) {
+        const std::size_t row =
+            p.layout == Layout::kBhsd
+                ? (static_cast<std::size_t>(b) * p.heads + h) * p.tokens + token
+                : (static_cast<std::size_t>(b) * p.tokens + token) * p.heads + h;
+        for (int d = 0; d < p.head_dim; ++d) {
+          for (std::vector<float>& values : x) values[row * p.head_dim + d] = NAN;
+        }
+      }
+    }
   }
   std::vector<std::int32_t> order, offsets;
   for (std::size_t bh = 0; bh < heads; ++bh) {
@@ -58,6 +75,10 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
   b.order = ordered ? device_order.get() : nullptr;
   b.offsets = device_offsets.get();
   b.action = action.get();
+  DeviceArray<float> device_bias(bias), log_sizes(heads * p.segments);
+  log_sizes.Poison();
+  b.key_bias = biased ? device_bias.get() : nullptr;
+  b.log_sizes = log_sizes.get();
   DeviceArray<char> workspace(SegmentMeansWorkspaceSize(p));
   workspace.Poison();
   // PLAN_DENSE attends everything: no means.
@@ -68,6 +89,7 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
   CHECK(LaunchSegmentMeans(p, b, workspace.get(), workspace.size(), nullptr) == Status::kOk);
   CUDA_OK(cudaDeviceSynchronize());
 
+  const std::vector<float> logs = log_sizes.Get();
   double worst = 0;
   for (int i = 0; i < p.tensors; ++i) {
     const std::vector<float> result = means[i].Get();
@@ -75,15 +97,22 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
       for (int j = 0; j < p.segments; ++j) {
         const int begin = offsets[bh * (p.segments + 1) + j], end = offsets[bh * (p.segments + 1) + j + 1];
         std::vector<double> sum(p.head_dim);
+        double size = 0;
         for (int at = begin; at < end; ++at) {
           const std::size_t token = order[bh * p.tokens + at];
           const std::size_t row = p.layout == Layout::kBhsd
                                       ? bh * p.tokens + token
                                       : (bh / p.heads * p.tokens + token) * p.heads + bh % p.heads;
-          for (int d = 0; d < p.head_dim; ++d) sum[d] += x[i][row * p.head_dim + d];
+          const double weight =
+              biased ? std::exp(static_cast<double>(bias[bh / p.heads * p.tokens + token])) : 1;
+          if (weight == 0) continue;
+          size += weight;
+          for (int d = 0; d < p.head_dim; ++d) sum[d] += weight * x[i][row * p.head_dim + d];
         }
+        const float log_size = logs[bh * p.segments + j];
+        CHECK(size > 0 ? std::abs(log_size - std::log(size)) < 1e-5 : log_size == -INFINITY);
         for (int d = 0; d < p.head_dim; ++d) {
-          const double mean = end > begin ? sum[d] / (end - begin) : 0;
+          const double mean = size > 0 ? sum[d] / size : 0;
           const double error = std::abs(mean - result[(bh * p.segments + j) * p.head_dim + d]);
           worst = std::isnan(error) ? INFINITY : std::max(worst, error);
         }
@@ -91,9 +120,9 @@ void TestCase(const SegmentMeansProblem& p, Sizes sizes, bool ordered) {
     }
   }
   CHECK(worst < 3e-5);
-  std::printf("B%d H%d S%d D%d N%d x%d type %d layout %d sizes %d order %d: error %.1e\n", p.batch, p.heads,
+  std::printf("B%d H%d S%d D%d N%d x%d type %d layout %d sizes %d order %d bias %d: error %.1e\n", p.batch, p.heads,
               p.tokens, p.head_dim, p.segments, p.tensors, static_cast<int>(p.type),
-              static_cast<int>(p.layout), static_cast<int>(sizes), ordered, worst);
+              static_cast<int>(p.layout), static_cast<int>(sizes), ordered, biased, worst);
 }
 
 void TestArguments() {
@@ -126,7 +155,8 @@ int main(int argc, char** argv) {
       for (const DataType type : {DataType::kFloat16, DataType::kBFloat16, DataType::kFloat32}) {
         SegmentMeansProblem p{1 + i % 2, 2, tokens, 32 + i % 7 * 16, i % 5 == 0 ? 1 : 3 + 40 * (i % 4),
                               1 + i % 2, type, i % 3 ? Layout::kBshd : Layout::kBhsd};
-        TestCase(p, sizes, i % 4 != 1);
+        TestCase(p, sizes, i % 4 != 1, false);
+        TestCase(p, sizes, i % 4 != 2, true);
         ++i;
       }
     }
