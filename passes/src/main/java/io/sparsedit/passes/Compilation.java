@@ -2,6 +2,8 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.rules.MatchTrace;
+import io.sparsedit.compiler.rules.RuleSet;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.nio.file.Path;
@@ -25,6 +27,10 @@ final class Compilation {
   private String geometrySource = "";
   private final List<EmittedSite> emitted = new ArrayList<>();
   private List<Inspection.NotUnderstood> notUnderstood = List.of();
+  private List<Rejection> rejections = List.of();
+  private List<MatchTrace.RuleStats> trace = List.of();
+  private @Nullable RuleSet rules;
+  private @Nullable RuleInput ruleInput;
 
   Compilation(Path file, Model model, CompileOptions options) {
     this.file = file;
@@ -50,6 +56,16 @@ final class Compilation {
 
   CompileOptions options() {
     return options;
+  }
+
+  /** The rules by which attention is recognised. */
+  RuleSet rules() {
+    RuleSet loaded = rules;
+    if (loaded == null) {
+      loaded = AttentionRules.load(options.ownRules());
+      rules = loaded;
+    }
+    return loaded;
   }
 
   /** What is known of every value of the model as it is now. */
@@ -107,6 +123,33 @@ final class Compilation {
   /** Softmaxes that are not part of a site, with the reason. */
   List<Inspection.NotUnderstood> notUnderstood() {
     return notUnderstood;
+  }
+
+  /** Matches that are no attention. */
+  List<Rejection> rejections() {
+    return rejections;
+  }
+
+  void setRejections(List<Rejection> found) {
+    rejections = List.copyOf(found);
+  }
+
+  /** What each rule did. */
+  List<MatchTrace.RuleStats> trace() {
+    return trace;
+  }
+
+  void setTrace(List<MatchTrace.RuleStats> stats) {
+    trace = List.copyOf(stats);
+  }
+
+  /** The graph as the rules saw it, if it was kept. */
+  Optional<RuleInput> ruleInput() {
+    return Optional.ofNullable(ruleInput);
+  }
+
+  void setRuleInput(RuleInput kept) {
+    ruleInput = kept;
   }
 
   void setNotUnderstood(List<Inspection.NotUnderstood> found) {

@@ -1,6 +1,7 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.pass.PassRecord;
+import io.sparsedit.compiler.rules.MatchTrace;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +20,7 @@ import java.util.Optional;
  * @param geometrySource how it became known
  * @param jointTokens tokens of the first joint site, if there is one
  * @param passes what each pass did
+ * @param trace what each rule did, in the order in which equal benefit is tried
  */
 public record Inspection(
     Path file,
@@ -30,12 +32,14 @@ public record Inspection(
     Optional<VideoGeometry> geometry,
     String geometrySource,
     Optional<TokenLayout> jointTokens,
-    List<PassRecord> passes) {
+    List<PassRecord> passes,
+    List<MatchTrace.RuleStats> trace) {
 
   public Inspection {
     sites = List.copyOf(sites);
     notUnderstood = List.copyOf(notUnderstood);
     passes = List.copyOf(passes);
+    trace = List.copyOf(trace);
   }
 
   /**

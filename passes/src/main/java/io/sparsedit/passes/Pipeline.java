@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.BundleFolder;
+import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
@@ -22,9 +23,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -66,6 +69,33 @@ public final class Pipeline {
     progress.stage("read " + file);
     Compilation compilation = new Compilation(file, OnnxReader.read(file), options);
     return recognise(compilation, recognition(), progress);
+  }
+
+  /** Finds the attention of a model, and keeps what is needed to answer questions about it. */
+  public static Examination examine(Path file, CompileOptions options, Progress progress) {
+    progress.stage("read " + file);
+    Compilation compilation = new Compilation(file, OnnxReader.read(file), options);
+    Set<String> names = names(compilation.model().graph());
+    List<Pass<Compilation>> passes = new ArrayList<>();
+    for (Pass<Compilation> pass : recognition()) {
+      if (pass instanceof RecogniseAttention) {
+        passes.add(new KeepRuleInput());
+      }
+      passes.add(pass);
+    }
+    Inspection inspection = recognise(compilation, passes, progress);
+    return new Examination(compilation, inspection, compilation.ruleInput().orElseThrow(), names);
+  }
+
+  /** Names of all nodes and of the values that they compute. */
+  private static Set<String> names(Graph graph) {
+    Set<String> names = new LinkedHashSet<>();
+    for (Node node : graph.nodes()) {
+      names.add(node.name());
+      node.outputs().forEach(output -> names.add(output.name()));
+    }
+    names.remove("");
+    return names;
   }
 
   /**
@@ -189,7 +219,8 @@ public final class Pipeline {
         compilation.geometry(),
         compilation.geometrySource(),
         compilation.jointTokens(),
-        records);
+        records,
+        compilation.trace());
   }
 
   /** Number of nodes by operator, subgraphs not counted. */

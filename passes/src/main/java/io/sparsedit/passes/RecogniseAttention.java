@@ -52,12 +52,19 @@ final class RecogniseAttention implements Pass<Compilation> {
   public int run(Compilation compilation) {
     Graph graph = compilation.model().graph();
     ValueFacts facts = compilation.facts();
-    RuleEngine engine = new RuleEngine(AttentionRules.load(compilation.options().ownRules()));
+    RuleEngine engine = new RuleEngine(compilation.rules());
     DataFlow flow = new DataFlow(graph, facts);
-    List<Match> matches =
-        engine.findMatches(graph, facts, compilation.model().opsets()).stream()
-            .filter(match -> !isMixingOfWeights(match, flow, facts))
-            .toList();
+    List<Match> matches = new ArrayList<>();
+    List<Rejection> rejections = new ArrayList<>();
+    for (Match match : engine.findMatches(graph, facts, compilation.model().opsets())) {
+      Optional<String> mixing = mixingOfWeights(match, flow, facts);
+      if (mixing.isPresent()) {
+        rejections.add(new Rejection(match, mixing.get()));
+      } else {
+        matches.add(match);
+      }
+    }
+    compilation.setRejections(rejections);
     compilation.setNotUnderstood(notUnderstood(compilation, engine, matches));
 
     List<Rewriter.Applied> rewrites = new ArrayList<>();
@@ -65,6 +72,7 @@ final class RecogniseAttention implements Pass<Compilation> {
       Rewriter.Applied applied = engine.apply(match);
       rewrites.add(applied);
     }
+    compilation.setTrace(engine.trace().stats());
     // The rewrites may have put heads where there were none: shapes are those of now.
     compilation.graphChanged();
     SiteNames names = new SiteNames();
@@ -92,15 +100,21 @@ final class RecogniseAttention implements Pass<Compilation> {
   }
 
   /**
-   * Whether keys or values are weights, as in a mixture of experts, or a single learned query
+   * Says whether keys or values are weights, as in a mixture of experts, or a single learned query
    * without heads pools tokens.
    */
-  private static boolean isMixingOfWeights(Match match, DataFlow flow, ValueFacts facts) {
+  private static Optional<String> mixingOfWeights(Match match, DataFlow flow, ValueFacts facts) {
     Value query = named(match, "q");
     boolean hasHeads = facts.shape(query).map(List::size).orElse(0) > 3;
-    return flow.isFixed(named(match, "k"))
-        || flow.isFixed(named(match, "v"))
-        || (flow.isFixed(query) && !hasHeads);
+    if (flow.isFixed(named(match, "k"))) {
+      return Optional.of("its keys are weights: no input of the model reaches them");
+    }
+    if (flow.isFixed(named(match, "v"))) {
+      return Optional.of("its values are weights: no input of the model reaches them");
+    }
+    return flow.isFixed(query) && !hasHeads
+        ? Optional.of("its query is a weight without heads, by which tokens are pooled")
+        : Optional.empty();
   }
 
   private static Node attentionOf(Rewriter.Applied applied) {
@@ -164,9 +178,16 @@ final class RecogniseAttention implements Pass<Compilation> {
     List<Inspection.NotUnderstood> open = new ArrayList<>();
     for (Node node : compilation.model().graph().nodes()) {
       if ((node.is("Softmax") || node.is("Attention")) && !taken.contains(node)) {
-        Explanation explanation =
-            engine.explain(node, compilation.facts(), compilation.model().opsets());
-        Optional<String> reason = explanation.failures().stream().map(Object::toString).findFirst();
+        Optional<String> reason =
+            compilation.rejections().stream()
+                .filter(rejection -> rejection.match().nodes().contains(node))
+                .map(Rejection::reason)
+                .findFirst();
+        if (reason.isEmpty()) {
+          Explanation explanation =
+              engine.explain(node, compilation.facts(), compilation.model().opsets());
+          reason = explanation.failures().stream().map(Object::toString).findFirst();
+        }
         open.add(
             new Inspection.NotUnderstood(
                 node.toString(), reason.orElse("it does not lead into a matrix product")));

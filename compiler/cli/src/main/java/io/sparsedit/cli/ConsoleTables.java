@@ -1,5 +1,6 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.rules.MatchTrace;
 import io.sparsedit.passes.Inspection;
 import io.sparsedit.passes.Site;
 import io.sparsedit.passes.verify.ErrorMetrics;
@@ -52,6 +53,34 @@ final class ConsoleTables {
         out.println("  " + item.node() + ": " + item.reason());
       }
     }
+  }
+
+  /** What each rule did, and where it came furthest without matching. */
+  static void trace(PrintWriter out, List<MatchTrace.RuleStats> rules) {
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("rule", "attempts", "matches", "ms", "best partial match"));
+    for (MatchTrace.RuleStats stats : rules) {
+      rows.add(
+          List.of(
+              stats.rule().name(),
+              String.valueOf(stats.attempts()),
+              String.valueOf(stats.matches()),
+              String.format(Locale.ROOT, "%.1f", stats.nanos() / 1e6),
+              stats
+                  .bestPartial()
+                  .map(
+                      failure ->
+                          failure.matched().size()
+                              + " nodes at "
+                              + failure.root()
+                              + ": "
+                              + failure.reason()
+                              + " ("
+                              + failure.span().fileAndLine()
+                              + ")")
+                  .orElse("")));
+    }
+    table(out, rows);
   }
 
   static void verification(PrintWriter out, VerificationReport report) {

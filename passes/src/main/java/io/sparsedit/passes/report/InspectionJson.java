@@ -1,7 +1,9 @@
 package io.sparsedit.passes.report;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.NullNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.passes.Inspection;
@@ -37,17 +39,35 @@ public final class InspectionJson {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("id", site.name());
     node.put("kind", site.kind().label());
+    putDim(node, "batch", site.shape().batch());
     putDim(node, "heads", site.shape().heads());
     putDim(node, "headDim", site.shape().headDim());
     putDim(node, "queryTokens", site.shape().queryTokens());
     putDim(node, "keyTokens", site.shape().keyTokens());
+    node.set("tokens", tokens(site.tokens()));
     node.put("mask", site.masked());
     node.put("scale", site.scale());
     node.put("type", site.elementType().shortName());
     node.put("sparsify", site.sparsify());
+    site.method()
+        .ifPresentOrElse(
+            method -> node.put("method", method.method().label()), () -> node.putNull("method"));
     node.put("reason", site.reason());
     node.put("rule", site.rule());
+    node.put("node", site.recognition().match().root().toString());
     return node;
+  }
+
+  /** What the query tokens are, in order: an array of runs, or null. */
+  private static JsonNode tokens(TokenLayout layout) {
+    if (!layout.isKnown()) {
+      return NullNode.getInstance();
+    }
+    ArrayNode runs = JsonNodeFactory.instance.arrayNode();
+    for (TokenLayout.Part part : layout.parts()) {
+      putDim(runs.addObject().put("of", part.video() ? "video" : "text"), "tokens", part.tokens());
+    }
+    return runs;
   }
 
   /** The geometry as {@code bundle.json} and {@code inspect --json} have it. */
@@ -55,16 +75,19 @@ public final class InspectionJson {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     inspection
         .geometry()
-        .ifPresent(
+        .ifPresentOrElse(
             video -> {
               putDim(node, "frames", video.frames());
               putDim(node, "height", video.height());
               putDim(node, "width", video.width());
-            });
+            },
+            () -> node.putNull("frames").putNull("height").putNull("width"));
     putDim(node, "textTokens", inspection.jointTokens().map(TokenLayout::text).orElse(Dim.ZERO));
     node.put("textPosition", inspection.jointTokens().map(InspectionJson::position).orElse("none"));
     if (inspection.geometry().isPresent()) {
       node.put("source", inspection.geometrySource());
+    } else {
+      node.putNull("source");
     }
     return node;
   }

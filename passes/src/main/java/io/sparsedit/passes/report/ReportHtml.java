@@ -75,7 +75,7 @@ public final class ReportHtml {
         .append(settings(report.path("method").path("settings")))
         .append(").");
     JsonNode geometry = report.path("geometry");
-    if (geometry.has("frames")) {
+    if (geometry.hasNonNull("frames")) {
       html.append(" Video of ")
           .append(escape(geometry.path("frames").asText()))
           .append(" × ")

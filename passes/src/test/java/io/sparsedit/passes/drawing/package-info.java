@@ -1,0 +1,4 @@
+@NullMarked
+package io.sparsedit.passes.drawing;
+
+import org.jspecify.annotations.NullMarked;
