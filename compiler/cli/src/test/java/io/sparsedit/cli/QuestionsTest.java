@@ -148,7 +148,8 @@ final class QuestionsTest {
     assertThat(explanation.path("site").isNull()).isTrue();
     JsonNode closest = explanation.path("attempts").path(0);
     assertThat(closest.path("rule").asText()).isEqualTo("attention.core");
-    assertThat(closest.path("reason").asText()).startsWith("the mask fills with a number that is not low");
+    assertThat(closest.path("reason").asText())
+        .startsWith("the mask fills with a number that is not low");
     assertThat(closest.path("line").asInt()).isPositive();
     JsonNode core = JSON.readTree(run.out()).path("trace").path(0);
     assertThat(core.path("rule").asText()).isEqualTo("attention.core");
