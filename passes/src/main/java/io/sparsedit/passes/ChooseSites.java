@@ -12,8 +12,9 @@ import java.util.Set;
 /**
  * Decides which sites become sparse, and by which method.
  *
- * <p>Self-attention and joint attention do, unless the user keeps the layer dense or the method
- * cannot honour what the site does; then the reason says so.
+ * <p>A plan decides for the sites that it names. Of the others self-attention and joint attention
+ * do, unless the user keeps the layer dense or the method cannot honour what the site does; then
+ * the reason says so.
  */
 final class ChooseSites implements Pass<Compilation> {
   @Override
@@ -35,27 +36,29 @@ final class ChooseSites implements Pass<Compilation> {
   public int run(Compilation compilation) {
     int layerCount = (int) compilation.sites().stream().filter(s -> isLayer(s.kind())).count();
     compilation.options().denseLayers().requireWithin(layerCount);
+    Optional<SitePlan> plan = compilation.options().plan();
+    plan.ifPresent(p -> p.requireKnown(compilation.sites()));
     List<Site> decided = new ArrayList<>();
     int layer = 0;
-    int chosen = 0;
     for (Site site : compilation.sites()) {
       Optional<String> obstacle = obstacle(site, compilation);
-      if (obstacle.isEmpty() && compilation.options().denseLayers().contains(layer, layerCount)) {
+      Optional<SitePlan.Choice> choice = plan.flatMap(p -> p.of(site));
+      if (choice.isEmpty()
+          && obstacle.isEmpty()
+          && compilation.options().denseLayers().contains(layer, layerCount)) {
         obstacle = Optional.of("layer " + layer + " stays dense by --dense-layers");
       }
       if (isLayer(site.kind())) {
         layer++;
       }
-      if (obstacle.isEmpty()) {
-        chosen++;
-      }
+      MethodSettings method = compilation.options().method();
       decided.add(
-          obstacle
-              .map(site::leftDense)
-              .orElseGet(() -> site.chosen(compilation.options().method())));
+          choice.isPresent()
+              ? plan.orElseThrow().apply(choice.get(), site, obstacle, method)
+              : obstacle.map(site::leftDense).orElseGet(() -> site.chosen(method)));
     }
     compilation.setSites(decided);
-    return chosen;
+    return (int) decided.stream().filter(Site::sparsify).count();
   }
 
   private static boolean isLayer(SiteKind kind) {

@@ -12,13 +12,15 @@ import java.util.Optional;
  * @param denseLayers layers that stay dense
  * @param checkInvariants whether the graph is verified after every pass
  * @param ownRules files with the user's own recognition rules
+ * @param plan the user's choices site by site; sites that it does not name are decided by the rest
  */
 public record CompileOptions(
     MethodSettings method,
     Optional<VideoGeometry> video,
     DenseLayers denseLayers,
     boolean checkInvariants,
-    List<Source> ownRules) {
+    List<Source> ownRules,
+    Optional<SitePlan> plan) {
 
   /** SVG2 with the published settings. */
   public static final CompileOptions DEFAULT =
@@ -28,17 +30,18 @@ public record CompileOptions(
     ownRules = List.copyOf(ownRules);
   }
 
-  /** Options without rules of the user's own. */
+  /** Options without rules of the user's own and without a plan. */
   public CompileOptions(
       MethodSettings method,
       Optional<VideoGeometry> video,
       DenseLayers denseLayers,
       boolean checkInvariants) {
-    this(method, video, denseLayers, checkInvariants, List.of());
+    this(method, video, denseLayers, checkInvariants, List.of(), Optional.empty());
   }
 
-  /** The same options with rules of the user's own. */
-  public CompileOptions withOwnRules(List<Source> files) {
-    return new CompileOptions(method, video, denseLayers, checkInvariants, files);
+  /** The same options with a plan. */
+  public CompileOptions withPlan(SitePlan newPlan) {
+    return new CompileOptions(
+        method, video, denseLayers, checkInvariants, ownRules, Optional.of(newPlan));
   }
 }

@@ -148,7 +148,8 @@ final class EmitSparseSites implements Pass<Compilation> {
     compilation.emitted().add(new EmittedSite(planned, site, planner, attention, state));
   }
 
-  private static PlannedSite planned(int index, Site site, boolean masked) {
+  /** What the planner of a site is told. */
+  static PlannedSite planned(int index, Site site, boolean masked) {
     return new PlannedSite(
         index,
         Layout.BHSD,

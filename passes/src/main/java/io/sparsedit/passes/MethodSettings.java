@@ -17,6 +17,13 @@ public sealed interface MethodSettings permits Svg2Settings {
   /** The settings as {@code bundle.json} has them, those that depend on the site resolved. */
   ObjectNode describe(PlannedSite site);
 
+  /** The settings that a plan gives a method, whose keys are those of {@link #describe}. */
+  static MethodSettings read(Method method, PlanObject settings) {
+    return switch (method) {
+      case SVG2 -> Svg2Settings.read(settings);
+    };
+  }
+
   /** A float as the user wrote it: 0.9, not 0.8999999762. */
   static double rounded(float value) {
     return Double.parseDouble(Float.toString(value));

@@ -6,6 +6,7 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.functions.Planner;
 import io.sparsedit.passes.functions.Svg2Plan;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * Settings of SVG2 (arXiv 2505.18875) as the published scripts name them.
@@ -111,6 +112,26 @@ public record Svg2Settings(
         initIterations,
         site.text(),
         site.keepsPlan());
+  }
+
+  /** The settings that a plan gives; those that it does not name are as published. */
+  static Svg2Settings read(PlanObject plan) {
+    OptionalInt query = plan.integer("queryClusters", 1);
+    OptionalInt key = plan.integer("keyClusters", 1);
+    if (query.isPresent() != key.isPresent()) {
+      throw plan.error("give both queryClusters and keyClusters, or neither");
+    }
+    return new Svg2Settings(
+        (float) plan.number("topP", "a number above 0", p -> p > 0).orElse(PUBLISHED.topP),
+        (float)
+            plan.number("minKept", "a number from 0 to 1", f -> f >= 0 && f <= 1)
+                .orElse(PUBLISHED.minKept),
+        query.isPresent()
+            ? Optional.of(new Clusters(query.getAsInt(), key.getAsInt()))
+            : Optional.empty(),
+        plan.integer("iterations", 1).orElse(PUBLISHED.iterations),
+        plan.integer("initIterations", 1).orElse(PUBLISHED.initIterations),
+        plan.flag("compensate").orElse(PUBLISHED.compensate));
   }
 
   @Override

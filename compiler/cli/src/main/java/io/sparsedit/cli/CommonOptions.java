@@ -12,7 +12,7 @@ final class CommonOptions {
 
   @Option(
       names = "--debug",
-      description = "Print stack traces and check the graph after each pass.")
+      description = "Print each stage and stack traces, and check the graph after each pass.")
   private boolean debug;
 
   boolean quiet() {
@@ -23,9 +23,12 @@ final class CommonOptions {
     return debug;
   }
 
-  /** Progress on the error stream: one changing line on a terminal, plain lines otherwise. */
+  /** Progress on the error stream: one changing line on a terminal, lines with --debug. */
   ConsoleProgress progress(PrintWriter err) {
+    if (quiet) {
+      return new ConsoleProgress(err, ConsoleProgress.Style.NONE);
+    }
     return new ConsoleProgress(
-        err, quiet ? ConsoleProgress.Style.NONE : ConsoleProgress.Style.detect());
+        err, debug ? ConsoleProgress.Style.LINES : ConsoleProgress.Style.detect());
   }
 }

@@ -2,11 +2,13 @@ package io.sparsedit.cli;
 
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.CompileResult;
 import io.sparsedit.passes.Pipeline;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -30,9 +32,16 @@ import picocli.CommandLine.Spec;
       "Examples:",
       "  sparsify-model compile wan.onnx -o wan.sparse",
       "  sparsify-model compile wan.onnx -o wan.sparse --top-p 0.8 --clusters 300,1000",
+      "      keep less, with the clusters that the paper has for 720p",
+      "  sparsify-model compile wan.onnx -o wan.sparse --inputs captured/ --max-error 0.05",
+      "      verify on inputs of your own, and fail if an output differs by more than 5 %%",
+      "  sparsify-model inspect wan.onnx --plan plan.json",
+      "  sparsify-model compile wan.onnx -o wan.sparse --plan plan.json",
+      "      decide site by site: the first writes what you edit before the second",
       "",
-      "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance (nothing is written),"
-          + " 4 nothing to sparsify"
+      "Exit codes: 0 ok, 1 failure (a bad model or rule file, a disk that is full), 2 usage (an"
+          + " option or a plan that makes no sense), 3 verification out of tolerance, 4 nothing to"
+          + " sparsify. Unless it is 0 no bundle is written."
     })
 final class CompileCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -62,15 +71,25 @@ final class CompileCommand implements Callable<Integer> {
       })
   private WeightFiles.Mode weights = WeightFiles.Mode.LINK;
 
+  @Option(
+      names = "--plan",
+      paramLabel = "FILE",
+      description =
+          "Do with each site what the plan says; 'inspect --plan' writes one. Sites that it does not"
+              + " name are decided as without it.")
+  private @Nullable Path plan;
+
   @Override
   public Integer call() {
+    CompileOptions options =
+        plan == null ? method.toOptions(common) : method.toOptions(common, plan, spec);
     CompileResult result;
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       result =
           Pipeline.compile(
               model,
               output,
-              method.toOptions(common),
+              options,
               verify.toRequest(),
               weights,
               VersionProvider.version(),

@@ -17,7 +17,7 @@ final class ConsoleProgress implements Progress, AutoCloseable {
 
     /** A changing line only where somebody watches: the launcher says whether stderr is a tty. */
     static Style detect() {
-      return Boolean.getBoolean("sparsify.terminal") ? TERMINAL : LINES;
+      return Boolean.getBoolean("sparsify.terminal") ? TERMINAL : NONE;
     }
   }
 

@@ -9,6 +9,7 @@ import io.sparsedit.passes.Examination;
 import io.sparsedit.passes.Inspection;
 import io.sparsedit.passes.NodeExplanation;
 import io.sparsedit.passes.Pipeline;
+import io.sparsedit.passes.SitePlan;
 import io.sparsedit.passes.report.ExplanationJson;
 import io.sparsedit.passes.report.ExplanationText;
 import io.sparsedit.passes.report.InspectionJson;
@@ -46,6 +47,8 @@ import picocli.CommandLine.Spec;
       "      which rule took it, which nodes are q, k, v; or why it stays dense",
       "  sparsify-model inspect --explain \"Softmax '/pool/Softmax'\" --svg pool.svg wan.onnx",
       "      why this is no attention, with a drawing to look at in a browser",
+      "  sparsify-model inspect --plan plan.json wan.onnx",
+      "      the choices to edit and give to compile --plan",
       "  sparsify-model inspect --json wan.onnx | jq '.sites[] | select(.sparsify | not)'",
       "      for programs; docs/inspect.md says what each key means",
       "",
@@ -84,6 +87,14 @@ final class InspectCommand implements Callable<Integer> {
           "Draw what --explain names with the nodes around it; without it, the first site.")
   private @Nullable Path svg;
 
+  @Option(
+      names = "--plan",
+      paramLabel = "FILE",
+      description =
+          "Write what would become of each site, with all settings, to edit and give to 'compile"
+              + " --plan'.")
+  private @Nullable Path plan;
+
   @Override
   public Integer call() throws JsonProcessingException {
     Inspection inspection;
@@ -106,12 +117,13 @@ final class InspectCommand implements Callable<Integer> {
       byte[] content = drawing.get().svg().getBytes(StandardCharsets.UTF_8);
       AtomicFile.write(svg, out -> out.write(content));
     }
+    if (plan != null) {
+      byte[] content = (pretty(SitePlan.of(inspection)) + "\n").getBytes(StandardCharsets.UTF_8);
+      AtomicFile.write(plan, out -> out.write(content));
+    }
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
-      out.println(
-          new ObjectMapper()
-              .writerWithDefaultPrettyPrinter()
-              .writeValueAsString(asJson(inspection, explanation)));
+      out.println(pretty(asJson(inspection, explanation)));
     } else if (!common.quiet()) {
       explanation.ifPresentOrElse(
           found -> out.print(ExplanationText.of(found)),
@@ -125,11 +137,19 @@ final class InspectCommand implements Callable<Integer> {
             out.println();
             out.println("Drawing of " + drawn.subject() + ": " + svg);
           });
+      if (plan != null) {
+        out.println();
+        out.println("Plan of " + inspection.sites().size() + " sites: " + plan);
+      }
     }
     out.flush();
     return inspection.sites().isEmpty() && explanation.isEmpty()
         ? SparsifyException.Kind.NOTHING_TO_SPARSIFY.exitCode()
         : 0;
+  }
+
+  private static String pretty(ObjectNode node) throws JsonProcessingException {
+    return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(node);
   }
 
   private ObjectNode asJson(Inspection inspection, Optional<NodeExplanation> explanation) {

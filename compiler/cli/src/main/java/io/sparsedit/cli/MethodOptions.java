@@ -1,17 +1,23 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.rules.syntax.Source;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.DenseLayers;
 import io.sparsedit.passes.Method;
 import io.sparsedit.passes.MethodSettings;
+import io.sparsedit.passes.SitePlan;
 import io.sparsedit.passes.Svg2Settings;
 import io.sparsedit.passes.VideoGeometry;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 
 /** Options that say what a compilation does; {@code inspect} has them to show the outcome. */
 final class MethodOptions {
@@ -80,13 +86,36 @@ final class MethodOptions {
               + " built-in ones.")
   private @Nullable Path rules;
 
+  /** Options that say how the model is read, not what becomes of a site; a plan leaves them. */
+  private static final Set<String> BESIDE_A_PLAN = Set.of("--video", "--rules");
+
+  /** The options with a plan, which takes the place of those that say what becomes of sites. */
+  CompileOptions toOptions(CommonOptions common, Path plan, CommandSpec spec) {
+    ParseResult parsed = spec.commandLine().getParseResult();
+    for (OptionSpec option : CommandSpec.forAnnotatedObject(new MethodOptions()).options()) {
+      String name = option.longestName();
+      if (!BESIDE_A_PLAN.contains(name) && parsed.hasMatchedOption(name)) {
+        throw SparsifyException.usage(
+            name
+                + " and --plan exclude each other: the plan says of each site what becomes of it."
+                + " Write the plan with 'inspect --plan "
+                + plan
+                + " "
+                + name
+                + " ...', or edit it");
+      }
+    }
+    return toOptions(common).withPlan(SitePlan.read(plan));
+  }
+
   CompileOptions toOptions(CommonOptions common) {
     return new CompileOptions(
         settings(),
         Optional.ofNullable(video).map(VideoGeometry::parse),
         denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
         common.debug(),
-        rules == null ? List.of() : Source.readDirectory(rules));
+        rules == null ? List.of() : Source.readDirectory(rules),
+        Optional.empty());
   }
 
   private MethodSettings settings() {

@@ -30,6 +30,9 @@ import picocli.CommandLine.Spec;
       "  sparsify-model inspect wan.onnx                 what attention the model has",
       "  sparsify-model compile wan.onnx -o wan.sparse   make it sparse, verify, write a bundle",
       "  sparsify-model verify wan.sparse wan.onnx       measure a bundle against its original",
+      "  sparsify-model help compile                     the options of a command, with examples",
+      "",
+      "A model that is the first argument is compiled: 'sparsify-model wan.onnx -o wan.sparse'.",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance, 4 nothing to sparsify"
     })

@@ -31,7 +31,13 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  sparsify-model verify wan.sparse wan.onnx",
-      "  sparsify-model verify wan.sparse wan.onnx --inputs captured/ --max-error 0.05 --json"
+      "      on seeded random inputs",
+      "  sparsify-model verify wan.sparse wan.onnx --inputs captured/ --max-error 0.05",
+      "      on inputs of your own; exit code 3 if an output differs by more than 5 %%",
+      "  sparsify-model verify wan.sparse wan.onnx --verify sites",
+      "      a model too large to run whole: each site alone",
+      "",
+      "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance"
     })
 final class VerifyCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
