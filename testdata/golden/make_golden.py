@@ -145,6 +145,37 @@ def top_p(qc, kc, key_sizes, scale, p, min_kept):
     return keep
 
 
+def budget(qc, kc, query_sizes, key_sizes, settings):
+    """Keep map by a density: of each row by mass, or of the head by mass per key token."""
+    with np.errstate(divide="ignore"):
+        log_mass = settings["scale"] * (qc @ kc.T) + np.log(key_sizes)
+    share, tokens = settings["density"] + 1e-6, query_sizes.sum()
+    order = np.argsort(-log_mass, axis=-1, kind="stable")
+    ranked = np.take_along_axis(log_mass, order, -1)
+    sizes = key_sizes[order]
+    least = max(1, math.floor((float(np.float32(settings["min_kept"])) + 1e-6) * kc.shape[0]))
+    first = np.broadcast_to(np.arange(kc.shape[0])[None] < least, ranked.shape)
+    if settings["ranking"] == 0:
+        kept = (np.cumsum(sizes, -1) - sizes < math.floor(share * tokens)) | first
+        for row, count in zip(ranked, kept.sum(1)):
+            if count < len(row) and row[count - 1] - row[count] < CLOSE:
+                raise CloseCall("rank")
+    else:
+        rate = np.log(softmax(ranked)) - np.log(np.maximum(sizes, 1))
+        rate = np.where(first, np.inf, np.where(sizes > 0, rate, -np.inf)).ravel()
+        best = np.argsort(-rate, kind="stable")
+        pairs = (sizes * query_sizes[:, None]).ravel()[best]
+        within = np.cumsum(pairs) - pairs < math.floor(share * tokens * tokens)
+        if rate[best][within.sum() - 1] - rate[best][within.sum()] < CLOSE:
+            raise CloseCall("rate")
+        kept = np.zeros(rate.shape, bool)
+        kept[best] = within
+        kept = kept.reshape(first.shape) | first
+    keep = np.zeros(kept.shape, bool)
+    np.put_along_axis(keep, order, kept, -1)
+    return keep
+
+
 def svg2_head(q, k, settings, state):
     """The plan of one head and its next centroids; state is None when cold."""
     text, position = settings["text"], settings["position"]
@@ -160,9 +191,12 @@ def svg2_head(q, k, settings, state):
             labels, sizes, moved = kmeans(tokens, centroids, settings["iterations"])
         return [np.flatnonzero(labels == c) + start for c in range(clusters)], sizes, moved
 
-    query_segments, _, qc = side(q, settings["q_clusters"], None if state is None else state[0])
+    query_segments, query_sizes, qc = side(q, settings["q_clusters"], None if state is None else state[0])
     key_segments, key_sizes, kc = side(k, settings["k_clusters"], None if state is None else state[1])
-    keep = top_p(qc, kc, key_sizes, settings["scale"], settings["top_p"], settings["min_kept"])
+    if "density" in settings:
+        keep = budget(qc, kc, query_sizes, key_sizes, settings)
+    else:
+        keep = top_p(qc, kc, key_sizes, settings["scale"], settings["top_p"], settings["min_kept"])
     if position != "none":
         words = np.arange(text) + (0 if position == "first" else video)
         before, after = ((1, 0) if position == "first" else (0, 1))
@@ -520,9 +554,14 @@ def accepted(case):
 
 
 def svg2_case(rng, name, batch, heads, tokens, size, groups, clusters, text=0, position="none", steps=1,
-              p=.9, min_kept=0.0, spread=.25, bias=False, planted_structure=True):
+              p=.9, min_kept=0.0, spread=.25, bias=False, planted_structure=True, density_of_budget=0,
+              ranking=0):
     q, k, v = planted(rng, batch, heads, tokens, size, groups, spread)
     settings = settings_of(q, *clusters, p, min_kept, text, position)
+    if density_of_budget:
+        del settings["top_p"]
+        settings["density"] = np.float64(np.float32(density_of_budget))
+        settings["ranking"] = ranking
     state, inputs = None, []
     for step in range(steps):
         if step:
@@ -710,6 +749,12 @@ def main():
         rng, "many_clusters", 1, 2, 12, 8, 4, (16, 40), planted_structure=False))
     accepted(lambda rng: svg2_case(
         rng, "random", 1, 2, 96, 8, 96, (6, 12), spread=1.0, min_kept=.2, planted_structure=False))
+    accepted(lambda rng: svg2_case(
+        rng, "budget_mass", 1, 2, 140, 8, 12, (7, 20), spread=.5, density_of_budget=.29,
+        planted_structure=False))
+    accepted(lambda rng: svg2_case(
+        rng, "budget_per_token", 2, 1, 150, 8, 12, (7, 20), text=20, position="last", spread=.5,
+        density_of_budget=.25, ranking=1, planted_structure=False))
     accepted(adaspa_planted)
     accepted(adaspa_ten_steps)
     accepted(lambda rng: adaspa_text(rng, "adaspa_text_first", 2, 2, 131, 21, "first"))

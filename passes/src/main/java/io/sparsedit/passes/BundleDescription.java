@@ -35,11 +35,6 @@ import java.util.TreeSet;
 
 /** Writes what a bundle says of itself: {@code bundle.json} (docs/bundle.md) and the reports. */
 final class BundleDescription {
-  private static final int STEPS = 50;
-
-  /** Dense warm-up of Wan 2.1 text-to-video in the published scripts. */
-  private static final double DENSE_WARMUP = 0.2;
-
   private final Compilation compilation;
   private final Inspection inspection;
   private final VerificationReport verification;
@@ -92,12 +87,18 @@ final class BundleDescription {
         .put("sites", compilation.emitted().size());
     state(root);
     io(root);
-    root.putObject("schedule")
-        .put("steps", STEPS)
-        .put("denseWarmup", DENSE_WARMUP)
-        .put("replanInterval", 1)
-        .put("planDuringWarmup", false);
+    ScheduleOptions options = compilation.options().schedule();
+    ObjectNode schedule = root.putObject("schedule");
+    schedule
+        .put("preset", compilation.preset().label())
+        .put("steps", options.steps(compilation.preset()));
+    schedule().writeTo(schedule);
     return root;
+  }
+
+  /** The schedule of the sites that have none of their own. */
+  private SiteSchedule schedule() {
+    return compilation.schedule(compilation.emitted().get(0).method());
   }
 
   /** The method and settings that all sites share, or what they differ in, as "mixed". */
@@ -132,6 +133,11 @@ final class BundleDescription {
       InspectionJson.putDim(node, "tokens", site.shape().queryTokens());
       node.put("scale", site.scale());
       node.set("method", method(emitted));
+      node.put("planInState", emitted.planned().keepsPlan());
+      SiteSchedule own = compilation.schedule(emitted.method());
+      if (!own.equals(schedule())) {
+        own.writeTo(node.putObject("schedule"));
+      }
     }
     ArrayNode dense = root.putArray("denseSites");
     for (Site site : compilation.sites()) {

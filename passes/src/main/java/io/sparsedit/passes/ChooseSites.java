@@ -38,6 +38,8 @@ final class ChooseSites implements Pass<Compilation> {
     compilation.options().denseLayers().requireWithin(layerCount);
     Optional<SitePlan> plan = compilation.options().plan();
     plan.ifPresent(p -> p.requireKnown(compilation.sites()));
+    MethodSettings method = compilation.options().method();
+    double published = method.denseLayers(compilation.preset());
     List<Site> decided = new ArrayList<>();
     int layer = 0;
     for (Site site : compilation.sites()) {
@@ -45,13 +47,12 @@ final class ChooseSites implements Pass<Compilation> {
       Optional<SitePlan.Choice> choice = plan.flatMap(p -> p.of(site));
       if (choice.isEmpty()
           && obstacle.isEmpty()
-          && compilation.options().denseLayers().contains(layer, layerCount)) {
+          && compilation.options().denseLayers().contains(layer, layerCount, published)) {
         obstacle = Optional.of("layer " + layer + " stays dense by --dense-layers");
       }
       if (isLayer(site.kind())) {
         layer++;
       }
-      MethodSettings method = compilation.options().method();
       decided.add(
           choice.isPresent()
               ? plan.orElseThrow().apply(choice.get(), site, obstacle, method)

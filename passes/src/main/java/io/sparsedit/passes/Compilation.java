@@ -6,6 +6,7 @@ import io.sparsedit.compiler.rules.MatchTrace;
 import io.sparsedit.compiler.rules.RuleSet;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
+import io.sparsedit.passes.functions.TextPosition;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -113,6 +114,23 @@ final class Compilation {
         .filter(site -> site.kind() == SiteKind.JOINT)
         .map(Site::tokens)
         .findFirst();
+  }
+
+  /** The model whose published settings hold: the user's choice, or the one that is most alike. */
+  Preset preset() {
+    return options.schedule().preset().orElseGet(this::presetOfSites);
+  }
+
+  private Preset presetOfSites() {
+    TokenLayout tokens = jointTokens().orElse(TokenLayout.UNKNOWN);
+    return Preset.mostAlike(
+        tokens.textPosition().orElse(TextPosition.NONE),
+        tokens.video().constant().orElse(Long.MAX_VALUE));
+  }
+
+  /** When a site of a method plans. */
+  SiteSchedule schedule(MethodSettings method) {
+    return method.schedule(options.schedule(), preset());
   }
 
   /** The sparse sites as emitted, in the order of their index. */

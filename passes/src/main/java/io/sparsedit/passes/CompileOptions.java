@@ -13,6 +13,7 @@ import java.util.Optional;
  * @param checkInvariants whether the graph is verified after every pass
  * @param ownRules files with the user's own recognition rules
  * @param plan the user's choices site by site; sites that it does not name are decided by the rest
+ * @param schedule what the user says of the schedule
  */
 public record CompileOptions(
     MethodSettings method,
@@ -20,7 +21,8 @@ public record CompileOptions(
     DenseLayers denseLayers,
     boolean checkInvariants,
     List<Source> ownRules,
-    Optional<SitePlan> plan) {
+    Optional<SitePlan> plan,
+    ScheduleOptions schedule) {
 
   /** SVG2 with the published settings. */
   public static final CompileOptions DEFAULT =
@@ -30,18 +32,36 @@ public record CompileOptions(
     ownRules = List.copyOf(ownRules);
   }
 
-  /** Options without rules of the user's own and without a plan. */
+  /** Options without rules of the user's own and without a plan, with the published schedule. */
   public CompileOptions(
       MethodSettings method,
       Optional<VideoGeometry> video,
       DenseLayers denseLayers,
       boolean checkInvariants) {
-    this(method, video, denseLayers, checkInvariants, List.of(), Optional.empty());
+    this(
+        method,
+        video,
+        denseLayers,
+        checkInvariants,
+        List.of(),
+        Optional.empty(),
+        ScheduleOptions.PUBLISHED);
   }
 
   /** The same options with a plan. */
   public CompileOptions withPlan(SitePlan newPlan) {
     return new CompileOptions(
-        method, video, denseLayers, checkInvariants, ownRules, Optional.of(newPlan));
+        method, video, denseLayers, checkInvariants, ownRules, Optional.of(newPlan), schedule);
+  }
+
+  /** The same options with rules of the user's own. */
+  public CompileOptions withOwnRules(List<Source> files) {
+    return new CompileOptions(method, video, denseLayers, checkInvariants, files, plan, schedule);
+  }
+
+  /** The same options with another schedule. */
+  public CompileOptions withSchedule(ScheduleOptions newSchedule) {
+    return new CompileOptions(
+        method, video, denseLayers, checkInvariants, ownRules, plan, newSchedule);
   }
 }

@@ -8,14 +8,12 @@ import java.util.Optional;
 /**
  * Which layers stay dense. A layer is a self- or joint-attention site; the first has index 0.
  *
- * @param ranges the layers that the user named, or empty for the published rule: the first 3 %,
- *     rounded down
+ * @param ranges the layers that the user named, or empty for what is published for the method and
+ *     model: a fraction of the layers, rounded down
  */
 public record DenseLayers(Optional<List<Range>> ranges) {
-  /** The published rule, {@code first_layers_fp} 0.03 in SVG's and SVG2's scripts. */
+  /** The published rule, {@code first_layers_fp} in SVG's and SVG2's scripts. */
   public static final DenseLayers PUBLISHED = new DenseLayers(Optional.empty());
-
-  private static final double PUBLISHED_FRACTION = 0.03;
 
   public DenseLayers {
     ranges = ranges.map(List::copyOf);
@@ -77,10 +75,15 @@ public record DenseLayers(Optional<List<Range>> ranges) {
     }
   }
 
-  /** Whether the layer stays dense in a model with so many layers. */
-  boolean contains(int layer, int layerCount) {
+  /**
+   * Whether the layer stays dense.
+   *
+   * @param layerCount number of layers of the model
+   * @param published the fraction of them that stays dense if the user named none
+   */
+  boolean contains(int layer, int layerCount, double published) {
     if (ranges.isEmpty()) {
-      return layer < (int) (PUBLISHED_FRACTION * layerCount);
+      return layer < (int) (published * layerCount);
     }
     return ranges.get().stream().anyMatch(r -> layer >= r.first() && layer <= r.last());
   }

@@ -88,7 +88,13 @@ final class EmitSparseSites implements Pass<Compilation> {
     int index = compilation.emitted().size();
     Graph graph = compilation.model().graph();
     MethodSettings settings = site.method().orElseThrow();
-    PlannedSite planned = planned(index, site, keyBias.isPresent());
+    PlannedSite planned =
+        planned(
+            index,
+            site,
+            keyBias.isPresent(),
+            compilation.schedule(settings).reusesPlans(),
+            compilation.preset());
     Planner plan = settings.planner(planned);
     BlockSparseAttention sparse =
         new BlockSparseAttention(
@@ -149,15 +155,17 @@ final class EmitSparseSites implements Pass<Compilation> {
   }
 
   /** What the planner of a site is told. */
-  static PlannedSite planned(int index, Site site, boolean masked) {
+  static PlannedSite planned(
+      int index, Site site, boolean masked, boolean keepsPlan, Preset preset) {
     return new PlannedSite(
         index,
         Layout.BHSD,
         (float) site.scale(),
         site.tokens().textPosition().orElse(TextPosition.NONE),
         masked,
-        false,
-        videoTokens(site).constant().orElse(Long.MAX_VALUE));
+        keepsPlan,
+        videoTokens(site).constant().orElse(Long.MAX_VALUE),
+        preset);
   }
 
   private static Dim videoTokens(Site site) {

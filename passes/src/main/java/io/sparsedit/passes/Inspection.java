@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param geometry extent of the video, if it is known
  * @param geometrySource how it became known
  * @param jointTokens tokens of the first joint site, if there is one
+ * @param preset the model whose published settings hold where the user says nothing
  * @param passes what each pass did
  * @param trace what each rule did, in the order in which equal benefit is tried
  */
@@ -32,6 +33,7 @@ public record Inspection(
     Optional<VideoGeometry> geometry,
     String geometrySource,
     Optional<TokenLayout> jointTokens,
+    Preset preset,
     List<PassRecord> passes,
     List<MatchTrace.RuleStats> trace) {
 

@@ -7,7 +7,11 @@ import java.util.Optional;
 /** The sparse-attention methods. */
 public enum Method {
   /** Sparse VideoGen2: semantic-aware permutation, arXiv 2505.18875. */
-  SVG2;
+  SVG2,
+  /** AdaSpa: blocks found by exact search at a few steps, arXiv 2502.21079. */
+  ADASPA,
+  /** Sparse VideoGen: spatial and temporal heads, arXiv 2502.01776. */
+  SVG;
 
   /** The name on the command line and in bundles. */
   public String label() {

@@ -1,10 +1,11 @@
 package io.sparsedit.passes;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.functions.Planner;
 
 /** The method of a site and its settings. What no setting says is as published. */
-public sealed interface MethodSettings permits Svg2Settings {
+public sealed interface MethodSettings permits Svg2Settings, AdaSpaSettings, SvgSettings {
   /** The method. */
   Method method();
 
@@ -14,6 +15,12 @@ public sealed interface MethodSettings permits Svg2Settings {
   /** The planner of a site. */
   Planner planner(PlannedSite site);
 
+  /** When a site plans: what the user says, and for the rest what is published. */
+  SiteSchedule schedule(ScheduleOptions options, Preset preset);
+
+  /** The fraction of the layers, rounded down, that stays dense as published. */
+  double denseLayers(Preset preset);
+
   /** The settings as {@code bundle.json} has them, those that depend on the site resolved. */
   ObjectNode describe(PlannedSite site);
 
@@ -21,7 +28,24 @@ public sealed interface MethodSettings permits Svg2Settings {
   static MethodSettings read(Method method, PlanObject settings) {
     return switch (method) {
       case SVG2 -> Svg2Settings.read(settings);
+      case ADASPA -> AdaSpaSettings.read(settings);
+      case SVG -> SvgSettings.read(settings);
     };
+  }
+
+  /** Refuses a density that is no part of something. */
+  static void requireDensity(float density) {
+    // "not above" also rejects NaN.
+    if (!(density > 0)) {
+      throw SparsifyException.usage("a density must be above 0, not " + density);
+    }
+  }
+
+  /** Refuses empty blocks. */
+  static void requireBlockSize(int blockSize) {
+    if (blockSize < 1) {
+      throw SparsifyException.usage("--block-size must be at least 1, not " + blockSize);
+    }
   }
 
   /** A float as the user wrote it: 0.9, not 0.8999999762. */

@@ -219,6 +219,7 @@ public final class Pipeline {
         compilation.geometry(),
         compilation.geometrySource(),
         compilation.jointTokens(),
+        compilation.preset(),
         records,
         compilation.trace());
   }

@@ -14,6 +14,7 @@ import io.sparsedit.passes.functions.TextPosition;
  *     gets {@code key_bias}
  * @param keepsPlan whether the schedule reuses plans, so that the plan is state
  * @param videoTokens number of video tokens; {@link Long#MAX_VALUE} if it is symbolic
+ * @param preset the model whose published settings hold where the user says nothing
  */
 public record PlannedSite(
     int index,
@@ -22,4 +23,5 @@ public record PlannedSite(
     TextPosition text,
     boolean masked,
     boolean keepsPlan,
-    long videoTokens) {}
+    long videoTokens,
+    Preset preset) {}

@@ -68,7 +68,9 @@ public record SitePlan(String file, Map<String, Choice> choices) {
         MethodSettings method = site.method().get();
         node.put("method", method.method().label());
         node.set(
-            "settings", method.describe(EmitSparseSites.planned(index++, site, site.masked())));
+            "settings",
+            method.describe(
+                EmitSparseSites.planned(index++, site, site.masked(), false, inspection.preset())));
       } else {
         node.put("reason", site.reason());
       }

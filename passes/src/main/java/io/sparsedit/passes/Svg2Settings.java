@@ -4,15 +4,16 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.functions.Planner;
+import io.sparsedit.passes.functions.Selection;
 import io.sparsedit.passes.functions.Svg2Plan;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 
 /**
  * Settings of SVG2 (arXiv 2505.18875) as the published scripts name them.
  *
- * @param topP attention mass that the kept clusters of a query cluster must exceed; 1 or more keeps
- *     everything
+ * @param selection which key clusters are kept: by attention mass, or by a density
  * @param minKept fraction of the key clusters that is kept in any case
  * @param clusters query and key clusters, or empty for the defaults by token count
  * @param iterations k-means iterations from warm centroids
@@ -20,7 +21,7 @@ import java.util.OptionalInt;
  * @param compensate whether each skipped key cluster is represented by its centroid
  */
 public record Svg2Settings(
-    float topP,
+    Selection selection,
     float minKept,
     Optional<Clusters> clusters,
     int iterations,
@@ -30,19 +31,38 @@ public record Svg2Settings(
 
   /** The published settings: top-p 0.9, 10 % of the clusters at least, 2 and 50 iterations. */
   public static final Svg2Settings PUBLISHED =
-      new Svg2Settings(0.9f, 0.1f, Optional.empty(), 2, 50, false);
+      new Svg2Settings(new Selection.TopP(0.9f), 0.1f, Optional.empty(), 2, 50, false);
 
   public Svg2Settings {
     // "not at least" also rejects NaN.
-    if (!(topP > 0)) {
-      throw SparsifyException.usage("--top-p must be above 0, not " + topP);
-    }
     if (!(minKept >= 0 && minKept <= 1)) {
       throw SparsifyException.usage("--min-kept must be from 0 to 1, not " + minKept);
     }
     if (iterations < 1 || initIterations < 1) {
       throw SparsifyException.usage("k-means needs at least one iteration");
     }
+  }
+
+  /**
+   * By attention mass.
+   *
+   * @throws SparsifyException if it is not above 0
+   */
+  public static Selection topP(float mass) {
+    if (!(mass > 0)) {
+      throw SparsifyException.usage("--top-p must be above 0, not " + mass);
+    }
+    return new Selection.TopP(mass);
+  }
+
+  /**
+   * By a density.
+   *
+   * @throws SparsifyException if it is not above 0
+   */
+  public static Selection budget(float density, Selection.Ranking ranking) {
+    MethodSettings.requireDensity(density);
+    return new Selection.Budget(density, ranking);
   }
 
   /**
@@ -106,7 +126,7 @@ public record Svg2Settings(
         site.scale(),
         count.query(),
         count.key(),
-        topP,
+        selection,
         minKept,
         iterations,
         initIterations,
@@ -121,11 +141,12 @@ public record Svg2Settings(
     if (query.isPresent() != key.isPresent()) {
       throw plan.error("give both queryClusters and keyClusters, or neither");
     }
+    Selection selection = selection(plan);
+    float leastKept = selection instanceof Selection.Budget ? 0 : PUBLISHED.minKept;
     return new Svg2Settings(
-        (float) plan.number("topP", "a number above 0", p -> p > 0).orElse(PUBLISHED.topP),
+        selection,
         (float)
-            plan.number("minKept", "a number from 0 to 1", f -> f >= 0 && f <= 1)
-                .orElse(PUBLISHED.minKept),
+            plan.number("minKept", "a number from 0 to 1", f -> f >= 0 && f <= 1).orElse(leastKept),
         query.isPresent()
             ? Optional.of(new Clusters(query.getAsInt(), key.getAsInt()))
             : Optional.empty(),
@@ -134,13 +155,54 @@ public record Svg2Settings(
         plan.flag("compensate").orElse(PUBLISHED.compensate));
   }
 
+  private static Selection selection(PlanObject plan) {
+    OptionalDouble mass = plan.number("topP", "a number above 0", p -> p > 0);
+    OptionalDouble density = plan.number("density", "a number above 0", d -> d > 0);
+    Optional<Selection.Ranking> ranking =
+        plan.text("ranking")
+            .map(
+                name ->
+                    Selection.Ranking.of(name)
+                        .orElseThrow(
+                            () ->
+                                plan.error(
+                                    "'ranking' must be mass or mass-per-token, not '"
+                                        + name
+                                        + "'")));
+    if (density.isEmpty() && ranking.isPresent()) {
+      throw plan.missing("density", "for which there is a ranking");
+    }
+    if (density.isPresent() && mass.isPresent()) {
+      throw plan.error("give either topP or density: each decides what is kept");
+    }
+    if (density.isPresent()) {
+      return new Selection.Budget(
+          (float) density.getAsDouble(), ranking.orElse(Selection.Ranking.MASS));
+    }
+    return mass.isPresent() ? new Selection.TopP((float) mass.getAsDouble()) : PUBLISHED.selection;
+  }
+
+  @Override
+  public SiteSchedule schedule(ScheduleOptions options, Preset preset) {
+    return options.periodic(preset, preset.planDuringWarmup());
+  }
+
+  @Override
+  public double denseLayers(Preset preset) {
+    return preset.denseLayers();
+  }
+
   @Override
   public ObjectNode describe(PlannedSite site) {
     Clusters count = clustersFor(site.videoTokens());
-    return JsonNodeFactory.instance
-        .objectNode()
-        .put("topP", MethodSettings.rounded(topP))
-        .put("minKept", MethodSettings.rounded(minKept))
+    ObjectNode json = JsonNodeFactory.instance.objectNode();
+    if (selection instanceof Selection.TopP mass) {
+      json.put("topP", MethodSettings.rounded(mass.topP()));
+    } else if (selection instanceof Selection.Budget budget) {
+      json.put("density", MethodSettings.rounded(budget.density()));
+      json.put("ranking", budget.ranking().label());
+    }
+    return json.put("minKept", MethodSettings.rounded(minKept))
         .put("queryClusters", count.query())
         .put("keyClusters", count.key())
         .put("iterations", iterations)

@@ -16,6 +16,7 @@ import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.compiler.ort.OrtRunner;
 import io.sparsedit.passes.functions.ActionCode;
+import io.sparsedit.passes.functions.Selection;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.ErrorMetrics;
 import io.sparsedit.passes.verify.VerifyMode;
@@ -137,7 +138,7 @@ final class MaskedSitesTest {
     CompileOptions options =
         new CompileOptions(
             new Svg2Settings(
-                topP,
+                new Selection.TopP(topP),
                 published.minKept(),
                 published.clusters(),
                 published.iterations(),

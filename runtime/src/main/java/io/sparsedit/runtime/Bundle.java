@@ -23,7 +23,7 @@ public final class Bundle {
   static final String DESCRIPTION_FILE = "bundle.json";
 
   /** The newest {@code schemaVersion} that this runtime reads. */
-  static final int SCHEMA_VERSION = 1;
+  static final int SCHEMA_VERSION = 2;
 
   /**
    * A site whose attention was made sparse.
@@ -35,9 +35,19 @@ public final class Bundle {
    * @param headDim elements of a head
    * @param tokens query tokens
    * @param method name of its sparse-attention method
+   * @param rule how its actions follow from the steps unless a {@link Schedule} says otherwise
+   * @param planInState whether its state holds its plan, so that later steps can re-use it
    */
   public record Site(
-      int index, String id, String kind, Dim heads, Dim headDim, Dim tokens, String method) {}
+      int index,
+      String id,
+      String kind,
+      Dim heads,
+      Dim headDim,
+      Dim tokens,
+      String method,
+      Rule rule,
+      boolean planInState) {}
 
   /**
    * A tensor that a session carries from step to step.
@@ -174,18 +184,14 @@ public final class Bundle {
     return content.steps();
   }
 
-  /** How actions follow from steps unless a {@link Schedule} says otherwise. */
+  /** How actions follow from steps, for sites that have no rule of their own. */
   public Rule defaultRule() {
     return content.rule();
   }
 
   /** Whether the plan of a site is part of its state, so that later steps can re-use it. */
   public boolean keepsPlan(int site) {
-    Rule rule = content.rule();
-    return rule instanceof Rule.Searches
-        || (rule instanceof Rule.Periodic periodic && periodic.replanInterval() > 1)
-        || content.state().stream()
-            .anyMatch(tensor -> tensor.site() == site && tensor.name().equals("keep"));
+    return sites().get(site).planInState();
   }
 
   /** Name of the input that takes the action codes, i32[sites]; empty if there is no site. */

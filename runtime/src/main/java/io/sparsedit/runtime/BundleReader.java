@@ -61,7 +61,7 @@ final class BundleReader {
               + version
               + " and was written by "
               + root.find("compiler").map(BundleReader::compiler).orElse("a newer compiler")
-              + "; this runtime reads version "
+              + "; this runtime reads versions up to "
               + Bundle.SCHEMA_VERSION
               + ": update the runtime, or compile again with its own compiler");
     }
@@ -69,6 +69,9 @@ final class BundleReader {
 
   private static Content content(Json root) {
     String method = root.get("method").get("name").string();
+    Json schedule = root.get("schedule");
+    Rule rule = rule(schedule);
+    Set<Integer> withPlan = sitesWithPlan(root.get("state"));
     List<Bundle.Site> sites = new ArrayList<>();
     for (Json site : root.get("sites").elements()) {
       if (site.get("index").integer(0) != sites.size()) {
@@ -82,9 +85,12 @@ final class BundleReader {
               dim(site.get("heads")),
               dim(site.get("headDim")),
               dim(site.get("tokens")),
-              site.find("method").map(own -> own.get("name").string()).orElse(method)));
+              site.find("method").map(own -> own.get("name").string()).orElse(method),
+              site.find("schedule").map(BundleReader::rule).orElse(rule),
+              site.find("planInState")
+                  .map(Json::bool)
+                  .orElse(withPlan.contains(sites.size()) || reusesPlans(rule))));
     }
-    Json schedule = root.get("schedule");
     return new Content(
         compiler(root.get("compiler")),
         relativeFile(root.get("model").get("file")),
@@ -99,7 +105,23 @@ final class BundleReader {
         tensors(root.get("inputs")),
         tensors(root.get("outputs")),
         schedule.get("steps").integer(1),
-        rule(schedule));
+        rule);
+  }
+
+  /** What version 1 told of plans in state: the sites that have a tensor of one. */
+  private static Set<Integer> sitesWithPlan(Json state) {
+    Set<Integer> sites = new HashSet<>();
+    for (Json tensor : state.elements()) {
+      if (tensor.get("name").string().equals("keep")) {
+        sites.add(tensor.get("site").integer(0));
+      }
+    }
+    return sites;
+  }
+
+  private static boolean reusesPlans(Rule rule) {
+    return rule instanceof Rule.Searches
+        || (rule instanceof Rule.Periodic periodic && periodic.replanInterval() > 1);
   }
 
   private static void check(Json root, Content content) {

@@ -144,7 +144,6 @@ public final class Schedule {
    */
   public Timetable resolve(Bundle bundle) {
     int count = steps.orElse(bundle.defaultSteps());
-    Rule common = edit(rule.orElseGet(() -> bundleRule(bundle, count)));
     for (int site : sites.keySet()) {
       if (site < 0 || site >= bundle.sites().size()) {
         throw new ScheduleException(
@@ -153,20 +152,22 @@ public final class Schedule {
       }
     }
     List<List<Action>> table =
-        bundle.sites().stream()
-            .map(site -> sites.getOrDefault(site.index(), common).actions(count))
-            .toList();
+        bundle.sites().stream().map(site -> rule(site, bundle, count).actions(count)).toList();
     for (Bundle.Site site : bundle.sites()) {
       check(table.get(site.index()), site, bundle);
     }
     return new Timetable(count, table);
   }
 
-  private static Rule bundleRule(Bundle bundle, int steps) {
-    Rule rule = bundle.defaultRule();
-    return rule instanceof Rule.Searches searches
+  private Rule rule(Bundle.Site site, Bundle bundle, int steps) {
+    Rule own = sites.get(site.index());
+    return own != null ? own : edit(rule.orElseGet(() -> bundleRule(site, bundle, steps)));
+  }
+
+  private static Rule bundleRule(Bundle.Site site, Bundle bundle, int steps) {
+    return site.rule() instanceof Rule.Searches searches
         ? searches.scaled(bundle.defaultSteps(), steps)
-        : rule;
+        : site.rule();
   }
 
   private Rule edit(Rule from) {

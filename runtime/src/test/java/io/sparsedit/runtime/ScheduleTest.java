@@ -56,6 +56,38 @@ final class ScheduleTest {
   }
 
   @Test
+  void aSiteMayHaveAScheduleAndAMethodOfItsOwn(@TempDir Path temp) throws IOException {
+    Fixture.copyTo(
+        temp,
+        "\"index\": 1,",
+        "\"index\": 1, \"method\": {\"name\": \"adaspa\"}, \"schedule\": {\"searchSteps\": [1, 4]},");
+    Bundle mixed = Bundle.open(temp);
+    assertThat(mixed.sites().get(0).method()).isEqualTo("svg2");
+    assertThat(mixed.sites().get(1).method()).isEqualTo("adaspa");
+
+    Timetable timetable = Schedule.of(mixed).resolve(mixed);
+    assertThat(site(timetable, 0)).isEqualTo(site(Schedule.of(bundle).resolve(bundle), 0));
+    assertThat(site(timetable, 1).subList(0, 6))
+        .containsExactly(
+            DENSE, PLAN_DENSE_COLD, REUSE_SPARSE, REUSE_SPARSE, PLAN_SPARSE, REUSE_SPARSE);
+    // At the same fractions of a longer run.
+    assertThat(site(Schedule.steps(20).resolve(mixed), 1).subList(2, 4))
+        .containsExactly(PLAN_DENSE_COLD, REUSE_SPARSE);
+    assertThat(site(Schedule.dense(3).resolve(mixed), 1)).containsOnly(DENSE);
+  }
+
+  @Test
+  void aPlanThatIsNotInTheStateIsNotReused(@TempDir Path temp) throws IOException {
+    Fixture.copyTo(temp, "\"index\": 0,", "\"index\": 0, \"planInState\": false,");
+    Bundle without = Bundle.open(temp);
+    refused(
+        ScheduleException.Reason.PLAN_NOT_KEPT,
+        "step 3, site 0 (blocks.0.attn1): the plan is to be re-used",
+        () -> Schedule.of(without).resolve(without));
+    assertThat(Schedule.of(without).withReplanInterval(1).resolve(without).steps()).isEqualTo(10);
+  }
+
+  @Test
   void stepsAloneLeaveTheRestToTheBundle() {
     assertThat(site(Schedule.steps(5).resolve(bundle), 0))
         .containsExactly(DENSE, PLAN_SPARSE_COLD, REUSE_SPARSE, PLAN_SPARSE, REUSE_SPARSE);

@@ -2,18 +2,28 @@ package io.sparsedit.cli;
 
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.rules.syntax.Source;
+import io.sparsedit.passes.AdaSpaSettings;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.DenseLayers;
 import io.sparsedit.passes.Method;
 import io.sparsedit.passes.MethodSettings;
+import io.sparsedit.passes.Preset;
 import io.sparsedit.passes.SitePlan;
 import io.sparsedit.passes.Svg2Settings;
+import io.sparsedit.passes.SvgSettings;
 import io.sparsedit.passes.VideoGeometry;
+import io.sparsedit.passes.functions.FrameSink;
+import io.sparsedit.passes.functions.Selection;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
@@ -25,50 +35,105 @@ final class MethodOptions {
       names = "--method",
       paramLabel = "NAME",
       defaultValue = "svg2",
-      description =
-          "Sparse attention method: svg2 (semantic-aware permutation). Default: ${DEFAULT-VALUE}.")
+      description = {
+        "Sparse attention method. Default: ${DEFAULT-VALUE}.",
+        "svg2: clusters of similar tokens (arXiv 2505.18875).",
+        "adaspa: blocks found by exact search at a few steps (arXiv 2502.21079).",
+        "svg: a band over frames or over patches, by head (arXiv 2502.01776)."
+      })
   private Method method = Method.SVG2;
+
+  @Option(
+      names = "--density",
+      paramLabel = "FRACTION",
+      description = {
+        "Kept part of the pairs of video tokens, a head: a budget.",
+        "Default: svg2: none, --top-p decides; adaspa: 0.2; svg: that of the preset, by the"
+            + " published formula."
+      })
+  private @Nullable Float density;
+
+  @Option(
+      names = "--ranking",
+      paramLabel = "RANKING",
+      description = {
+        "svg2 with --density: what the budget goes to. Default: mass.",
+        "mass: the same part to each query cluster, by attention mass.",
+        "mass-per-token: a head's pairs of clusters with the most mass for each key token."
+      })
+  private @Nullable String ranking;
 
   @Option(
       names = "--top-p",
       paramLabel = "P",
-      defaultValue = "0.9",
-      description = {
-        "Attention mass that a query cluster's kept key clusters must exceed; 1 or more keeps all.",
-        "Default: ${DEFAULT-VALUE}, as published."
-      })
-  private float topP;
+      description =
+          "svg2: attention mass that a query cluster's kept key clusters must exceed; 1 or more"
+              + " keeps all. Default: 0.9, as published.")
+  private @Nullable Float topP;
 
   @Option(
       names = "--min-kept",
       paramLabel = "FRACTION",
-      defaultValue = "0.1",
       description =
-          "Fraction of the key clusters kept in any case. Default: ${DEFAULT-VALUE}, as published.")
-  private float minKept;
+          "svg2: fraction of the key clusters kept in any case. Default: 0.1, as published; with"
+              + " --density one cluster.")
+  private @Nullable Float minKept;
 
   @Option(
       names = "--clusters",
       paramLabel = "QUERY,KEY",
       description =
-          "Clusters a head. Default: one for 256 query tokens (2 to 400), one for 64 key tokens"
-              + " (8 to 1000).")
+          "svg2: clusters a head. Default: that of --preset if given, else one for 256 query tokens"
+              + " (2 to 400), one for 64 key tokens (8 to 1000).")
   private @Nullable String clusters;
+
+  @Option(
+      names = "--recall-threshold",
+      paramLabel = "RECALL",
+      description =
+          "adaspa: recall above which a head gives up density to others; above 1 none does."
+              + " Default: 0.8, as published.")
+  private @Nullable Float recallThreshold;
+
+  @Option(
+      names = "--sampled-rows",
+      paramLabel = "ROWS",
+      description =
+          "svg: query rows of each head that tell whether it is spatial or temporal. Default: 64,"
+              + " as published.")
+  private @Nullable Integer sampledRows;
+
+  @Option(
+      names = "--frame-sink",
+      paramLabel = "SINK",
+      description = {
+        "svg: keys that every query attends to beside its band. Default: published, with text none.",
+        "none, published (in temporal heads not the first frame), corrected (the first frame)."
+      })
+  private @Nullable String frameSink;
+
+  @Option(
+      names = "--block-size",
+      paramLabel = "TOKENS",
+      description = "adaspa, svg: tokens of a block. Default: 64 and 128, as published.")
+  private @Nullable Integer blockSize;
 
   @Option(
       names = "--compensate",
       description =
-          "Represent each skipped key segment by one pseudo-key, its centroid (SVG-EAR). Default:"
-              + " off.")
+          "Represent each skipped key segment by one pseudo-key, its means (SVG-EAR, arXiv"
+              + " 2603.08982). Default: off.")
   private boolean compensate;
 
   @Option(
       names = "--dense-layers",
       paramLabel = "LAYERS",
       description =
-          "Self-attention layers that stay dense, such as 0,3-5, or none. Default: the first 3 %%,"
-              + " rounded down, as published.")
+          "Self-attention layers that stay dense, such as 0,3-5, or none. Default: as published for"
+              + " the preset, such as the first 3 %%, rounded down; adaspa: none.")
   private @Nullable String denseLayers;
+
+  @Mixin private StepOptions steps;
 
   @Option(
       names = "--video",
@@ -86,8 +151,17 @@ final class MethodOptions {
               + " built-in ones.")
   private @Nullable Path rules;
 
-  /** Options that say how the model is read, not what becomes of a site; a plan leaves them. */
-  private static final Set<String> BESIDE_A_PLAN = Set.of("--video", "--rules");
+  /** Options that no plan holds: how the model is read, and what the steps do. */
+  private static final Set<String> BESIDE_A_PLAN =
+      Set.of(
+          "--video",
+          "--rules",
+          "--preset",
+          "--steps",
+          "--dense-warmup",
+          "--replan-interval",
+          "--plan-during-warmup",
+          "--search-steps");
 
   /** The options with a plan, which takes the place of those that say what becomes of sites. */
   CompileOptions toOptions(CommonOptions common, Path plan, CommandSpec spec) {
@@ -110,26 +184,121 @@ final class MethodOptions {
 
   CompileOptions toOptions(CommonOptions common) {
     return new CompileOptions(
-        settings(),
-        Optional.ofNullable(video).map(VideoGeometry::parse),
-        denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
-        common.debug(),
-        rules == null ? List.of() : Source.readDirectory(rules),
-        Optional.empty());
+            settings(),
+            Optional.ofNullable(video).map(VideoGeometry::parse),
+            denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
+            common.debug())
+        .withOwnRules(rules == null ? List.of() : Source.readDirectory(rules))
+        .withSchedule(steps.toSchedule());
   }
 
   private MethodSettings settings() {
     return switch (method) {
-      case SVG2 -> {
-        Svg2Settings published = Svg2Settings.PUBLISHED;
-        yield new Svg2Settings(
-            topP,
-            minKept,
-            Optional.ofNullable(clusters).map(Svg2Settings.Clusters::parse),
-            published.iterations(),
-            published.initIterations(),
-            compensate);
-      }
+      case SVG2 -> svg2();
+      case ADASPA -> adaSpa();
+      case SVG -> svg();
     };
+  }
+
+  private Svg2Settings svg2() {
+    refuseOthers("--density", "--ranking", "--top-p", "--min-kept", "--clusters");
+    Svg2Settings published = Svg2Settings.PUBLISHED;
+    Optional<Float> budget = Optional.ofNullable(density);
+    if (budget.isPresent() && topP != null) {
+      throw SparsifyException.usage("give either --density or --top-p: each decides what is kept");
+    }
+    if (budget.isEmpty() && ranking != null) {
+      throw SparsifyException.usage("--ranking is for --density: give that too");
+    }
+    Selection selection =
+        budget
+            .map(part -> Svg2Settings.budget(part, rankingOf(ranking)))
+            .orElseGet(() -> topP == null ? published.selection() : Svg2Settings.topP(topP));
+    return new Svg2Settings(
+        selection,
+        minKept != null ? minKept : budget.isPresent() ? 0 : published.minKept(),
+        Optional.ofNullable(clusters)
+            .map(Svg2Settings.Clusters::parse)
+            .or(() -> steps.preset().map(Preset::clusters)),
+        published.iterations(),
+        published.initIterations(),
+        compensate);
+  }
+
+  private static Selection.Ranking rankingOf(@Nullable String label) {
+    if (label == null) {
+      return Selection.Ranking.MASS;
+    }
+    return Selection.Ranking.of(label)
+        .orElseThrow(
+            () ->
+                SparsifyException.usage(
+                    "--ranking must be mass or mass-per-token, not '" + label + "'"));
+  }
+
+  private AdaSpaSettings adaSpa() {
+    refuseOthers("--density", "--recall-threshold", "--block-size");
+    AdaSpaSettings published = AdaSpaSettings.PUBLISHED;
+    return new AdaSpaSettings(
+        density == null ? published.density() : density,
+        recallThreshold == null ? published.recallThreshold() : recallThreshold,
+        blockSize == null ? published.blockSize() : blockSize,
+        compensate);
+  }
+
+  private SvgSettings svg() {
+    refuseOthers("--density", "--sampled-rows", "--frame-sink", "--block-size");
+    SvgSettings published = SvgSettings.PUBLISHED;
+    return new SvgSettings(
+        Optional.ofNullable(density),
+        density != null,
+        sampledRows == null ? published.sampledRows() : sampledRows,
+        published.profileFrames(),
+        Optional.ofNullable(frameSink).map(MethodOptions::sinkOf),
+        blockSize == null ? published.blockSize() : blockSize,
+        compensate);
+  }
+
+  private static FrameSink sinkOf(String label) {
+    return FrameSink.of(label)
+        .orElseThrow(
+            () ->
+                SparsifyException.usage(
+                    "--frame-sink must be "
+                        + Arrays.stream(FrameSink.values())
+                            .map(FrameSink::attributeValue)
+                            .collect(Collectors.joining(", "))
+                        + ", not '"
+                        + label
+                        + "'"));
+  }
+
+  /** A setting that another method has would be without effect: an error. */
+  private void refuseOthers(String... own) {
+    Map<String, Object> given = new TreeMap<>();
+    put(given, "--density", density);
+    put(given, "--ranking", ranking);
+    put(given, "--top-p", topP);
+    put(given, "--min-kept", minKept);
+    put(given, "--clusters", clusters);
+    put(given, "--recall-threshold", recallThreshold);
+    put(given, "--sampled-rows", sampledRows);
+    put(given, "--frame-sink", frameSink);
+    put(given, "--block-size", blockSize);
+    given.keySet().removeAll(Set.of(own));
+    if (!given.isEmpty()) {
+      throw SparsifyException.usage(
+          String.join(", ", given.keySet())
+              + " is no setting of "
+              + method.label()
+              + ", which has "
+              + String.join(", ", own));
+    }
+  }
+
+  private static void put(Map<String, Object> given, String name, @Nullable Object value) {
+    if (value != null) {
+      given.put(name, value);
+    }
   }
 }

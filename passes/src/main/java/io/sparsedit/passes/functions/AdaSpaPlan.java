@@ -3,6 +3,7 @@ package io.sparsedit.passes.functions;
 import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Function;
+import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
 import java.util.ArrayList;
 import java.util.List;
@@ -82,6 +83,20 @@ public record AdaSpaPlan(
     if (!(density > 0)) {
       throw new IllegalArgumentException("density is above 0");
     }
+  }
+
+  /** The call that a node is. */
+  static AdaSpaPlan of(Node node, boolean keyBias, boolean planState) {
+    return new AdaSpaPlan(
+        (int) node.intAttribute(SparseOps.SITE, 0),
+        Planners.layout(node),
+        node.floatAttribute(SparseOps.SCALE, 1),
+        (int) node.intAttribute(BLOCK_SIZE, 1),
+        node.floatAttribute(DENSITY, 1),
+        node.floatAttribute(RECALL_THRESHOLD, 1),
+        Planners.text(node),
+        keyBias,
+        planState);
   }
 
   @Override

@@ -1,6 +1,8 @@
 package io.sparsedit.passes.functions;
 
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.Optional;
 
 /** Which keys every query of SVG attends to beside its band: the first frame, in a way. */
 public enum FrameSink {
@@ -18,6 +20,13 @@ public enum FrameSink {
   /** The value of the {@code frame_sink} attribute. */
   public String attributeValue() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** The sink of an attribute's value. */
+  public static Optional<FrameSink> of(String attributeValue) {
+    return Arrays.stream(values())
+        .filter(sink -> sink.attributeValue().equals(attributeValue))
+        .findFirst();
   }
 
   String overloadPart() {

@@ -19,6 +19,11 @@ public final class Planners {
     boolean planState = inputs.contains(Planner.last(SparseOps.KEEP));
     return switch (node.opType()) {
       case Svg2Plan.OP_TYPE -> Svg2Plan.of(node, planState);
+      case AdaSpaPlan.OP_TYPE ->
+          AdaSpaPlan.of(node, inputs.contains(SparseOps.KEY_BIAS), planState);
+      case SvgPlan.OP_TYPE ->
+          SvgPlan.of(
+              node, inputs.contains(SparseOps.KEY_BIAS), inputs.contains(SvgPlan.HEAD_CLASSES));
       default -> throw new IllegalArgumentException("no planner is called " + node.opType());
     };
   }

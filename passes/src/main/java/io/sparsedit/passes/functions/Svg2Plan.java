@@ -19,7 +19,7 @@ import java.util.Map;
  * @param scale what QK^T is multiplied with
  * @param queryClusters Cq, at least 1
  * @param keyClusters Ck, at least 1
- * @param topP attention mass that a query cluster keeps; all is kept from 1 on
+ * @param selection which key clusters a query cluster keeps
  * @param minKept ratio of the key clusters that a query cluster keeps at least
  * @param iterations k-means iterations of a step with warm centroids
  * @param initIterations k-means iterations of a COLD step
@@ -32,7 +32,7 @@ public record Svg2Plan(
     float scale,
     int queryClusters,
     int keyClusters,
-    float topP,
+    Selection selection,
     float minKept,
     int iterations,
     int initIterations,
@@ -48,8 +48,14 @@ public record Svg2Plan(
   /** INT: number of key clusters. */
   public static final String K_CLUSTERS = "k_clusters";
 
-  /** FLOAT: mass that a query cluster keeps. */
+  /** FLOAT, of {@link Selection.TopP}: mass that a query cluster keeps. */
   public static final String TOP_P = "top_p";
+
+  /** FLOAT, of {@link Selection.Budget}: the part of the (query, key) pairs that a head keeps. */
+  public static final String DENSITY = "density";
+
+  /** STRING, of {@link Selection.Budget}: mass or mass-per-token. */
+  public static final String RANKING = "ranking";
 
   /** FLOAT: ratio of the key clusters that a query cluster keeps at least. */
   public static final String MIN_KEPT = "min_kept";
@@ -89,12 +95,21 @@ public record Svg2Plan(
         node.floatAttribute(SparseOps.SCALE, 1),
         (int) node.intAttribute(Q_CLUSTERS, 1),
         (int) node.intAttribute(K_CLUSTERS, 1),
-        node.floatAttribute(TOP_P, 1),
+        selectionOf(node),
         node.floatAttribute(MIN_KEPT, 0),
         (int) node.intAttribute(ITERATIONS, 1),
         (int) node.intAttribute(INIT_ITERATIONS, 1),
         Planners.text(node),
         planState);
+  }
+
+  private static Selection selectionOf(Node node) {
+    if (node.attribute(TOP_P).isPresent()) {
+      return new Selection.TopP(node.floatAttribute(TOP_P, 1));
+    }
+    return new Selection.Budget(
+        node.floatAttribute(DENSITY, 1),
+        Selection.Ranking.of(node.stringAttribute(RANKING, "")).orElseThrow());
   }
 
   @Override
@@ -105,8 +120,16 @@ public record Svg2Plan(
   @Override
   public String overload() {
     return layout.overloadPart()
-        + (text == TextPosition.NONE ? "" : "_text_" + text.attributeValue())
+        + text.overloadPart()
+        + (selection instanceof Selection.Budget budget ? "_" + overloadPart(budget) : "")
         + (planState ? "_reuse" : "");
+  }
+
+  private static String overloadPart(Selection.Budget budget) {
+    return switch (budget.ranking()) {
+      case MASS -> "budget";
+      case MASS_PER_TOKEN -> "budget_per_token";
+    };
   }
 
   @Override
@@ -134,7 +157,12 @@ public record Svg2Plan(
     Map<String, Attribute> attributes = SparseOp.commonAttributes(site, layout, scale);
     attributes.put(Q_CLUSTERS, new Attribute.IntValue(queryClusters));
     attributes.put(K_CLUSTERS, new Attribute.IntValue(keyClusters));
-    attributes.put(TOP_P, new Attribute.FloatValue(topP));
+    if (selection instanceof Selection.TopP mass) {
+      attributes.put(TOP_P, new Attribute.FloatValue(mass.topP()));
+    } else if (selection instanceof Selection.Budget budget) {
+      attributes.put(DENSITY, new Attribute.FloatValue(budget.density()));
+      attributes.put(RANKING, new Attribute.StringValue(budget.ranking().label()));
+    }
     attributes.put(MIN_KEPT, new Attribute.FloatValue(minKept));
     attributes.put(ITERATIONS, new Attribute.IntValue(iterations));
     attributes.put(INIT_ITERATIONS, new Attribute.IntValue(initIterations));

@@ -23,6 +23,20 @@ import java.util.Map;
  *     sum above top_p, and at least floor((min_kept + 1e-6) Ck) clusters
  * </pre>
  *
+ * <p>With a budget instead of top_p, clusters are kept in the order of a ranking, up to and
+ * including the one that takes the number of kept pairs to the budget or above it:
+ *
+ * <pre>
+ *   mass            of each query cluster by P[i,j]; budget floor((density + 1e-6) tokens) keys
+ *   mass-per-token  of the head by P[i,j] / |K_j|; budget floor((density + 1e-6) tokens^2) pairs,
+ *                   of which cluster i's takes |Q_i| |K_j|; the max(1, least) most massive key
+ *                   clusters of each query cluster come first, equals by i, then by mass
+ * </pre>
+ *
+ * Here at least max(1, floor((min_kept + 1e-6) Ck)) clusters are kept. So a budget is exceeded by
+ * less than a cluster a row, unless the least number of clusters exceeds it. A density of 1 or more
+ * keeps everything.
+ *
  * <p>A k-means iteration assigns each token to the centroid with the least {@code |c|^2 - 2 x c} in
  * f32 (the first of equals) and moves each centroid to the mean of its tokens, summed in f32 in
  * token order; an empty cluster stays where it is. The plan has the assignment of the last
@@ -233,7 +247,7 @@ final class Svg2PlanFunction {
   }
 
   /** I64 {@code [Cq,Ck]}, 0 or 1: which key clusters a query cluster visits. */
-  private static Value keep(Ops ops, Clusters queries, Clusters keys) {
+  private Value keep(Ops ops, Clusters queries, Clusters keys) {
     Value scores =
         ops.timesTransposed(
             Ops.callAttribute(SparseOps.SCALE), queries.centroids(), keys.centroids());
@@ -241,15 +255,90 @@ final class Svg2PlanFunction {
     Value logMass = ops.add(scores, ops.log(ops.f32(keys.sizes())));
     Value clusters = ops.dim(logMass, 1);
     Ops.Sorted ranked = ops.sort(logMass, clusters, true);
-    Value mass = ops.named("mass", ops.softmaxRows(ranked.elements()));
+    Ranked order =
+        new Ranked(
+            ranked.elements(),
+            ops.named("ranked_sizes", ops.gather(keys.sizes(), ranked.indices())),
+            queries.sizes(),
+            clusters);
+    Value keepRanked =
+        call.selection() instanceof Selection.Budget budget
+            ? switch (budget.ranking()) {
+              case MASS -> withinBudgetOfRow(ops, order);
+              case MASS_PER_TOKEN -> withinBudgetOfHead(ops, order);
+            }
+            : withinMass(ops, order);
+    return PlanParts.unrank(ops, keepRanked, ranked.indices());
+  }
 
+  /**
+   * The key clusters of each query cluster, most massive first.
+   *
+   * @param logMass f32 {@code [Cq,Ck]}: logarithm of the mass, up to a constant of the row
+   * @param keySizes i64 {@code [Cq,Ck]}
+   * @param querySizes i64 {@code [Cq]}
+   * @param clusters Ck
+   */
+  private record Ranked(Value logMass, Value keySizes, Value querySizes, Value clusters) {}
+
+  /**
+   * Bool {@code [Cq,Ck]}, by rank: the clusters up to the one that takes their mass above top_p.
+   */
+  private static Value withinMass(Ops ops, Ranked ranked) {
+    Value mass = ops.named("mass", ops.softmaxRows(ranked.logMass()));
     Value massBefore = ops.cumSumBefore(mass, 1);
     Value topP = ops.floatAttribute(Svg2Plan.TOP_P);
     // Rounding may take the sum of all masses above 1.
     Value limit = ops.where(ops.less(topP, ops.f32(1f)), topP, ops.f32(Float.POSITIVE_INFINITY));
-    Value amongLeast = ops.less(ops.range(clusters), leastKept(ops, clusters));
-    Value keepRanked = ops.or(ops.lessOrEqual(massBefore, limit), amongLeast);
-    return PlanParts.unrank(ops, keepRanked, ranked.indices());
+    Value amongLeast = ops.less(ops.range(ranked.clusters()), leastKept(ops, ranked.clusters()));
+    return ops.or(ops.lessOrEqual(massBefore, limit), amongLeast);
+  }
+
+  /** Bool {@code [Cq,Ck]}, by rank: the clusters up to the one that fills the row's budget. */
+  private static Value withinBudgetOfRow(Ops ops, Ranked ranked) {
+    Value keysBefore = ops.cumSumBefore(ranked.keySizes(), 1);
+    Value tokens = ops.sum(ranked.querySizes(), 0);
+    return ops.or(ops.less(keysBefore, budget(ops, tokens)), amongLeastAndFirst(ops, ranked));
+  }
+
+  /** Bool {@code [Cq,Ck]}, by rank: the pairs up to the one that fills the head's budget. */
+  private static Value withinBudgetOfHead(Ops ops, Ranked ranked) {
+    Value minusInfinity = ops.f32(Float.NEGATIVE_INFINITY);
+    Value top = ops.unsqueeze(ops.maxOver(ranked.logMass(), 1), 1);
+    Value sum = ops.unsqueeze(ops.sum(ops.exp(ops.sub(ranked.logMass(), top)), 1), 1);
+    Value logShare = ops.sub(ranked.logMass(), ops.add(top, ops.log(sum)));
+    Value sizes = ops.f32(ops.max(ranked.keySizes(), ops.i64(1)));
+    Value perToken = ops.named("log_mass_per_token", ops.sub(logShare, ops.log(sizes)));
+    Value first = amongLeastAndFirst(ops, ranked);
+    Value rank =
+        ops.where(
+            first,
+            ops.f32(Float.POSITIVE_INFINITY),
+            ops.where(ops.greater(ranked.keySizes(), ops.i64(0)), perToken, minusInfinity));
+    Value flat = ops.flatten(rank);
+    Ops.Sorted sorted = ops.sort(flat, ops.dim(flat, 0), true);
+
+    Value pairs = ops.mul(ranked.keySizes(), ops.unsqueeze(ranked.querySizes(), 1));
+    Value sortedPairs = ops.gather(ops.flatten(pairs), sorted.indices());
+    Value pairsBefore = ops.cumSumBefore(sortedPairs, 0);
+    Value tokens = ops.sum(ranked.querySizes(), 0);
+    Value within = ops.less(pairsBefore, budget(ops, ops.mul(tokens, tokens)));
+    Value keep = ops.scatter(0, ops.filled(0, ops.shape(flat)), sorted.indices(), ops.i64(within));
+    return ops.or(ops.bool(ops.reshape(keep, ops.shape(pairs))), first);
+  }
+
+  /** floor((density + 1e-6) whole) in f64; without bound from a density of 1 on. */
+  private static Value budget(Ops ops, Value whole) {
+    Value density = ops.floatAttribute(Svg2Plan.DENSITY);
+    Value share = ops.add(ops.f64(density), ops.f64(1e-6));
+    Value part = ops.i64(ops.floor(ops.mul(share, ops.f64(whole))));
+    return ops.where(ops.less(density, ops.f32(1f)), part, ops.i64(Long.MAX_VALUE));
+  }
+
+  /** Bool {@code [Cq,Ck]}, by rank: the least number of clusters, and at least one. */
+  private static Value amongLeastAndFirst(Ops ops, Ranked ranked) {
+    Value least = ops.max(leastKept(ops, ranked.clusters()), ops.i64(1));
+    return ops.expand(ops.less(ops.range(ranked.clusters()), least), ops.shape(ranked.keySizes()));
   }
 
   /** floor((min_kept + 1e-6) Ck) in f64: a ratio such as .29 is a little less than that in f32. */

@@ -3,6 +3,7 @@ package io.sparsedit.passes.functions;
 import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Function;
+import io.sparsedit.compiler.ir.Node;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -108,6 +109,23 @@ public record SvgPlan(
   /** The sink in the published code: none with text. */
   public static FrameSink publishedSink(TextPosition text) {
     return text == TextPosition.NONE ? FrameSink.PUBLISHED : FrameSink.NONE;
+  }
+
+  /** The call that a node is. */
+  static SvgPlan of(Node node, boolean keyBias, boolean planState) {
+    return new SvgPlan(
+        (int) node.intAttribute(SparseOps.SITE, 0),
+        Planners.layout(node),
+        node.floatAttribute(SparseOps.SCALE, 1),
+        (int) node.intAttribute(BLOCK_SIZE, 1),
+        node.floatAttribute(DENSITY, 1),
+        node.intAttribute(BUDGET, 0) != 0,
+        (int) node.intAttribute(SAMPLED_ROWS, 1),
+        node.floatAttribute(PROFILE_FRAMES, 1),
+        FrameSink.of(node.stringAttribute(FRAME_SINK, "")).orElseThrow(),
+        Planners.text(node),
+        keyBias,
+        planState);
   }
 
   @Override

@@ -99,12 +99,21 @@ final class Golden {
         (float) setting("scale"),
         (int) setting(Svg2Plan.Q_CLUSTERS),
         (int) setting(Svg2Plan.K_CLUSTERS),
-        (float) setting(Svg2Plan.TOP_P),
+        selection(),
         (float) setting(Svg2Plan.MIN_KEPT),
         (int) setting(Svg2Plan.ITERATIONS),
         (int) setting(Svg2Plan.INIT_ITERATIONS),
         textPosition(),
         planState);
+  }
+
+  private Selection selection() {
+    if (!has("setting." + Svg2Plan.DENSITY)) {
+      return new Selection.TopP((float) setting(Svg2Plan.TOP_P));
+    }
+    return new Selection.Budget(
+        (float) setting(Svg2Plan.DENSITY),
+        setting(Svg2Plan.RANKING) == 0 ? Selection.Ranking.MASS : Selection.Ranking.MASS_PER_TOKEN);
   }
 
   /** The planner's call of an AdaSpa case. */

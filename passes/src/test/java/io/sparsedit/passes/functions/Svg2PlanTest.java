@@ -7,6 +7,7 @@ import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
 import io.sparsedit.compiler.ir.ValueType.TensorType;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -82,7 +83,11 @@ class Svg2PlanTest {
     "text_last, BHSD",
     "text_last, BSHD",
     "many_clusters, BHSD",
-    "random, BHSD"
+    "random, BHSD",
+    "budget_mass, BHSD",
+    "budget_mass, BSHD",
+    "budget_per_token, BHSD",
+    "budget_per_token, BSHD"
   })
   void makesTheGoldenPlanAndState(String name, Layout layout) {
     Golden golden = Golden.read(name);
@@ -322,7 +327,76 @@ class Svg2PlanTest {
   }
 
   private static Svg2Plan unclustered(float topP, float minKept) {
-    return new Svg2Plan(0, Layout.BHSD, .5f, 6, 40, topP, minKept, 1, 3, TextPosition.NONE, false);
+    return random(new Selection.TopP(topP), minKept);
+  }
+
+  private static Svg2Plan random(Selection selection, float minKept) {
+    return new Svg2Plan(
+        0, Layout.BHSD, .5f, 6, 40, selection, minKept, 1, 3, TextPosition.NONE, false);
+  }
+
+  /** Each row reaches its budget, and would not without its last cluster. */
+  @ParameterizedTest
+  @ValueSource(floats = {.05f, .29f, .5f, .9f})
+  void aBudgetByMassIsMetInEachRowAndExceededByLessThanACluster(float density) {
+    Plan plan = Plan.of(random(new Selection.Budget(density, Selection.Ranking.MASS), 0));
+    for (int i = 0; i < 6; i++) {
+      double[] kept = plan.keptMasses(i);
+      int keys = plan.keptKeys(i);
+      assertThat(keys).isGreaterThanOrEqualTo((int) (density * 300));
+      assertThat(keys - plan.keysOfLeast(i)).isLessThan((int) (density * 300 + .01));
+      double least = Arrays.stream(kept).min().orElseThrow();
+      assertThat(plan.greatestLeftOut(i)).isLessThanOrEqualTo(least);
+    }
+  }
+
+  /** The head reaches its budget with the pairs that have the most mass for each key token. */
+  @ParameterizedTest
+  @ValueSource(floats = {.05f, .29f, .5f, .9f})
+  void aBudgetByMassPerTokenIsMetInTheHead(float density) {
+    Plan plan = Plan.of(random(new Selection.Budget(density, Selection.Ranking.MASS_PER_TOKEN), 0));
+    double leastKept = Double.POSITIVE_INFINITY;
+    double greatestLeftOut = 0;
+    long pairs = 0;
+    long pairsOfLeast = 0;
+    long pairsOfFirsts = 0;
+    for (int i = 0; i < 6; i++) {
+      int first = plan.mostMassive(i);
+      assertThat(plan.keeps(i, first)).isTrue();
+      pairsOfFirsts += plan.pairs(i, first);
+      for (int j = 0; j < 40; j++) {
+        if (!plan.keeps(i, j)) {
+          greatestLeftOut = Math.max(greatestLeftOut, plan.massPerToken(i, j));
+        } else {
+          pairs += plan.pairs(i, j);
+          if (j != first && plan.massPerToken(i, j) < leastKept) {
+            leastKept = plan.massPerToken(i, j);
+            pairsOfLeast = plan.pairs(i, j);
+          }
+        }
+      }
+    }
+    long budget = (long) (density * 300 * 300);
+    assertThat(pairs).isGreaterThanOrEqualTo(budget);
+    assertThat(pairs - pairsOfLeast).isLessThanOrEqualTo(Math.max(budget, pairsOfFirsts));
+    assertThat(leastKept).isGreaterThanOrEqualTo(greatestLeftOut * (1 - 1e-5));
+  }
+
+  @ParameterizedTest
+  @EnumSource(Selection.Ranking.class)
+  void aBudgetOfOneKeepsEverything(Selection.Ranking ranking) {
+    Plan plan = Plan.of(random(new Selection.Budget(1, ranking), 0));
+    assertThat(TestTensors.density(plan.outputs::get)).isEqualTo(1);
+    assertThat(plan.keptMasses(0)).hasSize(40);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Selection.Ranking.class)
+  void theLeastNumberOfClustersIsKeptWithinABudgetToo(Selection.Ranking ranking) {
+    Plan plan = Plan.of(random(new Selection.Budget(.01f, ranking), .2f));
+    for (int i = 0; i < 6; i++) {
+      assertThat(plan.keptMasses(i)).hasSizeGreaterThanOrEqualTo(8);
+    }
   }
 
   /** A plan of random tokens, with the masses worked out in double precision. */
@@ -366,7 +440,7 @@ class Svg2PlanTest {
       return new Plan(outputs, masses, (call.keyClusters() + 31) / 32);
     }
 
-    private boolean keeps(int i, int j) {
+    boolean keeps(int i, int j) {
       int word = TestTensors.ints(outputs.get(SparseOps.KEEP))[i * words + j / 32];
       return (word >> j % 32 & 1) == 1;
     }
@@ -376,6 +450,43 @@ class Svg2PlanTest {
           .filter(j -> keeps(i, j))
           .mapToDouble(j -> masses[i][j])
           .toArray();
+    }
+
+    private int size(String offsets, int segment) {
+      int[] starts = TestTensors.ints(outputs.get(offsets));
+      return starts[segment + 1] - starts[segment];
+    }
+
+    int mostMassive(int i) {
+      return IntStream.range(0, masses[i].length)
+          .boxed()
+          .max(Comparator.comparingDouble(j -> masses[i][j]))
+          .orElseThrow();
+    }
+
+    long pairs(int i, int j) {
+      return (long) size(SparseOps.QUERY_OFFSETS, i) * size(SparseOps.KEY_OFFSETS, j);
+    }
+
+    double massPerToken(int i, int j) {
+      return masses[i][j] / Math.max(1, size(SparseOps.KEY_OFFSETS, j));
+    }
+
+    int keptKeys(int i) {
+      return IntStream.range(0, masses[i].length)
+          .filter(j -> keeps(i, j))
+          .map(j -> size(SparseOps.KEY_OFFSETS, j))
+          .sum();
+    }
+
+    /** Keys of the kept cluster with the least mass. */
+    int keysOfLeast(int i) {
+      return IntStream.range(0, masses[i].length)
+          .filter(j -> keeps(i, j))
+          .boxed()
+          .min(Comparator.comparingDouble(j -> masses[i][j]))
+          .map(j -> size(SparseOps.KEY_OFFSETS, j))
+          .orElseThrow();
     }
 
     double greatestLeftOut(int i) {

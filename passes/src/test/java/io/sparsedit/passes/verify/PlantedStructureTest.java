@@ -14,6 +14,7 @@ import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.BlockSparseAttention;
 import io.sparsedit.passes.functions.Layout;
 import io.sparsedit.passes.functions.Planner;
+import io.sparsedit.passes.functions.Selection;
 import io.sparsedit.passes.functions.SiteShape;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.functions.StateTensor;
@@ -164,7 +165,17 @@ final class PlantedStructureTest {
     Graph graph = Graph.create("site");
     Svg2Plan plan =
         new Svg2Plan(
-            0, Layout.BHSD, (float) SCALE, 32, 64, 0.9f, 0.02f, 2, 10, TextPosition.NONE, false);
+            0,
+            Layout.BHSD,
+            (float) SCALE,
+            32,
+            64,
+            new Selection.TopP(0.9f),
+            0.02f,
+            2,
+            10,
+            TextPosition.NONE,
+            false);
     BlockSparseAttention sparse =
         new BlockSparseAttention(0, Layout.BHSD, (float) SCALE, false, false);
     Map<String, Value> values = new HashMap<>();

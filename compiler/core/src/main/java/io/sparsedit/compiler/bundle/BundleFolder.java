@@ -27,6 +27,9 @@ import java.util.stream.Stream;
  * is an error.
  */
 public final class BundleFolder implements AutoCloseable {
+  /** Version of {@code bundle.json}, docs/bundle.md. */
+  private static final int SCHEMA_VERSION = 2;
+
   /** The file that makes a folder a bundle. */
   public static final String DESCRIPTION = "bundle.json";
 
@@ -195,7 +198,7 @@ public final class BundleFolder implements AutoCloseable {
   public List<String> commit(String version, ObjectNode description) {
     try {
       ObjectNode complete = JSON.createObjectNode();
-      complete.put("schemaVersion", 1);
+      complete.put("schemaVersion", SCHEMA_VERSION);
       complete.putObject("compiler").put("name", COMPILER).put("version", version);
       complete.setAll(description);
       ArrayNode list = complete.putArray("files");
