@@ -1,11 +1,19 @@
 package io.sparsedit.passes;
 
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.onnx.OnnxWriter;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
@@ -26,6 +34,32 @@ final class ZooGraphs {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** The same with numbers for weights: the repository keeps some graphs with zeros. */
+  static Path weighted(String name, Path folder) {
+    Model model = OnnxReader.read(model(name, folder));
+    Random random = new Random(1);
+    for (Value weights : List.copyOf(model.graph().initializers())) {
+      Tensor tensor = weights.constant().orElseThrow();
+      if (tensor.type() == DataType.FLOAT && tensor.rank() > 1 && isZero(tensor)) {
+        float[] elements = new float[(int) tensor.elementCount()];
+        for (int i = 0; i < elements.length; i++) {
+          elements[i] = 0.15f * (float) random.nextGaussian();
+        }
+        Value filled =
+            model.graph().addConstant("filled", Tensor.ofFloats(tensor.dims(), elements));
+        weights.replaceAllUsesWith(filled);
+        model.graph().removeInitializer(weights);
+      }
+    }
+    Path file = folder.resolve(name + ".weighted.onnx");
+    OnnxWriter.write(model, file);
+    return file;
+  }
+
+  private static boolean isZero(Tensor tensor) {
+    return tensor.doubles().map(all -> Arrays.stream(all).allMatch(x -> x == 0)).orElse(false);
   }
 
   /** The model's file; those that are stored compressed are unpacked into the folder. */
