@@ -8,6 +8,7 @@ import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Tensor;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -328,6 +329,82 @@ class BlockSparseAttentionTest {
     Tensor dense = run(call, inputs);
     inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.PLAN_SPARSE.code()));
     assertThat(TestTensors.relativeL1(run(call, inputs), dense)).isLessThan(TOLERANCE);
+  }
+
+  /**
+   * The same through SVG2's plan of a joint site: video keys of a few kinds, text at an end, half
+   * of it masked out, two elements in the batch, at densities down to one cluster a row.
+   */
+  @ParameterizedTest
+  @CsvSource({"FIRST, .02", "FIRST, .4", "LAST, .02", "LAST, .4"})
+  void compensationOfEqualKeysIsExactWithTextAndMask(TextPosition position, float density) {
+    int batch = 2;
+    int text = 11;
+    int video = 64;
+    int tokens = video + text;
+    int kinds = 8;
+    int size = 8;
+    int start = position == TextPosition.FIRST ? text : 0;
+    Random random = new Random(9);
+    float[] k = TestTensors.floats(TestTensors.random(1, batch, 1, tokens, size));
+    float[] v = TestTensors.floats(TestTensors.random(2, batch, 1, tokens, size));
+    float[] bias = new float[batch * tokens];
+    for (int b = 0; b < batch; b++) {
+      float[] keys = TestTensors.floats(TestTensors.random(20 + b, kinds, size));
+      float[] values = TestTensors.floats(TestTensors.random(30 + b, kinds, size));
+      for (int token = 0; token < tokens; token++) {
+        int at = b * tokens + token;
+        boolean isVideo = token >= start && token < start + video;
+        if (isVideo) {
+          // Evenly spaced first centroids see every kind: k-means finds all of them.
+          int kind = (token - start) * kinds / video;
+          System.arraycopy(keys, kind * size, k, at * size, size);
+          System.arraycopy(values, kind * size, v, at * size, size);
+        } else if (random.nextBoolean()) {
+          bias[at] = Float.NEGATIVE_INFINITY;
+        }
+      }
+    }
+    long[] dims = {batch, 1, tokens, size};
+    Map<String, Tensor> inputs = new LinkedHashMap<>();
+    inputs.put(SparseOps.Q, TestTensors.random(3, dims));
+    inputs.put(SparseOps.K, Tensor.ofFloats(dims, k));
+    inputs.put(SparseOps.V, Tensor.ofFloats(dims, v));
+    inputs.put(SparseOps.KEY_BIAS, Tensor.ofFloats(new long[] {batch, 1, 1, tokens}, bias));
+    inputs.put(SparseOps.GEOMETRY, Tensor.ofInts(new long[] {3}, 4, 4, 4));
+    inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.PLAN_SPARSE.cold()));
+    Svg2Plan planner =
+        new Svg2Plan(
+            0,
+            Layout.BHSD,
+            1f,
+            4,
+            kinds,
+            new Selection.Budget(density, Selection.Ranking.MASS),
+            0,
+            1,
+            5,
+            position,
+            false);
+    inputs.put(Svg2Plan.Q_CENTROIDS, TestTensors.filled(0, batch, 1, 4, size));
+    inputs.put(Svg2Plan.K_CENTROIDS, TestTensors.filled(0, batch, 1, kinds, size));
+    try (OneOp plan = OneOp.load(planner)) {
+      Map<String, Tensor> planned = new LinkedHashMap<>(inputs);
+      planned.keySet().retainAll(planner.inputs());
+      OneOp.Outputs outputs = plan.run(planned);
+      Planner.PLAN.forEach(tensor -> inputs.put(tensor, outputs.get(tensor)));
+      assertThat(TestTensors.density(outputs::get)).isLessThan(.75);
+    }
+    inputs.keySet().removeAll(List.of(SparseOps.GEOMETRY, Svg2Plan.Q_CENTROIDS));
+    inputs.remove(Svg2Plan.K_CENTROIDS);
+    Tensor compensated = run(new BlockSparseAttention(0, Layout.BHSD, 1f, true, true), inputs);
+    BlockSparseAttention plain = new BlockSparseAttention(0, Layout.BHSD, 1f, true, false);
+    Tensor dropped = run(plain, inputs);
+    inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.DENSE.code()));
+    Tensor dense = run(plain, inputs);
+
+    assertThat(TestTensors.relativeL1(compensated, dense)).isLessThan(TOLERANCE);
+    assertThat(TestTensors.relativeL1(dropped, dense)).isGreaterThan(.05);
   }
 
   @ParameterizedTest

@@ -1,0 +1,176 @@
+package io.sparsedit.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Methods, their settings, and schedules, from the command line into bundles. */
+final class MethodOptionsTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Path WAN = CommandLineRun.zoo("wan21_t2v-ts17-static");
+
+  @TempDir private Path folder;
+
+  private JsonNode compile(String options) throws IOException {
+    CommandLineRun run = run(options + " --verify none");
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    return JSON.readTree(folder.resolve("bundle").resolve("bundle.json").toFile());
+  }
+
+  private CommandLineRun run(String options) {
+    List<Object> arguments = new ArrayList<>(List.of("compile", WAN, "-o"));
+    arguments.add(folder.resolve("bundle"));
+    Arrays.stream(options.split(" ")).filter(o -> !o.isEmpty()).forEach(arguments::add);
+    return CommandLineRun.of(arguments.toArray());
+  }
+
+  @Test
+  void defaultsAreThoseOfWan() throws IOException {
+    JsonNode bundle = compile("");
+    assertThat(bundle.path("method").path("name").asText()).isEqualTo("svg2");
+    assertThat(bundle.path("method").path("settings"))
+        .isEqualTo(
+            JSON.readTree(
+                """
+                {"topP": 0.9, "minKept": 0.1, "queryClusters": 2, "keyClusters": 8,
+                 "iterations": 2, "initIterations": 50, "compensate": false}
+                """));
+    assertThat(bundle.path("schedule"))
+        .isEqualTo(
+            JSON.readTree(
+                """
+                {"preset": "wan-t2v-720p", "steps": 50, "denseWarmup": 0.2, "replanInterval": 1,
+                 "planDuringWarmup": false}
+                """));
+    assertThat(bundle.path("sites").path(0).path("planInState").asBoolean()).isFalse();
+  }
+
+  @Test
+  void adaSpaSearchesAsPublishedAndHoldsItsPlan() throws IOException {
+    JsonNode bundle = compile("--method adaspa");
+    assertThat(bundle.path("method").path("settings"))
+        .isEqualTo(
+            JSON.readTree(
+                """
+                {"density": 0.2, "recallThreshold": 0.8, "blockSize": 64, "compensate": false}
+                """));
+    assertThat(bundle.path("schedule"))
+        .isEqualTo(
+            JSON.readTree(
+                """
+                {"preset": "wan-t2v-720p", "steps": 50, "searchSteps": [9, 29]}
+                """));
+    assertThat(bundle.path("sites").path(0).path("planInState").asBoolean()).isTrue();
+    assertThat(names(bundle)).containsExactly("lse", "keep", "lse", "keep");
+    assertThat(compile("--method adaspa --steps 40").path("schedule").path("searchSteps"))
+        .isEqualTo(JSON.readTree("[7, 23]"));
+    assertThat(
+            compile("--method adaspa --steps 10 --dense-warmup 0.3 --replan-interval 3")
+                .path("schedule")
+                .path("searchSteps"))
+        .isEqualTo(JSON.readTree("[3, 6, 9]"));
+  }
+
+  @Test
+  void svgIsStatelessUnlessPlansAreReused() throws IOException {
+    JsonNode bundle = compile("--method svg");
+    assertThat(bundle.path("method").path("settings").path("density").asDouble()).isEqualTo(0.3);
+    assertThat(bundle.path("method").path("settings").path("budget").asBoolean()).isFalse();
+    assertThat(bundle.path("state")).isEmpty();
+    JsonNode reusing = compile("--method svg --replan-interval 2 --density 0.4");
+    assertThat(names(reusing)).containsExactly("head_classes", "head_classes");
+    assertThat(reusing.path("method").path("settings").path("budget").asBoolean()).isTrue();
+  }
+
+  @Test
+  void aReplanIntervalPutsThePlanIntoTheState() throws IOException {
+    JsonNode bundle = compile("--replan-interval 3 --plan-during-warmup");
+    assertThat(bundle.path("schedule").path("replanInterval").asInt()).isEqualTo(3);
+    assertThat(bundle.path("schedule").path("planDuringWarmup").asBoolean()).isTrue();
+    assertThat(bundle.path("sites").path(1).path("planInState").asBoolean()).isTrue();
+    assertThat(names(bundle))
+        .contains("query_order", "key_order", "query_offsets", "key_offsets", "keep");
+  }
+
+  private static List<String> names(JsonNode bundle) {
+    List<String> names = new ArrayList<>();
+    bundle.path("state").forEach(tensor -> names.add(tensor.path("name").asText()));
+    return names;
+  }
+
+  @Test
+  void aPresetGivesItsScheduleLayersAndClusters() throws IOException {
+    JsonNode bundle = compile("--preset wan-i2v-480p");
+    assertThat(bundle.path("schedule").path("steps").asInt()).isEqualTo(40);
+    assertThat(bundle.path("schedule").path("planDuringWarmup").asBoolean()).isTrue();
+    assertThat(bundle.path("method").path("settings").path("queryClusters").asInt()).isEqualTo(200);
+    assertThat(bundle.path("method").path("settings").path("keyClusters").asInt()).isEqualTo(1000);
+  }
+
+  @Test
+  void aBudgetTakesThePlaceOfTopP() throws IOException {
+    JsonNode settings =
+        compile("--density 0.3 --ranking mass-per-token").path("method").path("settings");
+    assertThat(settings.path("density").asDouble()).isEqualTo(0.3);
+    assertThat(settings.path("ranking").asText()).isEqualTo("mass-per-token");
+    assertThat(settings.path("minKept").asDouble()).isZero();
+    assertThat(settings.has("topP")).isFalse();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--method adaspa --density 0.4 --compensate",
+        "--method svg --density 0.5 --frame-sink corrected --block-size 16",
+        "--density 0.3 --ranking mass-per-token"
+      })
+  void verifiesAndReadsItsOwnPlan(String options) throws IOException {
+    CommandLineRun run = run(options);
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out()).contains("With everything kept the result equals the dense model");
+    JsonNode direct = JSON.readTree(folder.resolve("bundle/bundle.json").toFile());
+
+    Path plan = folder.resolve("plan.json");
+    List<Object> arguments = new ArrayList<>(List.of("inspect", WAN, "--plan", plan));
+    arguments.addAll(List.of(options.split(" ")));
+    assertThat(CommandLineRun.of(arguments.toArray()).exitCode()).isZero();
+    assertThat(compile("--plan " + plan)).isEqualTo(direct);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--method adaspa --top-p 0.5 | --top-p is no setting of adaspa",
+        "--method svg --clusters 3,4 | --clusters is no setting of svg",
+        "--frame-sink corrected | --frame-sink is no setting of svg2",
+        "--density 0 | a density must be above 0, not 0.0",
+        "--density 0.3 --top-p 0.9 | give either --density or --top-p",
+        "--ranking mass | --ranking is for --density",
+        "--density 0.3 --ranking best | --ranking must be mass or mass-per-token, not 'best'",
+        "--method svg --frame-sink all | --frame-sink must be none, published, corrected",
+        "--preset wan | --preset must be one of wan-t2v-720p",
+        "--replan-interval 0 | --replan-interval must be at least 1, not 0",
+        "--dense-warmup 1.5 | --dense-warmup must be from 0 to 1, not 1.5",
+        "--search-steps 9,3 | --search-steps must ascend",
+        "--search-steps 3 --replan-interval 2 | --search-steps says all of the schedule",
+        "--method adaspa --plan-during-warmup | --plan-during-warmup does nothing for adaspa",
+        "--steps 0 | --steps must be at least 1, not 0"
+      })
+  void whatHasNoMeaningIsAUsageError(String row) {
+    String[] parts = row.split(" \\| ");
+    CommandLineRun run = run(parts[0] + " --verify none");
+    assertThat(run.exitCode()).as(run.err()).isEqualTo(2);
+    assertThat(run.err()).contains(parts[1]);
+    assertThat(folder.resolve("bundle")).doesNotExist();
+  }
+}
