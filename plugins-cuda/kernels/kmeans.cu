@@ -24,8 +24,28 @@ struct Portable {
 
   __device__ static void ImageWritten() {}
 
-  template <typename T>
-  __device__ static void Prefetch(const T*, std::int64_t, int, int, int) {}
+  template <typename T, int kDim>
+  struct Source {
+    TokenRows<T, kDim> tokens;
+    __device__ Source(const T* x, std::int64_t token_stride, int head_dim, char*)
+        : tokens{x, token_stride, head_dim} {}
+    __device__ void Fetch(int, int) const {}
+    template <int kParts>
+    __device__ void Take(int row, int rows, float scale, Fragment<kDim, kParts>& f) const {
+      Octet<T> octet[2][kDim / 32];
+      tokens.ForPieces(row, rows, [&](int i, const T* from, bool exists) {
+        if (exists) {
+          octet[i & 1][i >> 1].Load(from);
+        } else {
+          octet[i & 1][i >> 1].Zero();
+        }
+      });
+#pragma unroll
+      for (int i = 0; i < 2 * (kDim / 32); ++i) {
+        Split(octet[i & 1][i >> 1], i & 1, i >> 1, scale, f);
+      }
+    }
+  };
 
   template <int kDim, int kParts>
   __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
@@ -164,6 +184,7 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
     s.clusters = i == 0 ? problem.query_clusters : problem.key_clusters;
     s.plan = PlanGroups(s.clusters, dim, split, group_bytes);
     shared = std::max(shared, SharedBytes(s.plan, s.clusters, dim, split, threads));
+    p.stage_at = std::max(p.stage_at, AssignBytes(s.plan, dim, split));
     s.x = i == 0 ? buffers.q : buffers.k;
     s.incoming = i == 0 ? buffers.query_centroids_in : buffers.key_centroids_in;
     s.centroids = i == 0 ? buffers.query_centroids : buffers.key_centroids;
@@ -172,6 +193,8 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
     s.order = i == 0 ? buffers.plan.query_order : buffers.plan.key_order;
     s.offsets = i == 0 ? buffers.plan.query_offsets : buffers.plan.key_offsets;
   }
+  p.pass_at = p.stage_at + (fast ? StageBytes(dim, threads) : 0);
+  shared = std::max(shared, p.pass_at + static_cast<int>(sizeof(AssignPass)));
   p.action = buffers.action;
   p.geometry = buffers.geometry;
   p.batch_heads = problem.batch * problem.heads;

@@ -1,8 +1,9 @@
 // The k-means kernel's phases, shared by the portable and the sm_90a build. See kmeans.h.
 //
 // One cooperative kernel, one block or two to a multiprocessor, runs every iteration:
-//   assign    labels of all tokens, centroids in shared memory, tokens in registers; and a histogram
-//             of labels for each chunk of kSortChunk tokens
+//   assign    labels of all tokens, centroids in shared memory, tokens in registers (on sm_90a the
+//             next ones on their way to shared memory); and a histogram of labels for each chunk of
+//             kSortChunk tokens
 //   scan      offsets, and where each chunk's tokens of each cluster go
 //   scatter   stable counting sort of the tokens by label
 //   sum       partial sums of the ordered tokens (segment_sums.cuh)
@@ -49,6 +50,7 @@ struct Params {
   int text;  // TextPosition
   int text_tokens;
   int iterations, init_iterations;
+  int stage_at, pass_at;  // of staged tokens and an AssignPass in shared memory
 };
 
 // What the device alone knows, and what follows from it.
@@ -72,7 +74,7 @@ __device__ inline Extent ExtentOf(const Params& p) {
 }
 
 template <typename T>
-__device__ const T* HeadTokens(const Params& p, const Side& s, const Extent& e, int bh) {
+__device__ const T* HeadTokens(const Params& p, const Side& s, Extent e, int bh) {
   return static_cast<const T*>(s.x) + bh / p.heads * p.batch_stride +
          bh % p.heads * p.head_stride + e.first_token * p.token_stride;
 }
@@ -159,7 +161,7 @@ __device__ inline void ClearCounts(const Params& p) {
 // Outgoing centroids from incoming ones or from tokens, the head's scale, the first image. A block
 // takes a head; batches of loads hide their latency.
 template <typename T, typename Image, int kDim, int kParts>
-__device__ void Prepare(const Params& p, const Extent& e, bool cold, float* shared) {
+__device__ void Prepare(const Params& p, Extent e, bool cold, float* shared) {
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
   for (int item = blockIdx.x; item < 2 * p.batch_heads; item += gridDim.x) {
     const Side& s = p.side[item / p.batch_heads];
@@ -241,11 +243,14 @@ struct Fragment {
   std::uint32_t a[kParts][kDim / 16][4];
 };
 
-__device__ inline std::uint32_t Pack(__half2 v) { return *reinterpret_cast<std::uint32_t*>(&v); }
-
-__device__ inline __half2 Saturate(__half2 v) {
-  const __half2 most = __float2half2_rn(65504.f);
-  return __hmin2(__hmax2(v, __hneg2(most)), most);
+// A pair of fp16 numbers, infinity and what is beyond fp16 as 65,504; NaN stays.
+__device__ inline std::uint32_t PackSaturated(float low, float high) {
+  std::uint32_t pair;
+  asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+__device__ inline float2 Unpack(std::uint32_t pair) {
+  return __half22float2(*reinterpret_cast<const __half2*>(&pair));
 }
 
 template <typename T>
@@ -257,11 +262,12 @@ struct Octet<__nv_bfloat16> {
   __device__ void Zero() { raw = make_uint4(0, 0, 0, 0); }
   __device__ void Split(float scale, std::uint32_t (&out)[1][4]) const {
     const std::uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
+    const __nv_bfloat162 factor = __float2bfloat162_rn(scale);  // a power of two: exact
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float low = __uint_as_float(words[i] << 16) * scale;
-      const float high = __uint_as_float(words[i] & 0xffff0000u) * scale;
-      out[0][i] = Pack(Saturate(__floats2half2_rn(low, high)));
+      const __nv_bfloat162 pair =
+          __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&words[i]), factor);
+      out[0][i] = PackSaturated(__low2float(pair), __high2float(pair));
     }
   }
 };
@@ -274,8 +280,8 @@ struct Octet<__half> {
     const std::uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float2 v = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
-      out[0][i] = Pack(Saturate(__floats2half2_rn(v.x * scale, v.y * scale)));
+      const float2 v = Unpack(words[i]);
+      out[0][i] = PackSaturated(v.x * scale, v.y * scale);
     }
   }
 };
@@ -293,64 +299,70 @@ struct Octet<float> {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const float low = v[2 * i] * scale, high = v[2 * i + 1] * scale;
-      const __half2 first = Saturate(__floats2half2_rn(low, high));
-      const float2 taken = __half22float2(first);
-      out[0][i] = Pack(first);
-      out[1][i] = Pack(Saturate(__floats2half2_rn(low - taken.x, high - taken.y)));
+      out[0][i] = PackSaturated(low, high);
+      const float2 taken = Unpack(out[0][i]);
+      out[1][i] = PackSaturated(low - taken.x, high - taken.y);
     }
   }
 };
 
-// The tokens of a warp's 16 rows as loaded.
+// The tokens of a head, where a lane finds the pieces of its warp's 16 rows.
 template <typename T, int kDim>
-struct RawTokens {
-  Octet<T> octet[2][kDim / 32];
+struct TokenRows {
+  const T* x;
+  std::int64_t token_stride;
+  int head_dim;
 
-  __device__ void Load(const T* x, std::int64_t token_stride, int row, int rows, int head_dim) {
+  // Calls each(i, from, exists) for pieces i = 2 m + half: the eight elements from 32 m + 8 (lane%4)
+  // on of the lane's row half. `from` must not be read past the last row or element.
+  template <typename Each>
+  __device__ void ForPieces(int row, int rows, Each each) const {
     const int lane = threadIdx.x & 31;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int token = row + lane / 4 + half * 8;
-      const T* p = x + token * token_stride + (lane & 3) * 8;
-#pragma unroll
-      for (int m = 0; m < kDim / 32; ++m) {
-        if (token < rows && m * 32 + (lane & 3) * 8 < head_dim) {
-          octet[half][m].Load(p + m * 32);
-        } else {
-          octet[half][m].Zero();
-        }
-      }
-    }
-  }
-
-  template <int kParts>
-  __device__ void Split(float scale, Fragment<kDim, kParts>& f) const {
+    const int token = row + lane / 4, element = (lane & 3) * 8;
+    const T* from[2];
+    from[0] = x + static_cast<std::int64_t>(token) * static_cast<int>(token_stride) + element;
+    from[1] = from[0] + 8 * token_stride;
 #pragma unroll
     for (int m = 0; m < kDim / 32; ++m) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        std::uint32_t out[kParts][4];
-        octet[half][m].Split(scale, out);
-#pragma unroll
-        for (int part = 0; part < kParts; ++part) {
-          f.a[part][2 * m][half] = out[part][0];
-          f.a[part][2 * m][half + 2] = out[part][1];
-          f.a[part][2 * m + 1][half] = out[part][2];
-          f.a[part][2 * m + 1][half + 2] = out[part][3];
-        }
+        each(2 * m + half, from[half] + m * 32,
+             token + half * 8 < rows && m * 32 + element < head_dim);
       }
     }
   }
 };
 
-// Running minimum of a thread's two rows over the columns that it sees.
+template <typename T, int kDim, int kParts>
+__device__ void Split(const Octet<T>& octet, int half, int m, float scale,
+                      Fragment<kDim, kParts>& f) {
+  std::uint32_t out[kParts][4];
+  octet.Split(scale, out);
+#pragma unroll
+  for (int part = 0; part < kParts; ++part) {
+    f.a[part][2 * m][half] = out[part][0];
+    f.a[part][2 * m][half + 2] = out[part][1];
+    f.a[part][2 * m + 1][half] = out[part][2];
+    f.a[part][2 * m + 1][half + 2] = out[part][3];
+  }
+}
+
+// Running minimum of a thread's two rows over the columns that it sees. Column -1: none was below
+// the initial score.
 struct Minimum {
   float score[2];
-  int column[2];
+  int column[2] = {-1, -1};
 
-  __device__ void Reset() {
-    score[0] = score[1] = INFINITY;
-    column[0] = column[1] = 0;
+  // A predicated move and a minimum, where selects would all go to the pipe of the comparison.
+  __device__ static void Take(float candidate, int at, float& lowest, int& found) {
+    asm("{\n"
+        ".reg .pred below;\n"
+        "setp.lt.f32 below, %2, %0;\n"
+        "min.f32 %0, %0, %2;\n"
+        "@below mov.b32 %1, %3;\n"
+        "}\n"
+        : "+f"(lowest), "+r"(found)
+        : "f"(candidate), "r"(at));
   }
 
   // acc[8][4]: kColumns columns from `first` on; thread t of four holds 8j+2t and 8j+2t+1.
@@ -362,10 +374,8 @@ struct Minimum {
       const float2 norm = *reinterpret_cast<const float2*>(norms + first + j * 8 + t * 2);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const float candidate = acc[j][i] + ((i & 1) ? norm.y : norm.x);
-        const bool better = candidate < score[i >> 1];
-        score[i >> 1] = better ? candidate : score[i >> 1];
-        found[i >> 1] = better ? j * 8 + (i & 1) : found[i >> 1];
+        Take(acc[j][i] + ((i & 1) ? norm.y : norm.x), j * 8 + (i & 1), score[i >> 1],
+             found[i >> 1]);
       }
     }
 #pragma unroll
@@ -392,15 +402,18 @@ struct Minimum {
 };
 
 // The assignment's work in one line: query tiles, then key tiles, each head's in turn, cut into
-// equal costs. A tile is kRows tokens, its cost the number of columns it is multiplied with.
+// equal costs. A tile is kRows tokens; its cost is counted in columns that it is multiplied with.
+constexpr int kTileCost = 128;  // of loading a tile and writing its labels
+
 struct TileRange {
   std::int64_t first, last;  // within [0, 2 * heads * tiles)
 };
 
 __device__ inline TileRange TilesOfBlock(const Params& p, int tiles) {
   const std::int64_t each = static_cast<std::int64_t>(p.batch_heads) * tiles;
-  const std::int64_t cost[2] = {p.side[0].plan.groups * p.side[0].plan.columns,
-                                p.side[1].plan.groups * p.side[1].plan.columns};
+  const std::int64_t cost[2] = {
+      p.side[0].plan.groups * (p.side[0].plan.columns + kTileCost),
+      p.side[1].plan.groups * (p.side[1].plan.columns + kTileCost)};
   const std::int64_t total = each * (cost[0] + cost[1]);
   std::int64_t bound[2];
 #pragma unroll
@@ -412,79 +425,125 @@ __device__ inline TileRange TilesOfBlock(const Params& p, int tiles) {
   return {bound[0], bound[1]};
 }
 
+// One group of centroids against a run of a head's tiles. The block's next one is described in shared
+// memory, which costs a thread no registers while it multiplies.
+struct AssignPass {
+  std::int64_t at, last;  // in the line of tiles: where this run starts, where the block's work ends
+  const void* x;          // the head's clustered tokens
+  const __half* image;
+  const float* norms;
+  std::int32_t* labels;
+  float* best;
+  std::int32_t* counts;  // of the head
+  float scale;
+  int tile, tile_last;   // none left where equal
+  int group, groups, columns, clusters;
+};
+
+// Goes on to the next group, or the next head's tiles. One thread.
+template <typename T, int kDim, int kParts>
+__device__ void NextPass(const Params& p, Extent e, int tiles, AssignPass& pass) {
+  if (++pass.group >= pass.groups) {
+    pass.at += pass.tile_last - pass.tile;
+    pass.tile = pass.tile_last = 0;
+    if (pass.at >= pass.last) return;
+    pass.group = 0;
+  }
+  const std::int64_t each = static_cast<std::int64_t>(p.batch_heads) * tiles;
+  const Side& s = p.side[pass.at >= each];
+  const std::int64_t within = pass.at >= each ? pass.at - each : pass.at;
+  const int bh = static_cast<int>(within / tiles);
+  pass.tile = static_cast<int>(within % tiles);
+  pass.tile_last = static_cast<int>(
+      min(static_cast<std::int64_t>(tiles), pass.tile + (pass.last - pass.at)));
+  pass.groups = s.plan.groups;
+  pass.columns = s.plan.columns;
+  pass.clusters = s.clusters;
+  pass.x = HeadTokens<T>(p, s, e, bh);
+  const std::int64_t columns_before =
+      (static_cast<std::int64_t>(bh) * pass.groups + pass.group) * pass.columns;
+  pass.image = s.image + columns_before * kParts * kDim;
+  pass.norms = s.norms + columns_before;
+  pass.labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
+  pass.best = s.best + static_cast<std::int64_t>(bh) * p.tokens;
+  pass.counts = s.counts + static_cast<std::int64_t>(bh) * SortChunks(p.tokens) * s.clusters;
+  pass.scale = s.scale[bh];
+}
+
 // A build has kThreads, the Image that it reads, ImageWritten (after ordinary stores of it to shared
-// memory), Prefetch (of the next tile), and Scan, which runs the minimum of a warp's 16 tokens over
-// all columns of the group in shared memory.
+// memory), a Source of a head's tokens (Fetch of a warp's 16, then Take), and Scan, which runs the
+// minimum of them over all columns of the group in shared memory.
 template <typename Build, typename T, int kDim, int kParts>
-__device__ void Assign(const Params& p, const Extent& e, char* shared) {
+__device__ void Assign(const Params& p, Extent e, char* shared) {
   constexpr int kRows = Build::kThreads / 32 * 16;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const int tiles = (e.video + kRows - 1) / kRows;
   if (tiles == 0) return;
-  const std::int64_t each = static_cast<std::int64_t>(p.batch_heads) * tiles;
-  const TileRange range = TilesOfBlock(p, tiles);
-  for (std::int64_t at = range.first; at < range.last;) {
-    const Side& s = p.side[at >= each];
-    const std::int64_t within = at >= each ? at - each : at;
-    const int bh = static_cast<int>(within / tiles);
-    const int tile_first = static_cast<int>(within % tiles);
-    const int tile_last =
-        static_cast<int>(min(static_cast<std::int64_t>(tiles), tile_first + (range.last - at)));
-    at += tile_last - tile_first;
-    const int columns = s.plan.columns;
-    const T* x = HeadTokens<T>(p, s, e, bh);
-    const float scale = s.scale[bh];
-    std::int32_t* labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
-    float* best = s.best + static_cast<std::int64_t>(bh) * p.tokens;
-    for (int group = 0; group < s.plan.groups; ++group) {
-      const std::int64_t at_group = static_cast<std::int64_t>(bh) * s.plan.groups + group;
-      const uint4* source =
-          reinterpret_cast<const uint4*>(s.image + at_group * kParts * columns * kDim);
-      const int image_bytes = columns * kParts * kDim * 2;
-      float* norms = reinterpret_cast<float*>(shared + image_bytes);
-      __syncthreads();  // the last group's image is no longer read
+  AssignPass* next = reinterpret_cast<AssignPass*>(shared + p.pass_at);
+  const volatile AssignPass& pass = *next;  // read where it is used
+  if (threadIdx.x == 0) {
+    const TileRange range = TilesOfBlock(p, tiles);
+    *next = {};
+    next->at = range.first;
+    next->last = range.last;
+  }
+  const auto source = [&] {
+    return typename Build::template Source<T, kDim>(static_cast<const T*>(pass.x), p.token_stride,
+                                                    p.head_dim, shared + p.stage_at);
+  };
+  while (true) {
+    __syncthreads();  // the last pass and its image are no longer read
+    if (threadIdx.x == 0) NextPass<T, kDim, kParts>(p, e, tiles, *next);
+    __syncthreads();
+    const int columns = pass.columns;
+    const int image_bytes = columns * kParts * kDim * 2;
+    float* norms = reinterpret_cast<float*>(shared + image_bytes);
+    int tile = pass.tile;
+    if (tile == pass.tile_last) break;
+    source().Fetch(tile * kRows + warp * 16, e.video);
+    {
+      const uint4* image = reinterpret_cast<const uint4*>(pass.image);
       for (int i = threadIdx.x; i < image_bytes / 16; i += Build::kThreads) {
-        reinterpret_cast<uint4*>(shared)[i] = source[i];
+        reinterpret_cast<uint4*>(shared)[i] = image[i];
       }
-      for (int i = threadIdx.x; i < columns; i += Build::kThreads) {
-        norms[i] = s.norms[at_group * columns + i];
-      }
-      Build::ImageWritten();
-      __syncthreads();
+      const float* from = pass.norms;
+      for (int i = threadIdx.x; i < columns; i += Build::kThreads) norms[i] = from[i];
+    }
+    Build::ImageWritten();
+    __syncthreads();
 #pragma unroll 1
-      for (int tile = tile_first; tile < tile_last; ++tile) {
-        const int row = tile * kRows + warp * 16;
-        Fragment<kDim, kParts> tokens;
-        {
-          RawTokens<T, kDim> raw;
-          raw.Load(x, p.token_stride, row, e.video, p.head_dim);
-          raw.template Split<kParts>(scale, tokens);
-        }
-        if (tile + 1 < tile_last) {
-          Build::Prefetch(x, p.token_stride, row + kRows, e.video, p.head_dim);
-        }
-        Minimum minimum;
-        minimum.Reset();
-        Build::template Scan<kDim, kParts>(minimum, tokens, shared, norms, columns);
-        minimum.Reduce();
-        const int which = lane & 3;
-        const int token = row + lane / 4 + which * 8;
-        if (which < 2 && token < e.video) {
-          float score = which == 0 ? minimum.score[0] : minimum.score[1];
-          int label = group * columns + (which == 0 ? minimum.column[0] : minimum.column[1]);
-          // The same thread wrote the earlier groups' result.
-          if (group > 0 && !(score < best[token])) {
-            score = best[token];
-            label = labels[token];
-          }
-          labels[token] = label;
-          if (group + 1 < s.plan.groups) {
-            best[token] = score;
-          } else {
-            const std::int64_t chunk =
-                static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + token / kSortChunk;
-            atomicAdd(s.counts + chunk * s.clusters + label, 1);
-          }
+    for (; tile < pass.tile_last; ++tile) {
+      const int row = tile * kRows + warp * 16;
+      // Rows of this thread, and the token whose result it writes.
+      const int first = row + lane / 4, which = lane & 3;
+      const int token = first + which * 8;
+      const bool writes = which < 2 && token < e.video;
+      Minimum minimum;
+      int earlier = 0;  // label of `token` so far
+      if (pass.group == 0) {
+        minimum.score[0] = minimum.score[1] = INFINITY;
+      } else {
+        const float* best = pass.best;
+        minimum.score[0] = first < e.video ? best[first] : 0.f;
+        minimum.score[1] = first + 8 < e.video ? best[first + 8] : 0.f;
+        if (writes) earlier = pass.labels[token];
+      }
+      Fragment<kDim, kParts> tokens;
+      source().Take(row, e.video, pass.scale, tokens);
+      if (tile + 1 < pass.tile_last) source().Fetch(row + kRows, e.video);
+      Build::template Scan<kDim, kParts>(minimum, tokens, shared, norms, columns);
+      minimum.Reduce();
+      if (writes) {
+        const int group = pass.group;
+        const int column = which == 0 ? minimum.column[0] : minimum.column[1];
+        const int label = column < 0 ? earlier : group * columns + column;
+        if (group == 0 || column >= 0) pass.labels[token] = label;
+        if (group + 1 < pass.groups) {
+          pass.best[token] = which == 0 ? minimum.score[0] : minimum.score[1];
+        } else {
+          const int clusters = pass.clusters;
+          atomicAdd(pass.counts + static_cast<std::int64_t>(token / kSortChunk) * clusters + label,
+                    1);
         }
       }
     }
@@ -493,7 +552,7 @@ __device__ void Assign(const Params& p, const Extent& e, char* shared) {
 
 // ----------------------------------------------------------------------------- counting sort
 // Turns each chunk's counts into positions, and writes the offsets. A head a block.
-__device__ inline void Scan(const Params& p, const Extent& e, char* shared) {
+__device__ inline void Scan(const Params& p, Extent e, char* shared) {
   int* running = reinterpret_cast<int*>(shared);  // [32] warp totals
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
   const int chunks = SortChunks(e.video);
@@ -555,7 +614,7 @@ __device__ inline void Scan(const Params& p, const Extent& e, char* shared) {
 
 // A warp takes a contiguous piece of a chunk; its rank among equal labels keeps the token order.
 template <int kThreads>
-__device__ void Scatter(const Params& p, const Extent& e, char* shared) {
+__device__ void Scatter(const Params& p, Extent e, char* shared) {
   constexpr int kWarps = kThreads / 32, kPiece = kSortChunk / kWarps, kEach = kPiece / 32;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const int chunks = SortChunks(e.video);
@@ -619,7 +678,7 @@ __device__ void Scatter(const Params& p, const Extent& e, char* shared) {
 }
 
 // The text segment's positions, in token order.
-__device__ inline void OrderText(const Params& p, const Extent& e) {
+__device__ inline void OrderText(const Params& p, Extent e) {
   const int text = p.tokens - e.video;
   const int first = e.shift ? 0 : e.video;
   const std::int64_t all = static_cast<std::int64_t>(2) * p.batch_heads * text;
@@ -634,7 +693,7 @@ __device__ inline void OrderText(const Params& p, const Extent& e) {
 
 // ------------------------------------------------------------------------------------ update
 template <typename T>
-__device__ SegmentedTokens Clusters(const Params& p, const Side& s, const Extent& e, int bh) {
+__device__ SegmentedTokens Clusters(const Params& p, const Side& s, Extent e, int bh) {
   const bool text = p.text != static_cast<int>(TextPosition::kNone);
   SegmentedTokens t;
   t.x = HeadTokens<T>(p, s, e, bh) - e.first_token * p.token_stride;
@@ -652,8 +711,10 @@ __device__ inline float* PartialOf(const Params& p, const Side& s, int bh) {
   return s.partial + bh * SumSlots(p.tokens, s.clusters) * p.head_dim;
 }
 
-template <typename T>
-__device__ void Sum(const Params& p, const Extent& e) {
+// Not inlined: its registers would be spilled around the assignment's.
+template <typename T, int kDim>
+__device__ __noinline__ void Sum(const Params& p, Extent e) {
+  constexpr int kLanes = kDim == 64 ? kNarrowSumLanes : kWideSumLanes;
   const int warps = blockDim.x >> 5;
   const int chunks = SumChunks(e.video);
   const int items = 2 * p.batch_heads * chunks;
@@ -661,7 +722,7 @@ __device__ void Sum(const Params& p, const Extent& e) {
        item += gridDim.x * warps) {
     const Side& s = p.side[item / chunks / p.batch_heads];
     const int bh = item / chunks % p.batch_heads;
-    SumChunkByWarp<T>(Clusters<T>(p, s, e, bh), item % chunks, PartialOf(p, s, bh));
+    SumChunkByWarp<T, kLanes>(Clusters<T>(p, s, e, bh), item % chunks, PartialOf(p, s, bh));
   }
 }
 
@@ -672,7 +733,7 @@ struct Cluster {
 };
 
 // Clusters in one line: a head's query clusters, its key clusters, the next head's.
-__device__ inline Cluster ClusterOf(const Params& p, const Extent& e, int item) {
+__device__ inline Cluster ClusterOf(const Params& p, Extent e, int item) {
   const int all = p.side[0].clusters + p.side[1].clusters;
   const int bh = item / all, within = item % all;
   const int which = within >= p.side[0].clusters;
@@ -690,7 +751,7 @@ __device__ inline const float4* PartialAt(const Params& p, const Cluster& c, int
 }
 
 template <typename Image, int kDim, int kParts>
-__device__ void Finish(const Params& p, const Extent& e, bool again) {
+__device__ void Finish(const Params& p, Extent e, bool again) {
   const int lane = threadIdx.x & 31, warps = blockDim.x >> 5;
   const int all = p.side[0].clusters + p.side[1].clusters;
   const int items = p.batch_heads * all;
@@ -790,7 +851,7 @@ __device__ void Run(const Params& p, char* shared) {
     grid.sync();
     Scatter<Build::kThreads>(p, e, shared);
     grid.sync();
-    Sum<T>(p, e);
+    Sum<T, kDim>(p, e);
     grid.sync();
     const bool again = i + 1 < iterations;
     Finish<Image, kDim, kParts>(p, e, again);

@@ -51,16 +51,32 @@ struct Hopper {
   // Ordinary stores wrote what the tensor cores read next.
   __device__ static void ImageWritten() { AsyncProxyFence(); }
 
-  // The warp's 16 rows of the next tile to L2, 128 bytes a lane.
-  template <typename T>
-  __device__ static void Prefetch(const T* x, std::int64_t token_stride, int row, int rows,
-                                  int head_dim) {
-    const int lane = threadIdx.x & 31;
-    const int token = row + lane / 2, element = lane % 2 * 64;
-    if (token < rows && element < head_dim) {
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(x + token * token_stride + element));
+  // A lane stages the pieces of a tile that it will take itself, in a place of its own: nobody
+  // else waits for them, and it may fetch the next ones once it has taken these.
+  template <typename T, int kDim>
+  struct Source {
+    TokenRows<T, kDim> tokens;
+    std::uint32_t stage;
+    __device__ Source(const T* x, std::int64_t token_stride, int head_dim, char* stages)
+        : tokens{x, token_stride, head_dim},
+          stage(SharedAddress(stages) + (threadIdx.x / 32) * (16 * kDim * 2) +
+                threadIdx.x % 32 * 16) {}
+    __device__ void Fetch(int row, int rows) const {
+      tokens.ForPieces(row, rows, [&](int i, const T* from, bool exists) {
+        CopyAsyncOrZero(stage + i * 512, from, exists);
+      });
     }
-  }
+    template <int kParts>
+    __device__ void Take(int, int, float scale, Fragment<kDim, kParts>& f) const {
+      WaitCopies();
+#pragma unroll
+      for (int i = 0; i < 2 * (kDim / 32); ++i) {
+        Octet<T> octet;
+        octet.raw = LoadShared(stage + i * 512);
+        Split(octet, i & 1, i >> 1, scale, f);
+      }
+    }
+  };
 
   template <int kDim>
   __device__ static void Issue(float (&acc)[kColumns / 8][4], const Fragment<kDim, 1>& tokens,
@@ -74,9 +90,7 @@ struct Hopper {
     WgmmaCommit();
   }
 
-  // The products of the next columns run while the minimum of the last ones is taken: without the
-  // second accumulator the four warpgroups fall into step, and the tensor cores wait for all of
-  // them at once.
+  // The products of the next columns run while the minimum of the last ones is taken.
   template <int kDim, int kParts>
   __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
                               const char* image, const float* norms, int columns) {

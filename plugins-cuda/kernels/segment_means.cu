@@ -52,22 +52,31 @@ __device__ inline bool Skips(const MeansParams& p) {
   return p.action != nullptr && !ActionIsSparse(*p.action);
 }
 
-template <typename T, bool kWeighted>
+template <typename T, int kLanes, bool kWeighted>
 __global__ void __launch_bounds__(kThreads) Sums(const __grid_constant__ MeansParams p) {
   if (Skips(p)) return;
   const int chunk = blockIdx.x * (kThreads / 32) + threadIdx.x / 32;
   if (chunk >= SumChunks(p.tokens)) return;
-  SumChunkByWarp<T, kWeighted>(TokensOf<T>(p, blockIdx.z, blockIdx.y), chunk,
-                               PartialOf(p, blockIdx.z, blockIdx.y),
-                               blockIdx.z == 0 ? PartialWeightsOf(p, blockIdx.y) : nullptr);
+  SumChunkByWarp<T, kLanes, kWeighted>(TokensOf<T>(p, blockIdx.z, blockIdx.y), chunk,
+                                       PartialOf(p, blockIdx.z, blockIdx.y),
+                                       blockIdx.z == 0 ? PartialWeightsOf(p, blockIdx.y) : nullptr);
+}
+
+template <typename T, int kLanes>
+void LaunchSumsBy(const MeansParams& p, dim3 grid, CUstream_st* stream) {
+  if (p.key_bias == nullptr) {
+    Sums<T, kLanes, false><<<grid, kThreads, 0, stream>>>(p);
+  } else {
+    Sums<T, kLanes, true><<<grid, kThreads, 0, stream>>>(p);
+  }
 }
 
 template <typename T>
 void LaunchSums(const MeansParams& p, dim3 grid, CUstream_st* stream) {
-  if (p.key_bias == nullptr) {
-    Sums<T, false><<<grid, kThreads, 0, stream>>>(p);
+  if (p.head_dim <= 64) {
+    LaunchSumsBy<T, kNarrowSumLanes>(p, grid, stream);
   } else {
-    Sums<T, true><<<grid, kThreads, 0, stream>>>(p);
+    LaunchSumsBy<T, kWideSumLanes>(p, grid, stream);
   }
 }
 

@@ -75,28 +75,78 @@ __device__ inline int FindSegment(const SegmentedTokens& t, int position) {
   return low;
 }
 
-// Called by a whole warp; `partial` is the head's [slots][head_dim]. With kWeighted every token is
-// multiplied by exp(log_weights[token]), one of weight 0 is not read into the sum (so that masked
-// tokens may hold anything), and the sums of the weights go to partial_weights [slots] where given.
-template <typename T, bool kWeighted = false>
+// Eight consecutive elements of a token: 16-byte loads.
+template <typename T>
+struct Eight {
+  uint4 raw;
+  __device__ void Load(const T* p) { raw = __ldg(reinterpret_cast<const uint4*>(p)); }
+  __device__ void Get(float (&to)[8]) const {
+    Quad<T> quad[2];
+    quad[0].raw = make_uint2(raw.x, raw.y);
+    quad[1].raw = make_uint2(raw.z, raw.w);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const float4 v = quad[i].Get();
+      to[4 * i] = v.x, to[4 * i + 1] = v.y, to[4 * i + 2] = v.z, to[4 * i + 3] = v.w;
+    }
+  }
+};
+template <>
+struct Eight<float> {
+  float4 raw[2];
+  __device__ void Load(const float* p) {
+    raw[0] = __ldg(reinterpret_cast<const float4*>(p));
+    raw[1] = __ldg(reinterpret_cast<const float4*>(p) + 1);
+  }
+  __device__ void Get(float (&to)[8]) const {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      to[4 * i] = raw[i].x, to[4 * i + 1] = raw[i].y;
+      to[4 * i + 2] = raw[i].z, to[4 * i + 3] = raw[i].w;
+    }
+  }
+};
+
+// Lanes that share a row in SumChunkByWarp, eight elements each.
+constexpr int kNarrowSumLanes = 8;  // head dim up to 64
+constexpr int kWideSumLanes = 16;
+
+// Called by a whole warp; `partial` is the head's [slots][head_dim]. The warp takes 32 / kLanes rows
+// at a time, of which each group of lanes adds up its own; the groups are added at a segment's end.
+// With kWeighted every token is multiplied by exp(log_weights[token]), one of weight 0 does not enter
+// the sum (so that masked tokens may hold anything), and the sums of the weights go to
+// partial_weights [slots] where given.
+template <typename T, int kLanes, bool kWeighted = false>
 __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* partial,
                                float* partial_weights = nullptr) {
-  constexpr int kBatch = 8;  // rows in flight
+  constexpr int kRows = 32 / kLanes;
+  constexpr int kBatch = sizeof(T) == 4 ? 4 : 8;  // loads in flight, kRows rows each
+  static_assert(32 % (kBatch * kRows) == 0, "a batch lies within 32 positions");
   const int lane = threadIdx.x & 31;
-  const int element = lane * 4;
+  const int own = lane / kLanes;  // this lane's row of a group of kRows
+  const int element = lane % kLanes * 8;
   const bool active = element < t.head_dim;
   const char* x = static_cast<const char*>(t.x) + element * sizeof(T);
   const std::uint32_t row_bytes = static_cast<std::uint32_t>(t.token_stride * sizeof(T));
   const int first = chunk * kSumChunk;
   const int last = min(first + kSumChunk, t.length);
+  if (first >= last) return;
   int segment = FindSegment(t, first);
   int segment_end = t.offsets[segment + 1] - t.base;
-  float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
+  float sum[8] = {};
   float weight_sum = 0.f;
   const auto store = [&] {
-    if (active) {
-      *reinterpret_cast<float4*>(partial + static_cast<std::int64_t>(chunk + segment) * t.head_dim +
-                                 element) = sum;
+#pragma unroll
+    for (int distance = kLanes; distance < 32; distance <<= 1) {
+#pragma unroll
+      for (float& v : sum) v += __shfl_xor_sync(0xffffffffu, v, distance);
+      if (kWeighted) weight_sum += __shfl_xor_sync(0xffffffffu, weight_sum, distance);
+    }
+    if (active && own == 0) {
+      float4* to = reinterpret_cast<float4*>(
+          partial + static_cast<std::int64_t>(chunk + segment) * t.head_dim + element);
+      to[0] = make_float4(sum[0], sum[1], sum[2], sum[3]);
+      to[1] = make_float4(sum[4], sum[5], sum[6], sum[7]);
     }
     if (kWeighted && partial_weights != nullptr && lane == 0) {
       partial_weights[chunk + segment] = weight_sum;
@@ -107,11 +157,11 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
     const int token = t.order == nullptr ? mine : t.order[mine];
     const float my_weight = kWeighted ? expf(t.log_weights[token]) : 1.f;
 #pragma unroll 1
-    for (int b = 0; b < 32 && p0 + b < last; b += kBatch) {
-      Quad<T> row[kBatch];
+    for (int b = 0; b < 32 && p0 + b < last; b += kBatch * kRows) {
+      Eight<T> row[kBatch];
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
-        const std::uint32_t source = __shfl_sync(0xffffffffu, token, b + u);
+        const std::uint32_t source = __shfl_sync(0xffffffffu, token, b + u * kRows + own);
         if (active) {
           row[u].Load(reinterpret_cast<const T*>(
               x + static_cast<std::uint64_t>(source) * row_bytes));
@@ -119,32 +169,42 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
       }
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
-        const int p = p0 + b + u;
-        if (p >= last) break;
-        if (p == segment_end) {
-          store();
-          sum = make_float4(0.f, 0.f, 0.f, 0.f);
-          weight_sum = 0.f;
-          ++segment;
-          segment_end = t.offsets[segment + 1] - t.base;
-          if (segment_end == p) {  // empty segments follow
-            segment = FindSegment(t, p);
-            segment_end = t.offsets[segment + 1] - t.base;
-          }
+        const int p = p0 + b + u * kRows;  // of the group's first row
+        const float weight =
+            kWeighted ? __shfl_sync(0xffffffffu, my_weight, b + u * kRows + own) : 1.f;
+        const auto add = [&](bool wanted) {
+          if (!wanted || (kWeighted && weight == 0.f)) return;
+          if (kWeighted) weight_sum += weight;
+          if (!active) return;
+          float v[8];
+          row[u].Get(v);
+#pragma unroll
+          for (int i = 0; i < 8; ++i) sum[i] += weight * v[i];
+        };
+        if (p + kRows <= min(segment_end, last)) {
+          add(true);
+          continue;
         }
-        const float weight = kWeighted ? __shfl_sync(0xffffffffu, my_weight, b + u) : 1.f;
-        if (kWeighted) weight_sum += weight;
-        if (active && (!kWeighted || weight != 0.f)) {
-          const float4 v = row[u].Get();
-          sum.x += weight * v.x;
-          sum.y += weight * v.y;
-          sum.z += weight * v.z;
-          sum.w += weight * v.w;
+#pragma unroll 1
+        for (int r = 0; r < kRows && p + r < last; ++r) {
+          if (p + r == segment_end) {
+            store();
+#pragma unroll
+            for (float& v : sum) v = 0.f;
+            weight_sum = 0.f;
+            ++segment;
+            segment_end = t.offsets[segment + 1] - t.base;
+            if (segment_end == p + r) {  // empty segments follow
+              segment = FindSegment(t, p + r);
+              segment_end = t.offsets[segment + 1] - t.base;
+            }
+          }
+          add(own == r);
         }
       }
     }
   }
-  if (first < last) store();
+  store();
 }
 
 // Adds the partial sums of segment [begin, end) for the four elements from `element` on.
