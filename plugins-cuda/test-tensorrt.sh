@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Loads the plugin library into the real plugin registry of TensorRT 10.6 and reads everything back.
+# Loads the plugin library into the real plugin registry of TensorRT 10.6 and reads everything back;
+# then the same from Java.
 # No GPU is needed; without a driver an empty libcuda.so.1 stands in for it.
 #
 #   plugins-cuda/test-tensorrt.sh [BUILD_DIR]
@@ -42,4 +43,12 @@ if ! LD_LIBRARY_PATH=$search${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
   "$build/plugins/libsparsedit_plugins.so" "$libraries"/libnvonnxparser.so.* 2>"$log"; then
   cat "$log" >&2
   exit 1
+fi
+
+if [ -d "$here/../runtime/tensorrt" ]; then
+  (cd "$here/.." && LD_LIBRARY_PATH=$search${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+    SPARSEDIT_PLUGINS=$(realpath "$build/plugins/libsparsedit_plugins.so") \
+    SPARSEDIT_TENSORRT=$(realpath "$libraries") \
+    mvn -B -ntp -q -pl runtime/tensorrt test -Dtest=RealLibraryTest)
+  echo "the plugin library and TensorRT $version load from Java"
 fi

@@ -4,8 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.BundleFolder;
+import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Value;
@@ -20,13 +20,7 @@ import io.sparsedit.passes.report.InspectionJson;
 import io.sparsedit.passes.report.ReportHtml;
 import io.sparsedit.passes.report.VerificationJson;
 import io.sparsedit.passes.verify.VerificationReport;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -65,10 +59,10 @@ final class BundleDescription {
     ObjectNode root = JsonNodeFactory.instance.objectNode();
     root.putObject("source")
         .put("file", String.valueOf(compilation.file().getFileName()))
-        .put("sha256", sha256(compilation.file()));
+        .put("sha256", Sha256.of(compilation.file()));
     root.putObject("model")
         .put("file", modelFile)
-        .put("sha256", sha256(written))
+        .put("sha256", Sha256.of(written))
         .put("irVersion", model.irVersion())
         .put("opset", model.opset());
     ArrayNode files = root.putArray("weights");
@@ -255,22 +249,5 @@ final class BundleDescription {
           .put("millis", record.millis());
     }
     return report;
-  }
-
-  /** SHA-256 of a file, in hexadecimal. */
-  static String sha256(Path file) {
-    try (InputStream in = Files.newInputStream(file)) {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      byte[] buffer = new byte[1 << 16];
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        digest.update(buffer, 0, n);
-      }
-      return HexFormat.of().formatHex(digest.digest());
-    } catch (IOException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.FAILURE, file + " cannot be read: " + e.getMessage(), e);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JDK has SHA-256", e);
-    }
   }
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.BundleFolder;
+import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
@@ -154,7 +155,7 @@ public final class Pipeline {
     JsonNode description = readDescription(bundle);
     progress.stage("read " + original);
     String expected = description.path("source").path("sha256").asText();
-    if (!BundleDescription.sha256(original).equals(expected)) {
+    if (!Sha256.of(original).equals(expected)) {
       throw SparsifyException.failure(
           bundle
               + " was made from another model than "
@@ -165,8 +166,7 @@ public final class Pipeline {
     }
     Path compiledFile = bundle.resolve(description.path("model").path("file").asText(MODEL_FILE));
     Model compiled = OnnxReader.read(compiledFile);
-    if (!BundleDescription.sha256(compiledFile)
-        .equals(description.path("model").path("sha256").asText())) {
+    if (!Sha256.of(compiledFile).equals(description.path("model").path("sha256").asText())) {
       throw SparsifyException.failure(
           compiledFile
               + " was changed after the bundle was made: its SHA-256 sum is not the one in"

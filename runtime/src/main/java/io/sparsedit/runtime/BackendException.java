@@ -8,6 +8,12 @@ public final class BackendException extends SparseDitException {
   public enum Reason {
     /** The engine's library is not on the class path or does not load on this machine. */
     UNAVAILABLE,
+    /** There is no NVIDIA GPU, no driver, or none that the kernels run on. */
+    NO_GPU,
+    /** The bundle has no TensorRT engine: {@code sparsify-model build}. */
+    NO_ENGINE,
+    /** The bundle's engines are for another GPU or TensorRT: {@code sparsify-model build} here. */
+    MISMATCH,
     /** The engine refuses the model. */
     LOAD_FAILED,
     /** A step failed; the session stands where it stood, and the step can be run again. */
@@ -15,6 +21,11 @@ public final class BackendException extends SparseDitException {
   }
 
   private final Reason reason;
+
+  BackendException(Reason reason, String message) {
+    super(message);
+    this.reason = reason;
+  }
 
   BackendException(Reason reason, String message, Throwable cause) {
     super(message, cause);

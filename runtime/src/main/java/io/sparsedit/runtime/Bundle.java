@@ -63,6 +63,28 @@ public final class Bundle {
   /** A weight file and its size in bytes. */
   record WeightFile(String file, long bytes) {}
 
+  /**
+   * A TensorRT engine.
+   *
+   * @param file the engine, which holds the weights too
+   * @param sha256 its sum
+   * @param modelSha256 the sum of the portable model that it was built of
+   * @param pluginFile the plugin library that it was built with
+   * @param pluginSha256 its sum
+   * @param tensorRt the version of TensorRT, as in {@code 10.6.0}
+   * @param gpu the GPU that it was built on
+   * @param computeCapability that of the GPU, as in {@code 9.0}
+   */
+  record EngineFile(
+      String file,
+      String sha256,
+      String modelSha256,
+      String pluginFile,
+      String pluginSha256,
+      String tensorRt,
+      String gpu,
+      String computeCapability) {}
+
   private final Path folder;
   private final BundleReader.Content content;
 
@@ -121,26 +143,43 @@ public final class Bundle {
    * @throws BundleException if it is not
    */
   public void checkModelHash() {
+    checkHash(modelPath(), content.modelSha256());
+  }
+
+  /**
+   * Checks that a file that belongs to an engine is there, and is the one that was built with it.
+   *
+   * @param checkHash whether its content is compared, which costs one reading of it
+   * @throws BundleException if it is not
+   */
+  void checkEngineFile(String file, String sha256, boolean checkHash) {
+    checkFile(file, Optional.empty());
+    if (checkHash) {
+      checkHash(folder.resolve(file), sha256);
+    }
+  }
+
+  private static void checkHash(Path file, String expected) {
     MessageDigest digest;
     try {
       digest = MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
       throw new AssertionError("every Java platform has SHA-256", e);
     }
-    try (InputStream in = new DigestInputStream(Files.newInputStream(modelPath()), digest)) {
+    try (InputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
       in.transferTo(OutputStream.nullOutputStream());
     } catch (IOException e) {
-      throw unreadable(modelPath(), e);
+      throw unreadable(file, e);
     }
     String actual = HexFormat.of().formatHex(digest.digest());
-    if (!actual.equalsIgnoreCase(content.modelSha256())) {
+    if (!actual.equalsIgnoreCase(expected)) {
       throw new BundleException(
           BundleException.Reason.FILE_CHANGED,
-          modelPath()
+          file
               + " is not the file that the compiler wrote: its SHA-256 is "
               + actual
               + ", the bundle says "
-              + content.modelSha256());
+              + expected);
     }
   }
 
@@ -197,6 +236,16 @@ public final class Bundle {
   /** Name of the input that takes the action codes, i32[sites]; empty if there is no site. */
   Optional<String> actionInput() {
     return content.actionInput();
+  }
+
+  /** The TensorRT engines that were built of the portable model. */
+  List<EngineFile> engines() {
+    return content.engines();
+  }
+
+  /** The sum of the portable model, as the compiler noted it. */
+  String modelSha256() {
+    return content.modelSha256();
   }
 
   /** The portable model. */

@@ -20,6 +20,7 @@ final class BundleReader {
       String modelFile,
       String modelSha256,
       List<Bundle.WeightFile> weights,
+      List<Bundle.EngineFile> engines,
       String method,
       List<Bundle.Site> sites,
       Optional<String> actionInput,
@@ -96,6 +97,10 @@ final class BundleReader {
         relativeFile(root.get("model").get("file")),
         root.get("model").get("sha256").string(),
         root.get("weights").elements().stream().map(BundleReader::weightFile).toList(),
+        root.find("engines").stream()
+            .flatMap(engines -> engines.elements().stream())
+            .map(BundleReader::engineFile)
+            .toList(),
         method,
         List.copyOf(sites),
         root.find("action").map(action -> action(action, sites.size())),
@@ -171,6 +176,19 @@ final class BundleReader {
 
   private static Bundle.WeightFile weightFile(Json weights) {
     return new Bundle.WeightFile(relativeFile(weights.get("file")), weights.get("bytes").count());
+  }
+
+  private static Bundle.EngineFile engineFile(Json engine) {
+    Json plugins = engine.get("plugins");
+    return new Bundle.EngineFile(
+        relativeFile(engine.get("file")),
+        engine.get("sha256").string(),
+        engine.get("modelSha256").string(),
+        relativeFile(plugins.get("file")),
+        plugins.get("sha256").string(),
+        engine.get("tensorrt").string(),
+        engine.get("gpu").string(),
+        engine.get("computeCapability").string());
   }
 
   /** A file name that stays inside the bundle. */

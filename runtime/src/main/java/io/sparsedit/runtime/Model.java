@@ -26,16 +26,34 @@ import java.util.Set;
 public final class Model implements AutoCloseable {
   private static final Logger LOG = System.getLogger("io.sparsedit.runtime");
 
+  /** What runs a model. */
+  public enum Target {
+    /**
+     * TensorRT where the bundle has an engine and the machine a GPU, else ONNX Runtime. An engine
+     * that does not fit the GPU that is there is an error, not a reason to run on the CPU.
+     */
+    AUTO,
+    /** TensorRT on the GPU, or an error that says why not. */
+    TENSORRT,
+    /** The portable model in ONNX Runtime on the CPU. */
+    ONNX_RUNTIME
+  }
+
   /**
    * How a model is loaded.
    *
-   * @param threads threads that compute one step, or empty for as many as the machine has cores
-   * @param checkHash whether the model file is compared with the SHA-256 that the compiler noted;
-   *     it costs one reading of that file, not of the weights beside it
+   * @param target what runs it
+   * @param threads threads that compute one step in ONNX Runtime, or empty for as many as the
+   *     machine has cores
+   * @param checkHash whether the files that are loaded, which are the portable model or engine and
+   *     plugin library, are compared with their SHA-256 in the description; it costs one reading of
+   *     them, not of the weights beside the portable model
    * @param maxBranches how many CFG branches a session may have. Each has its own state, and a
    *     branch above it is taken for a mistake
+   * @param cudaGraphs whether TensorRT's steps are recorded as CUDA graphs, which start faster
    */
-  public record Options(OptionalInt threads, boolean checkHash, int maxBranches) {
+  public record Options(
+      Target target, OptionalInt threads, boolean checkHash, int maxBranches, boolean cudaGraphs) {
     /**
      * Checks the ranges.
      *
@@ -47,24 +65,34 @@ public final class Model implements AutoCloseable {
       }
     }
 
-    /** All cores, the hash checked, at most 4 branches. */
+    /** What fits the machine, all cores, the hash checked, at most 4 branches, no CUDA graphs. */
     public static Options defaults() {
-      return new Options(OptionalInt.empty(), true, 4);
+      return new Options(Target.AUTO, OptionalInt.empty(), true, 4, false);
+    }
+
+    /** The same options with another target. */
+    public Options withTarget(Target newTarget) {
+      return new Options(newTarget, threads, checkHash, maxBranches, cudaGraphs);
     }
 
     /** The same options with another number of threads. */
     public Options withThreads(int newThreads) {
-      return new Options(OptionalInt.of(newThreads), checkHash, maxBranches);
+      return new Options(target, OptionalInt.of(newThreads), checkHash, maxBranches, cudaGraphs);
     }
 
-    /** The same options, with or without the check of the model's hash. */
+    /** The same options, with or without the check of hashes. */
     public Options withCheckHash(boolean newCheckHash) {
-      return new Options(threads, newCheckHash, maxBranches);
+      return new Options(target, threads, newCheckHash, maxBranches, cudaGraphs);
     }
 
     /** The same options with another limit of branches. */
     public Options withMaxBranches(int newMaxBranches) {
-      return new Options(threads, checkHash, newMaxBranches);
+      return new Options(target, threads, checkHash, newMaxBranches, cudaGraphs);
+    }
+
+    /** The same options, with or without CUDA graphs. */
+    public Options withCudaGraphs(boolean newCudaGraphs) {
+      return new Options(target, threads, checkHash, maxBranches, newCudaGraphs);
     }
   }
 
@@ -94,13 +122,11 @@ public final class Model implements AutoCloseable {
    *
    * @param folder the folder that {@code sparsify-model compile} wrote
    * @throws BundleException if it is not a bundle, not complete or not what the compiler wrote
-   * @throws BackendException if ONNX Runtime is missing or does not take the model
+   * @throws BackendException if what is to run it is missing, does not fit the machine or does not
+   *     take the model
    */
   public static Model load(Path folder, Options options) {
     Bundle bundle = Bundle.open(folder);
-    if (options.checkHash()) {
-      bundle.checkModelHash();
-    }
     long start = System.nanoTime();
     Backend backend = load(bundle, options);
     LOG.log(
@@ -113,6 +139,39 @@ public final class Model implements AutoCloseable {
   }
 
   private static Backend load(Bundle bundle, Options options) {
+    return switch (options.target()) {
+      case TENSORRT -> TensorRtBackend.load(bundle, options);
+      case ONNX_RUNTIME -> loadPortable(bundle, options);
+      case AUTO -> loadFitting(bundle, options);
+    };
+  }
+
+  /** The engine, unless there is none or no GPU to run it on. */
+  private static Backend loadFitting(Bundle bundle, Options options) {
+    if (bundle.engines().isEmpty()) {
+      return loadPortable(bundle, options);
+    }
+    try {
+      return TensorRtBackend.load(bundle, options);
+    } catch (BackendException e) {
+      if (e.reason() != BackendException.Reason.NO_GPU) {
+        throw e;
+      }
+      LOG.log(
+          Level.WARNING,
+          () ->
+              bundle.folder()
+                  + ": its TensorRT engine is not used, for "
+                  + e.getMessage()
+                  + "; the portable model runs in ONNX Runtime on the CPU");
+      return loadPortable(bundle, options);
+    }
+  }
+
+  private static Backend loadPortable(Bundle bundle, Options options) {
+    if (options.checkHash()) {
+      bundle.checkModelHash();
+    }
     try {
       return OrtBackend.load(bundle, options);
     } catch (LinkageError e) {

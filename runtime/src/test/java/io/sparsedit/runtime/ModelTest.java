@@ -118,7 +118,9 @@ final class ModelTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Model.Options.defaults().withMaxBranches(0));
     assertThat(Model.Options.defaults().withThreads(2).withCheckHash(false).withMaxBranches(1))
-        .hasToString("Options[threads=OptionalInt[2], checkHash=false, maxBranches=1]");
+        .hasToString(
+            "Options[target=AUTO, threads=OptionalInt[2], checkHash=false, maxBranches=1,"
+                + " cudaGraphs=false]");
   }
 
   @Test

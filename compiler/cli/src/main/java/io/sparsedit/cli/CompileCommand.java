@@ -1,14 +1,19 @@
 package io.sparsedit.cli;
 
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.engine.BuildEngine;
+import io.sparsedit.compiler.engine.BuildTools;
+import io.sparsedit.compiler.engine.BuiltEngine;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.CompileResult;
 import io.sparsedit.passes.Pipeline;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -41,7 +46,8 @@ import picocli.CommandLine.Spec;
       "",
       "Exit codes: 0 ok, 1 failure (a bad model or rule file, a disk that is full), 2 usage (an"
           + " option or a plan that makes no sense), 3 verification out of tolerance, 4 nothing to"
-          + " sparsify. Unless it is 0 no bundle is written."
+          + " sparsify. Unless it is 0 no bundle is written. With --target tensorrt also 5, no usable"
+          + " GPU; a bundle whose engine cannot be built stays, without one."
     })
 final class CompileCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -79,8 +85,30 @@ final class CompileCommand implements Callable<Integer> {
               + " name are decided as without it.")
   private @Nullable Path plan;
 
+  @Option(
+      names = "--target",
+      paramLabel = "TARGET",
+      defaultValue = "portable",
+      description = {
+        "portable: the model for ONNX Runtime (default).",
+        "tensorrt: also build an engine for this machine's GPU, as sparsify-model build does."
+      })
+  private Target target = Target.PORTABLE;
+
+  @ArgGroup(exclusive = false, heading = "%nWith --target tensorrt:%n")
+  private EngineArguments engine = new EngineArguments();
+
+  /** What a bundle is made for. */
+  private enum Target {
+    PORTABLE,
+    TENSORRT
+  }
+
   @Override
   public Integer call() {
+    // What an engine needs is looked for first: compiling takes long.
+    Optional<BuildTools> tools =
+        target == Target.TENSORRT ? Optional.of(engine.tools()) : Optional.empty();
     CompileOptions options =
         plan == null ? method.toOptions(common) : method.toOptions(common, plan, spec);
     CompileResult result;
@@ -115,6 +143,20 @@ final class CompileCommand implements Callable<Integer> {
       }
     }
     out.flush();
+    tools.ifPresent(this::build);
     return 0;
+  }
+
+  private void build(BuildTools tools) {
+    BuiltEngine built;
+    try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
+      built =
+          BuildEngine.run(
+              output, tools, engine.toOptions(tools), VersionProvider.version(), progress);
+    }
+    if (!common.quiet()) {
+      EngineArguments.print(spec.commandLine().getOut(), output, built);
+      spec.commandLine().getOut().flush();
+    }
   }
 }

@@ -36,7 +36,8 @@ public final class Main {
    * @param args its arguments
    * @param out where results go
    * @param err where progress and errors go
-   * @return the exit code: 0 ok, 1 failure, 2 usage, 3 out of tolerance, 4 nothing to sparsify
+   * @return the exit code: 0 ok, 1 failure, 2 usage, 3 out of tolerance, 4 nothing to sparsify, 5
+   *     no usable GPU
    */
   static int run(String[] args, PrintWriter out, PrintWriter err) {
     ONNX_RUNTIME.setLevel(Level.OFF);

@@ -14,6 +14,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       InspectCommand.class,
       CompileCommand.class,
+      BuildCommand.class,
       VerifyCommand.class,
       HelpCommand.class
     },
@@ -22,7 +23,7 @@ import picocli.CommandLine.Spec;
       "",
       "Reads an ONNX export of a video or image DiT, finds its attention, rewrites the"
           + " self-attention to training-free sparse attention, verifies the result and leaves a"
-          + " bundle that runs in ONNX Runtime."
+          + " bundle that runs in ONNX Runtime, and in TensorRT once an engine is built."
     },
     footer = {
       "",
@@ -30,11 +31,13 @@ import picocli.CommandLine.Spec;
       "  sparsify-model inspect wan.onnx                 what attention the model has",
       "  sparsify-model compile wan.onnx -o wan.sparse   make it sparse, verify, write a bundle",
       "  sparsify-model verify wan.sparse wan.onnx       measure a bundle against its original",
+      "  sparsify-model build wan.sparse                 build its TensorRT engine, with a GPU",
       "  sparsify-model help compile                     the options of a command, with examples",
       "",
       "A model that is the first argument is compiled: 'sparsify-model wan.onnx -o wan.sparse'.",
       "",
-      "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance, 4 nothing to sparsify"
+      "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance, 4 nothing to sparsify,"
+          + " 5 no usable GPU"
     })
 final class SparsifyModel implements Runnable {
   @Spec private CommandSpec spec;
@@ -42,6 +45,6 @@ final class SparsifyModel implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "a command is missing: inspect, compile or verify");
+        spec.commandLine(), "a command is missing: inspect, compile, verify or build");
   }
 }

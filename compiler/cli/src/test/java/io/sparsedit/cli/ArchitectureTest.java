@@ -50,6 +50,30 @@ final class ArchitectureTest {
           .resideInAPackage("ai.onnxruntime..");
 
   @ArchTest
+  static final ArchRule tensorRtServesEngineBuildingOnly =
+      noClasses()
+          .that()
+          .resideOutsideOfPackages(
+              "io.sparsedit.compiler.engine..", "io.sparsedit.cli..", "io.sparsedit.tensorrt..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("io.sparsedit.tensorrt..");
+
+  @ArchTest
+  static final ArchRule theTensorRtBindingKnowsNothingOfTheCompiler =
+      noClasses()
+          .that()
+          .resideInAPackage("io.sparsedit.tensorrt..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage(
+              "io.sparsedit.compiler..", "io.sparsedit.passes..", "io.sparsedit.cli..");
+
+  @ArchTest
+  static final ArchRule theCompilerDoesNotNeedTheRuntime =
+      noClasses().should().dependOnClassesThat().resideInAPackage("io.sparsedit.runtime..");
+
+  @ArchTest
   static final ArchRule theGraphKnowsNothingElse =
       noClasses()
           .that()

@@ -18,7 +18,11 @@ public final class SparsifyException extends RuntimeException {
     /** The verification found an error above its tolerance. */
     OUT_OF_TOLERANCE(3),
     /** The model has no attention site that can be made sparse. */
-    NOTHING_TO_SPARSIFY(4);
+    NOTHING_TO_SPARSIFY(4),
+    /**
+     * An engine cannot be built here: no GPU, no fitting driver, no TensorRT, no plugin library.
+     */
+    NO_GPU(5);
 
     private final int exitCode;
 

@@ -1,0 +1,246 @@
+package io.sparsedit.compiler.engine;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.Sha256;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.onnx.OnnxWriter;
+import io.sparsedit.tensorrt.Engine;
+import io.sparsedit.tensorrt.EngineBuilder;
+import io.sparsedit.tensorrt.PluginLibrary;
+import io.sparsedit.tensorrt.TensorRt;
+import io.sparsedit.tensorrt.TensorRtException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
+
+/**
+ * Builds a TensorRT engine of a bundle's model and puts it into the bundle, with the plugin library
+ * that it needs.
+ *
+ * <p>The engine is strongly typed: precision is a property of the graph. It is for the kind of GPU
+ * and the version of TensorRT that build it.
+ */
+public final class BuildEngine {
+  private static final int NAME_DIGITS = 12;
+
+  private BuildEngine() {}
+
+  /**
+   * Builds the engine.
+   *
+   * @param folder the bundle
+   * @param tools what {@link BuildTools#find} found
+   * @param compiler the compiler's version
+   * @param progress told of each stage, and of TensorRT's phases
+   * @throws SparsifyException if the bundle is bad, an operator has no plugin, the shapes do not
+   *     fit or TensorRT refuses the model; the bundle is then what it was
+   */
+  public static BuiltEngine run(
+      Path folder, BuildTools tools, EngineOptions options, String compiler, Progress progress) {
+    progress.stage("read " + folder);
+    EngineEntries entries = EngineEntries.read(folder);
+    Model model = OnnxReader.read(entries.model());
+    PluginLibrary plugins = tools.plugins();
+    CallPlugins.in(model, plugins.operators(), plugins.pluginVersion(), plugins.file().toString());
+    ReadTokenMajor.in(model.graph());
+    OmitNeutralAttributes.in(model.graph());
+    Map<String, EngineBuilder.Shapes> shapes =
+        ShapeProfile.of(model.graph(), options.min(), options.opt(), options.max());
+
+    long start = System.nanoTime();
+    Path engine = AtomicFile.temporaryFor(folder.resolve("engine.plan"));
+    Path library = AtomicFile.temporaryFor(folder.resolve("plugins.so"));
+    List<String> warnings = new ArrayList<>();
+    try {
+      build(entries.model(), model, shapes, tools, options, engine, warnings, progress);
+      progress.stage("complete " + folder);
+      copy(plugins.file(), library);
+      ObjectNode entry = describe(engine, library, entries, tools, options, shapes, compiler);
+      String engineFile = entry.path("file").asText();
+      String pluginFile = entry.path("plugins").path("file").asText();
+      long bytes = size(engine);
+      move(engine, folder.resolve(engineFile));
+      move(library, folder.resolve(pluginFile));
+      entries.put(entry);
+      return new BuiltEngine(
+          engineFile,
+          pluginFile,
+          bytes,
+          tools.gpu().toString(),
+          tools.tensorRt().version(),
+          (System.nanoTime() - start) / 1e9,
+          warnings);
+    } finally {
+      AtomicFile.deleteQuietly(engine);
+      AtomicFile.deleteQuietly(library);
+    }
+  }
+
+  private static void build(
+      Path location,
+      Model model,
+      Map<String, EngineBuilder.Shapes> shapes,
+      BuildTools tools,
+      EngineOptions options,
+      Path file,
+      List<String> warnings,
+      Progress progress) {
+    TensorRt tensorRt = tools.tensorRt();
+    Set<String> said = new LinkedHashSet<>();
+    progress.stage("start TensorRT " + tensorRt.version());
+    try (EngineBuilder builder = tensorRt.newBuilder()) {
+      progress.stage("parse " + location);
+      builder.parse(direct(OnnxWriter.toBytes(model)), location);
+      if (!shapes.isEmpty()) {
+        builder.addProfile(shapes);
+      }
+      builder.configure(
+          new EngineBuilder.Settings(
+              options.tf32(), options.layers().isPresent(), options.level(), 0));
+      TimingCache cache = new TimingCache(options.timingCache());
+      cache.lend(builder);
+      builder.build(file, watcher(progress));
+      cache.keep(builder).ifPresent(said::add);
+      if (options.layers().isPresent()) {
+        describeLayers(tensorRt, file, options.layers().get());
+      }
+    } catch (TensorRtException e) {
+      throw new SparsifyException(
+          e.reason() == TensorRtException.Reason.TENSORRT
+              ? SparsifyException.Kind.NO_GPU
+              : SparsifyException.Kind.FAILURE,
+          "TensorRT "
+              + tensorRt.version()
+              + " builds no engine of "
+              + location
+              + ": "
+              + e.getMessage(),
+          e);
+    } finally {
+      for (TensorRt.Message message : tensorRt.takeMessages()) {
+        if (message.severity() == System.Logger.Level.WARNING && !isExpected(message.text())) {
+          said.add(message.text());
+        }
+      }
+      warnings.addAll(said);
+    }
+  }
+
+  /** What TensorRT's parser says of every model with our plugins and 64-bit inputs. */
+  private static boolean isExpected(String warning) {
+    return warning.contains("not found in plugin node") || warning.contains("has Int64 binding");
+  }
+
+  /** Tells of a phase when it begins; on the way TensorRT reports thousands of steps. */
+  private static java.util.function.Consumer<EngineBuilder.Stage> watcher(Progress progress) {
+    AtomicReference<String> last = new AtomicReference<>("");
+    return stage -> {
+      String text = "build engine: " + stage.phase();
+      if (!text.equals(last.getAndSet(text))) {
+        progress.stage(text);
+      }
+    };
+  }
+
+  private static void describeLayers(TensorRt tensorRt, Path engine, Path file) {
+    try (Engine loaded = tensorRt.load(engine)) {
+      byte[] text = loaded.layers().getBytes(StandardCharsets.UTF_8);
+      AtomicFile.write(file, out -> out.write(text));
+    }
+  }
+
+  private static ByteBuffer direct(byte[] bytes) {
+    return ByteBuffer.allocateDirect(bytes.length).put(bytes).flip();
+  }
+
+  private static ObjectNode describe(
+      Path engine,
+      Path library,
+      EngineEntries entries,
+      BuildTools tools,
+      EngineOptions options,
+      Map<String, EngineBuilder.Shapes> shapes,
+      String compiler) {
+    String engineSum = Sha256.of(engine);
+    String librarySum = Sha256.of(library);
+    ObjectNode entry = JsonNodeFactory.instance.objectNode();
+    entry
+        .put("file", "engine-sm_" + tools.gpu().capability() + "-" + shortened(engineSum) + ".plan")
+        .put("bytes", size(engine))
+        .put("sha256", engineSum)
+        .put("modelSha256", entries.modelSha256());
+    entry
+        .putObject("plugins")
+        .put("file", "plugins-" + shortened(librarySum) + ".so")
+        .put("sha256", librarySum)
+        .put("version", tools.plugins().pluginVersion())
+        .put("targets", tools.plugins().targets());
+    entry
+        .put("tensorrt", tools.tensorRt().version())
+        .put("gpu", tools.gpu().name())
+        .put("computeCapability", tools.gpu().computeCapability())
+        .put("cudaNeeded", tools.plugins().cudaNeeded())
+        .put("tf32", options.tf32())
+        .put("compiler", compiler);
+    ObjectNode ranges = entry.putObject("shapes");
+    shapes.forEach(
+        (input, range) -> {
+          ObjectNode node = ranges.putObject(input);
+          addAll(node.putArray("min"), range.smallest());
+          addAll(node.putArray("opt"), range.usual());
+          addAll(node.putArray("max"), range.largest());
+        });
+    return entry;
+  }
+
+  private static void addAll(ArrayNode array, List<Long> dims) {
+    dims.forEach(array::add);
+  }
+
+  private static String shortened(String sum) {
+    return sum.substring(0, NAME_DIGITS);
+  }
+
+  private static long size(Path file) {
+    try {
+      return Files.size(file);
+    } catch (IOException e) {
+      throw unwritable(file, e);
+    }
+  }
+
+  private static void copy(Path from, Path to) {
+    try {
+      Files.copy(from, to);
+    } catch (IOException e) {
+      throw unwritable(to, e);
+    }
+  }
+
+  private static void move(Path temporary, Path file) {
+    try {
+      AtomicFile.moveIntoPlace(temporary, file);
+    } catch (IOException e) {
+      throw unwritable(file, e);
+    }
+  }
+
+  private static SparsifyException unwritable(Path file, IOException e) {
+    return new SparsifyException(
+        SparsifyException.Kind.FAILURE, file + ": cannot be written: " + AtomicFile.reason(e), e);
+  }
+}

@@ -1,0 +1,23 @@
+package io.sparsedit.compiler.engine;
+
+import java.util.List;
+
+/**
+ * What a build gave.
+ *
+ * @param file the engine, in the bundle
+ * @param pluginFile the plugin library, in the bundle
+ * @param bytes size of the engine
+ * @param gpu the GPU that it was built on and for
+ * @param tensorRt the version of TensorRT
+ * @param seconds how long the build took
+ * @param warnings what TensorRT warned of, each once
+ */
+public record BuiltEngine(
+    String file,
+    String pluginFile,
+    long bytes,
+    String gpu,
+    String tensorRt,
+    double seconds,
+    List<String> warnings) {}

@@ -1,0 +1,26 @@
+package io.sparsedit.compiler.engine;
+
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * How an engine is built.
+ *
+ * @param pluginLibrary the plugin library
+ * @param min the smallest shapes, of a model with dynamic ones
+ * @param opt the shapes to tune for
+ * @param max the largest shapes
+ * @param tf32 whether f32 matrix products may round their inputs to TF32
+ * @param level TensorRT's optimisation level from 0 to 5, or -1 for its default
+ * @param timingCache the file that keeps timings from build to build; empty: none is kept
+ * @param layers the file that gets TensorRT's description of the engine's layers; empty: none
+ */
+public record EngineOptions(
+    Path pluginLibrary,
+    InputShapes min,
+    InputShapes opt,
+    InputShapes max,
+    boolean tf32,
+    int level,
+    Optional<Path> timingCache,
+    Optional<Path> layers) {}

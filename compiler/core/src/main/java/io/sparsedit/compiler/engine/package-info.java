@@ -1,0 +1,5 @@
+/** Builds TensorRT engines of compiled models. */
+@NullMarked
+package io.sparsedit.compiler.engine;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,116 @@
+package io.sparsedit.compiler.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.Sha256;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class EngineEntriesTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  @TempDir private Path folder;
+
+  @BeforeEach
+  void aBundle() throws IOException {
+    Path model = Files.writeString(folder.resolve("model.onnx"), "the model");
+    ObjectNode root = JSON.createObjectNode();
+    root.putObject("model").put("file", "model.onnx").put("sha256", Sha256.of(model));
+    root.put("other", 1);
+    root.putArray("files").add("model.onnx").add("report.json");
+    JSON.writeValue(folder.resolve("bundle.json").toFile(), root);
+  }
+
+  @Test
+  void anEngineIsAddedToTheDescription() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+
+    JsonNode root = description();
+    assertThat(root.path("engines")).hasSize(1);
+    assertThat(root.path("engines").path(0).path("file").asText()).isEqualTo("a.plan");
+    assertThat(root.path("files").toString())
+        .isEqualTo("[\"a.plan\",\"model.onnx\",\"p.so\",\"report.json\"]");
+    assertThat(root.path("other").asInt()).isEqualTo(1);
+  }
+
+  @Test
+  void anEngineForTheSameGpuIsReplacedAndItsFilesGo() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+    put("b.plan", "p.so", "GPU B");
+    put("a2.plan", "p2.so", "GPU A");
+
+    assertThat(description().path("files").toString())
+        .isEqualTo("[\"a2.plan\",\"b.plan\",\"model.onnx\",\"p.so\",\"p2.so\",\"report.json\"]");
+    assertThat(folder.resolve("a.plan")).doesNotExist();
+    assertThat(folder.resolve("b.plan")).exists();
+    assertThat(folder.resolve("p.so")).exists();
+  }
+
+  @Test
+  void theSameEngineAgainStays() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+    put("a.plan", "p.so", "GPU A");
+
+    assertThat(description().path("engines")).hasSize(1);
+    assertThat(folder.resolve("a.plan")).exists();
+  }
+
+  @Test
+  void enginesOfAnEarlierModelGo() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+    ObjectNode root = (ObjectNode) description();
+    Path model = Files.writeString(folder.resolve("model.onnx"), "another model");
+    ((ObjectNode) root.path("model")).put("sha256", Sha256.of(model));
+    JSON.writeValue(folder.resolve("bundle.json").toFile(), root);
+
+    put("b.plan", "p.so", "GPU B");
+
+    assertThat(description().path("engines")).hasSize(1);
+    assertThat(folder.resolve("a.plan")).doesNotExist();
+  }
+
+  @Test
+  void aModelThatWasChangedIsRefused() throws IOException {
+    Files.writeString(folder.resolve("model.onnx"), "changed");
+    assertThatExceptionOfType(SparsifyException.class)
+        .isThrownBy(() -> EngineEntries.read(folder))
+        .withMessageContaining("was changed after the bundle was made");
+  }
+
+  @Test
+  void aFolderThatIsNoBundleIsRefused() throws IOException {
+    Path description = folder.resolve("bundle.json");
+    Files.writeString(description, "{}");
+    assertThatExceptionOfType(SparsifyException.class)
+        .isThrownBy(() -> EngineEntries.read(folder))
+        .withMessageContaining("bundle.json is damaged");
+    Files.delete(description);
+    assertThatExceptionOfType(SparsifyException.class)
+        .isThrownBy(() -> EngineEntries.read(folder))
+        .withMessageContaining("is not a bundle");
+  }
+
+  private void put(String engine, String plugins, String gpu) throws IOException {
+    Files.writeString(folder.resolve(engine), engine);
+    Files.writeString(folder.resolve(plugins), plugins);
+    EngineEntries entries = EngineEntries.read(folder);
+    ObjectNode entry = JSON.createObjectNode();
+    entry.put("file", engine).put("modelSha256", entries.modelSha256());
+    entry.putObject("plugins").put("file", plugins);
+    entry.put("tensorrt", "10.6.0").put("gpu", gpu).put("computeCapability", "9.0");
+    entries.put(entry);
+  }
+
+  private JsonNode description() throws IOException {
+    return JSON.readTree(folder.resolve("bundle.json").toFile());
+  }
+}

@@ -1,0 +1,266 @@
+package io.sparsedit.runtime;
+
+import io.sparsedit.tensorrt.CudaStream;
+import io.sparsedit.tensorrt.DeviceMemory;
+import io.sparsedit.tensorrt.ExecutionContext;
+import io.sparsedit.tensorrt.IoTensor;
+import io.sparsedit.tensorrt.PinnedMemory;
+import io.sparsedit.tensorrt.TensorRt;
+import io.sparsedit.tensorrt.TensorRtException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * What a session holds of an engine: an execution context, a stream, and a place on the GPU and in
+ * pinned memory for each of the model's own inputs and outputs, which its branches share.
+ *
+ * <p>All work of a session goes to its one stream, in order.
+ */
+final class TensorRtExecution implements Backend.Execution {
+  private final Bundle bundle;
+  private final Map<String, IoTensor> tensors;
+  private final ExecutionContext context;
+  private final boolean graphs;
+  private final TensorRt tensorRt;
+  private final CudaStream stream;
+  private final Map<String, Place> places = new LinkedHashMap<>();
+  private final Map<String, long[]> inputDims = new LinkedHashMap<>();
+
+  /** Rises whenever addresses or shapes change: what was recorded before is void. */
+  private int generation;
+
+  TensorRtExecution(
+      Bundle bundle,
+      Map<String, IoTensor> tensors,
+      ExecutionContext context,
+      boolean graphs,
+      TensorRt tensorRt) {
+    this.bundle = bundle;
+    this.tensors = tensors;
+    this.context = context;
+    this.graphs = graphs;
+    this.tensorRt = tensorRt;
+    this.stream = CudaStream.create();
+  }
+
+  /** Memory for one input or output. */
+  private static final class Place implements AutoCloseable {
+    private final ElementType type;
+    private final long[] dims;
+    private final DeviceMemory device;
+    private final PinnedMemory host;
+
+    Place(ElementType type, long[] dims) {
+      this.type = type;
+      this.dims = dims.clone();
+      this.device = DeviceMemory.allocate(Tensor.byteCount(type, dims));
+      try {
+        this.host = PinnedMemory.allocate(Tensor.byteCount(type, dims));
+      } catch (RuntimeException e) {
+        device.close();
+        throw e;
+      }
+    }
+
+    int byteCount() {
+      return Tensor.byteCount(type, dims);
+    }
+
+    @Override
+    public void close() {
+      device.close();
+      host.close();
+    }
+  }
+
+  @Override
+  public Backend.Branch newBranch() {
+    return new TensorRtBranch(this);
+  }
+
+  Bundle bundle() {
+    return bundle;
+  }
+
+  CudaStream stream() {
+    return stream;
+  }
+
+  boolean usesGraphs() {
+    return graphs;
+  }
+
+  int generation() {
+    return generation;
+  }
+
+  boolean has(String tensor) {
+    return tensors.containsKey(tensor);
+  }
+
+  /** Says where a state tensor lies in the next run. */
+  void setMemory(String tensor, DeviceMemory memory) {
+    if (has(tensor)) {
+      context.setMemory(tensor, memory);
+    }
+  }
+
+  /**
+   * Makes the context and the places fit the shapes of a step.
+   *
+   * @throws TensorRtException if the engine was not built for them, or memory does not suffice
+   */
+  void prepare(Backend.Step step) {
+    boolean changed = false;
+    for (Map.Entry<String, Tensor> input : step.inputs().entrySet()) {
+      changed |= setDims(input.getKey(), input.getValue().type(), input.getValue().dims());
+    }
+    if (bundle.actionInput().isPresent()) {
+      long[] dims = {step.actions().size()};
+      changed |= setDims(bundle.actionInput().get(), ElementType.I32, dims);
+    }
+    for (Bundle.StateTensor tensor : bundle.state()) {
+      long[] dims = stateDims(tensor, step.dims());
+      if (has(tensor.input()) && !Arrays.equals(inputDims.get(tensor.input()), dims)) {
+        context.setInputShape(tensor.input(), dims);
+        inputDims.put(tensor.input(), dims);
+        changed = true;
+      }
+    }
+    if (changed) {
+      generation++;
+      bundle.outputs().forEach((name, type) -> place(name, type.element(), outputDims(name)));
+    }
+  }
+
+  static long[] stateDims(Bundle.StateTensor tensor, Dims dims) {
+    return dims.resolve(tensor.type())
+        .orElseThrow(() -> new IllegalStateException("unresolved: " + tensor));
+  }
+
+  private boolean setDims(String input, ElementType type, long[] dims) {
+    if (!has(input) || Arrays.equals(inputDims.get(input), dims)) {
+      return false;
+    }
+    context.setInputShape(input, dims);
+    place(input, type, dims);
+    inputDims.put(input, dims);
+    return true;
+  }
+
+  private long[] outputDims(String output) {
+    long[] dims = context.shape(output);
+    if (Arrays.stream(dims).anyMatch(dim -> dim < 0)) {
+      throw new BackendException(
+          BackendException.Reason.RUN_FAILED,
+          "the shape of the output "
+              + output
+              + " follows from data, which this runtime does not support on TensorRT");
+    }
+    return dims;
+  }
+
+  /** Memory for a tensor, where the context looks for it. */
+  private void place(String name, ElementType type, long[] dims) {
+    Place there = places.get(name);
+    if (there != null && Arrays.equals(there.dims, dims)) {
+      return;
+    }
+    Place place = new Place(type, dims);
+    places.put(name, place);
+    if (there != null) {
+      there.close();
+    }
+    context.setMemory(name, place.device);
+  }
+
+  /** Enqueues the copies of inputs and actions to the GPU. */
+  void upload(Backend.Step step) {
+    step.inputs().forEach((name, tensor) -> upload(name, tensor));
+    if (bundle.actionInput().isPresent()) {
+      int[] codes = step.actions().stream().mapToInt(Action::code).toArray();
+      upload(bundle.actionInput().get(), Tensor.ofInts(new long[] {codes.length}, codes));
+    }
+  }
+
+  private void upload(String name, Tensor tensor) {
+    Place place = places.get(name);
+    if (place != null) {
+      ByteBuffer host = place.host.bytes();
+      ByteBuffer source = tensor.bytes();
+      int bytes = source.remaining();
+      host.put(source);
+      place.device.copyFrom(place.host.bytes(), bytes, stream);
+    }
+  }
+
+  void enqueue() {
+    context.enqueue(stream);
+  }
+
+  /** Enqueues the copies of the outputs that the step wants. */
+  void download(Backend.Step step) {
+    for (String name : bundle.outputs().keySet()) {
+      if (step.outputs().containsKey(name) || step.allocate().contains(name)) {
+        Place place = requirePlace(name);
+        place.device.copyTo(place.host.bytes(), place.byteCount(), stream);
+      }
+    }
+  }
+
+  /** Waits for all that was enqueued. */
+  void synchronize() {
+    stream.synchronize();
+  }
+
+  /** Hands over the outputs that were downloaded. */
+  Map<String, Tensor> take(Backend.Step step) {
+    step.outputs().forEach(this::copyOutput);
+    Map<String, Tensor> allocated = new LinkedHashMap<>();
+    for (String name : step.allocate()) {
+      Place place = requirePlace(name);
+      Tensor tensor = Tensor.allocate(place.type, place.dims);
+      copyOutput(name, tensor);
+      allocated.put(name, tensor);
+    }
+    return allocated;
+  }
+
+  private void copyOutput(String name, Tensor tensor) {
+    Place place = requirePlace(name);
+    int bytes = place.byteCount();
+    if (tensor.bytes().remaining() != bytes) {
+      throw new BackendException(
+          BackendException.Reason.RUN_FAILED,
+          "the engine gives "
+              + name
+              + " as "
+              + Tensor.describe(place.type, place.dims)
+              + ", not "
+              + tensor);
+    }
+    tensor.bytes().put(place.host.bytes().limit(bytes));
+  }
+
+  private Place requirePlace(String name) {
+    Place place = places.get(name);
+    if (place == null) {
+      throw new IllegalStateException("no memory for " + name);
+    }
+    return place;
+  }
+
+  void log() {
+    TensorRtBackend.log(tensorRt);
+  }
+
+  @Override
+  public void close() {
+    context.close();
+    places.values().forEach(Place::close);
+    places.clear();
+    stream.close();
+  }
+}

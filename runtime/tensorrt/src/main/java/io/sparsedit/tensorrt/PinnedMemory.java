@@ -1,0 +1,40 @@
+package io.sparsedit.tensorrt;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** Memory of the host that the GPU copies from and to at full speed. */
+public final class PinnedMemory implements AutoCloseable {
+  private final ByteBuffer memory;
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  private PinnedMemory(ByteBuffer memory) {
+    this.memory = memory;
+  }
+
+  /**
+   * New memory of at most 2 GiB.
+   *
+   * @throws TensorRtException if there is not so much
+   */
+  public static PinnedMemory allocate(int bytes) {
+    return new PinnedMemory(Native.allocatePinned(Math.max(bytes, 1)));
+  }
+
+  /** All of it, little-endian, at position 0. */
+  public ByteBuffer bytes() {
+    if (closed.get()) {
+      throw new IllegalStateException("the pinned memory is closed");
+    }
+    return memory.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  /** Releases it; buffers that {@link #bytes} gave must not be used afterwards. */
+  @Override
+  public void close() {
+    if (closed.compareAndSet(false, true)) {
+      Native.freePinned(memory);
+    }
+  }
+}

@@ -1,0 +1,242 @@
+package io.sparsedit.tensorrt;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * SparseDiT's plugin library: the kernels as TensorRT plugins, and the native methods of this
+ * module.
+ *
+ * <p>A process holds one, for TensorRT keeps one registry of plugins: the first that is loaded
+ * stays. Another file with the same content stands for it; one with other content is refused.
+ */
+public final class PluginLibrary {
+  /** The file's name, wherever it is. */
+  public static final String FILE_NAME = "libsparsedit_plugins.so";
+
+  /** Names a folder with TensorRT's libraries, where the system's loader does not find them. */
+  public static final String TENSORRT_FOLDER = "SPARSEDIT_TENSORRT";
+
+  private static final int VERSION_BYTES = 256;
+  private static final int TEXT_BYTES = 96;
+  private static final Loaded LOADED = new Loaded();
+
+  private final Path file;
+  private final ByteBuffer version;
+
+  private PluginLibrary(Path file) {
+    this.file = file;
+    this.version = ByteBuffer.allocateDirect(VERSION_BYTES).order(ByteOrder.nativeOrder());
+    version.putInt(0, VERSION_BYTES);
+    Native.pluginVersion(version);
+  }
+
+  /** What this process has loaded. */
+  private static final class Loaded {
+    private Optional<PluginLibrary> library = Optional.empty();
+
+    synchronized PluginLibrary load(Path file) {
+      if (library.isPresent()) {
+        PluginLibrary there = library.get();
+        if (sameContent(there.file, file)) {
+          return there;
+        }
+        throw new TensorRtException(
+            TensorRtException.Reason.PLUGIN_LIBRARY,
+            file
+                + " is another plugin library than "
+                + there.file
+                + ", which this process uses already; a process can use one. Build the bundles with"
+                + " the same library, or run them in processes of their own");
+      }
+      try {
+        System.load(file.toString());
+      } catch (UnsatisfiedLinkError e) {
+        throw new TensorRtException(
+            TensorRtException.Reason.PLUGIN_LIBRARY,
+            "the plugin library does not load: " + e.getMessage(),
+            e);
+      }
+      try {
+        PluginLibrary loaded = new PluginLibrary(file);
+        library = Optional.of(loaded);
+        return loaded;
+      } catch (UnsatisfiedLinkError e) {
+        throw new TensorRtException(
+            TensorRtException.Reason.PLUGIN_LIBRARY,
+            file
+                + " has no native methods for Java: it is older than this program, or was built"
+                + " without a JDK (set JAVA_HOME for CMake)",
+            e);
+      }
+    }
+
+    private static boolean sameContent(Path a, Path b) {
+      try {
+        return Files.isSameFile(a, b) || Files.mismatch(a, b) < 0;
+      } catch (IOException e) {
+        throw new TensorRtException(
+            TensorRtException.Reason.PLUGIN_LIBRARY,
+            "the plugin library cannot be read: " + e.getMessage(),
+            e);
+      }
+    }
+  }
+
+  /**
+   * Loads the library into this process; needs neither TensorRT nor a GPU.
+   *
+   * @throws TensorRtException if it is not there, does not load, or another one is loaded
+   */
+  public static PluginLibrary load(Path file) {
+    Path absolute = file.toAbsolutePath().normalize();
+    if (!Files.isRegularFile(absolute)) {
+      throw new TensorRtException(
+          TensorRtException.Reason.PLUGIN_LIBRARY, "there is no plugin library " + file);
+    }
+    return LOADED.load(absolute);
+  }
+
+  /** The file that was loaded. */
+  public Path file() {
+    return file;
+  }
+
+  /** The {@code plugin_version} of the nodes that the plugins accept. */
+  public int pluginVersion() {
+    return version.getInt(4);
+  }
+
+  /** The operators that there are plugins for. */
+  public List<String> operators() {
+    return List.of(text(24 + TEXT_BYTES).split(" "));
+  }
+
+  /** What the kernels were compiled for, as in {@code sm_80 compute_90 sm_90a}. */
+  public String targets() {
+    return text(24);
+  }
+
+  /** The CUDA version that the driver must support at least, as in {@code 13.0}. */
+  public String cudaNeeded() {
+    return cudaVersion(version.getInt(12));
+  }
+
+  /** The CUDA version that the driver supports, as in {@code 13.0}; empty without a driver. */
+  public Optional<String> cudaOfDriver() {
+    int driver = version.getInt(16);
+    return driver == 0 ? Optional.empty() : Optional.of(cudaVersion(driver));
+  }
+
+  private static String cudaVersion(int code) {
+    return code / 1000 + "." + code % 1000 / 10;
+  }
+
+  private String text(int offset) {
+    byte[] bytes = new byte[TEXT_BYTES];
+    version.get(offset, bytes);
+    int length = 0;
+    while (length < bytes.length && bytes[length] != 0) {
+      length++;
+    }
+    return new String(bytes, 0, length, StandardCharsets.UTF_8);
+  }
+
+  /**
+   * The GPU, after making sure that driver, GPU and kernels fit together. Touches nothing of
+   * TensorRT.
+   *
+   * @throws TensorRtException if there is no driver, it is too old, there is no GPU, or the kernels
+   *     are not made for it
+   */
+  public Gpu requireGpu() {
+    if (cudaOfDriver().isEmpty()) {
+      throw new TensorRtException(
+          TensorRtException.Reason.DRIVER, "there is no NVIDIA driver on this machine");
+    }
+    if (version.getInt(16) < version.getInt(12)) {
+      throw new TensorRtException(
+          TensorRtException.Reason.DRIVER,
+          "the NVIDIA driver supports CUDA "
+              + cudaOfDriver().get()
+              + ", the plugin library needs CUDA "
+              + cudaNeeded()
+              + "; update the driver");
+    }
+    int count = Native.deviceCount();
+    if (count <= 0) {
+      String why = count == 0 ? "" : " (" + Native.cudaErrorText(-count) + ")";
+      throw new TensorRtException(
+          TensorRtException.Reason.GPU, "no GPU can be used on this machine" + why);
+    }
+    Gpu gpu = new Gpu(Native.deviceName(0), Native.deviceCapability(0), Native.memoryInfo()[1]);
+    if (!runsOn(targets(), gpu.capability())) {
+      throw new TensorRtException(
+          TensorRtException.Reason.GPU,
+          "the plugin library has kernels for "
+              + targets()
+              + ", which do not run on "
+              + gpu
+              + "; build it for that GPU");
+    }
+    return gpu;
+  }
+
+  /**
+   * Whether kernels for these targets run on a GPU: machine code within a major version, PTX also
+   * on later ones, and neither if it is of one architecture alone ({@code sm_90a}).
+   */
+  static boolean runsOn(String targets, int capability) {
+    for (String target : targets.split(" ")) {
+      int underscore = target.indexOf('_');
+      String number = target.substring(underscore + 1);
+      if (underscore < 0 || !number.matches("\\d{2,3}")) {
+        continue;
+      }
+      int made = Integer.parseInt(number);
+      boolean portable = target.startsWith("compute_");
+      if (made <= capability && (portable || made / 10 == capability / 10)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Finds TensorRT and registers the plugins there. Needs no GPU.
+   *
+   * <p>Its libraries are looked for in the folder that the system property or environment variable
+   * {@value #TENSORRT_FOLDER} names, or where the system's loader looks.
+   *
+   * @throws TensorRtException if its libraries are not found, or are of another major version
+   */
+  public TensorRt openTensorRt() {
+    String folder = tensorRtFolder();
+    try {
+      int code = Native.openTensorRt(folder);
+      return new TensorRt(code / 10000 + "." + code % 10000 / 100 + "." + code % 100, folder);
+    } catch (TensorRtException e) {
+      throw new TensorRtException(
+          TensorRtException.Reason.TENSORRT,
+          "TensorRT 10 is not usable here: "
+              + e.getMessage()
+              + (folder.isEmpty()
+                  ? "; put its libraries on LD_LIBRARY_PATH, or their folder into "
+                      + TENSORRT_FOLDER
+                  : ""),
+          e);
+    }
+  }
+
+  private static String tensorRtFolder() {
+    String property = System.getProperty(TENSORRT_FOLDER, "");
+    String variable = System.getenv().getOrDefault(TENSORRT_FOLDER, "");
+    return property.isEmpty() ? variable : property;
+  }
+}

@@ -1,0 +1,60 @@
+package io.sparsedit.tensorrt;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class PluginLibraryTest {
+  @TempDir private Path temp;
+
+  @Test
+  void aLibraryThatIsNotThereIsNamed() {
+    assertThatExceptionOfType(TensorRtException.class)
+        .isThrownBy(() -> PluginLibrary.load(temp.resolve("absent.so")))
+        .withMessageContaining("there is no plugin library")
+        .withMessageContaining("absent.so")
+        .extracting(TensorRtException::reason)
+        .isEqualTo(TensorRtException.Reason.PLUGIN_LIBRARY);
+  }
+
+  @Test
+  void aFileThatIsNoLibraryDoesNotLoad() throws IOException {
+    Path file = Files.writeString(temp.resolve("text.so"), "no library");
+    assertThatExceptionOfType(TensorRtException.class)
+        .isThrownBy(() -> PluginLibrary.load(file))
+        .withMessageContaining("does not load")
+        .withMessageContaining("text.so");
+  }
+
+  @Test
+  void machineCodeRunsWithinItsMajorVersion() {
+    assertThat(PluginLibrary.runsOn("sm_80", 80)).isTrue();
+    assertThat(PluginLibrary.runsOn("sm_80", 89)).isTrue();
+    assertThat(PluginLibrary.runsOn("sm_86", 80)).isFalse();
+    assertThat(PluginLibrary.runsOn("sm_80", 90)).isFalse();
+    assertThat(PluginLibrary.runsOn("sm_80 sm_90", 90)).isTrue();
+  }
+
+  @Test
+  void ptxRunsOnLaterGpus() {
+    assertThat(PluginLibrary.runsOn("sm_80 compute_90", 100)).isTrue();
+    assertThat(PluginLibrary.runsOn("compute_90", 89)).isFalse();
+  }
+
+  @Test
+  void codeOfOneArchitectureAloneDoesNotCount() {
+    assertThat(PluginLibrary.runsOn("sm_90a", 90)).isFalse();
+  }
+
+  @Test
+  void aGpuSaysItsComputeCapability() {
+    Gpu gpu = new Gpu("NVIDIA H200", 90, 150_000_000_000L);
+    assertThat(gpu.computeCapability()).isEqualTo("9.0");
+    assertThat(gpu).hasToString("NVIDIA H200 (compute capability 9.0, 150 GB)");
+  }
+}
