@@ -27,7 +27,7 @@ final class AttentionRules {
   /** The canonical operator. */
   static final String CANONICAL = "Attention";
 
-  private static final String BUILT_IN = "/rules/attention.rules";
+  private static final List<String> BUILT_IN = List.of("attention.rules", "microsoft.rules");
 
   private AttentionRules() {}
 
@@ -38,7 +38,7 @@ final class AttentionRules {
    */
   static RuleSet load(List<Source> own) {
     List<Source> all = new ArrayList<>();
-    all.add(builtIn());
+    BUILT_IN.forEach(file -> all.add(builtIn(file)));
     all.addAll(own);
     Set<Source> ownFiles = new LinkedHashSet<>(own);
     RuleSet rules = RuleSet.load(all, Externs.none()).preferring(ownFiles);
@@ -54,13 +54,12 @@ final class AttentionRules {
     return rules;
   }
 
-  private static Source builtIn() {
-    try (InputStream in = AttentionRules.class.getResourceAsStream(BUILT_IN)) {
+  private static Source builtIn(String file) {
+    try (InputStream in = AttentionRules.class.getResourceAsStream("/rules/" + file)) {
       if (in == null) {
-        throw new IllegalStateException(BUILT_IN + " is not on the class path");
+        throw new IllegalStateException("/rules/" + file + " is not on the class path");
       }
-      String text = new String(in.readAllBytes(), StandardCharsets.UTF_8);
-      return new Source("attention.rules", text);
+      return new Source(file, new String(in.readAllBytes(), StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -43,7 +43,9 @@ final class ChooseSites implements Pass<Compilation> {
     List<Site> decided = new ArrayList<>();
     int layer = 0;
     for (Site site : compilation.sites()) {
-      Optional<String> obstacle = obstacle(site, compilation);
+      Optional<String> obstacle =
+          obstacle(site, compilation)
+              .or(() -> DenseOnly.why(site.attention(), compilation.model().graph()));
       Optional<SitePlan.Choice> choice = plan.flatMap(p -> p.of(site));
       if (choice.isEmpty()
           && obstacle.isEmpty()

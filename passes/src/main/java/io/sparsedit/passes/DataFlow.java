@@ -19,6 +19,10 @@ import java.util.Set;
  * Shape and Size.
  */
 final class DataFlow {
+  /** Operators that keep the elements in order. */
+  private static final Set<String> SHAPING =
+      Set.of("Cast", "CastLike", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze");
+
   private final Graph graph;
   private final ValueFacts facts;
   private final Map<Value, Boolean> dependsOnInput = new HashMap<>();
@@ -35,7 +39,7 @@ final class DataFlow {
     for (Node node : graph.nodes()) {
       boolean depends = false;
       if (!readsSizeOnly(node)) {
-        for (Value input : node.presentInputs()) {
+        for (Value input : dataOf(node)) {
           depends |= dependsOnInput.getOrDefault(input, true);
         }
         depends |= !node.subgraphs().isEmpty();
@@ -44,6 +48,15 @@ final class DataFlow {
         dependsOnInput.put(output, depends);
       }
     }
+  }
+
+  /** What a node reads, and what its bodies read of the graphs around them. */
+  private static Set<Value> dataOf(Node node) {
+    Set<Value> data = new LinkedHashSet<>(node.presentInputs());
+    if (!node.subgraphs().isEmpty()) {
+      data.addAll(Subgraphs.captured(node));
+    }
+    return data;
   }
 
   private static boolean readsSizeOnly(Node node) {
@@ -57,7 +70,7 @@ final class DataFlow {
 
   /**
    * The inputs of the linear projections nearest upstream of a value: what it is a projection of.
-   * Casts and identities in front of a projection are looked through.
+   * Casts and reshapes in front of a projection are looked through.
    */
   Set<Value> projectionSources(Value value) {
     Set<Value> sources = new LinkedHashSet<>();
@@ -76,7 +89,7 @@ final class DataFlow {
       Node node = producer.get();
       Optional<Value> projected = projectedBy(node);
       if (projected.isPresent()) {
-        sources.add(throughCasts(projected.get()));
+        sources.add(throughShaping(projected.get()));
       } else if (!readsSizeOnly(node)) {
         work.addAll(node.presentInputs());
       }
@@ -86,7 +99,9 @@ final class DataFlow {
 
   /** The data input of a linear layer with fixed weights. */
   private Optional<Value> projectedBy(Node node) {
-    if (!(node.is("MatMul") || node.is("Gemm") || node.is("Conv"))) {
+    boolean product =
+        node.is("MatMul") || node.is("Gemm") || (node.is("Einsum") && node.inputCount() == 2);
+    if (!product && !node.is("Conv")) {
       return Optional.empty();
     }
     Value left = node.requiredInput(0);
@@ -99,7 +114,7 @@ final class DataFlow {
         : Optional.empty();
   }
 
-  private static Value throughCasts(Value value) {
+  private static Value throughShaping(Value value) {
     Value v = value;
     while (true) {
       Optional<Node> producer = v.producer();
@@ -107,7 +122,7 @@ final class DataFlow {
         return v;
       }
       Node node = producer.get();
-      if (!(node.is("Cast") || node.is("CastLike") || node.is("Identity"))) {
+      if (!node.domain().isEmpty() || !SHAPING.contains(node.opType())) {
         return v;
       }
       v = node.requiredInput(0);
@@ -138,7 +153,8 @@ final class DataFlow {
       }
       v.producer()
           .filter(node -> !readsSizeOnly(node))
-          .ifPresent(node -> work.addAll(node.presentInputs()));
+          .ifPresent(node -> work.addAll(dataOf(node)));
+      BodyInput.of(v).ifPresent(input -> work.addAll(input.outer()));
     }
     return seen;
   }

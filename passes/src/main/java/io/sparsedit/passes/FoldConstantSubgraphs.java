@@ -14,7 +14,7 @@ import java.util.Set;
  */
 final class FoldConstantSubgraphs implements Pass<Compilation> {
   /** Larger results stay computed: tables and index grids would swell the model file. */
-  private static final long MAX_ELEMENTS = 1024;
+  static final long MAX_ELEMENTS = 1024;
 
   @Override
   public String name() {

@@ -40,12 +40,27 @@ public final class Pipeline {
   private static final String MODEL_FILE = "model.onnx";
 
   /** From the exporter's graph to sites of which it is known what becomes of them. */
-  private static List<Pass<Compilation>> recognition() {
+  static List<Pass<Compilation>> recognition() {
     return List.of(
+        new InlineFunctions(),
         // Rules compare constants: scales must be numbers before any rule is tried.
         new FoldConstantSubgraphs(),
+        new InlineConstantBranches(),
         new RemoveNeutralNodes(),
+        // From many spellings to few.
+        new SpellOutEinsum(),
+        new SpellOutFusedMatMul(),
+        new RecomposeSoftmax(),
+        new LowerScoreTransposes(),
+        new TurnColumnSoftmax(),
+        new LowerScoreTransposes(),
+        new ComposeTransposes(),
+        new TurnTransposedProducts(),
+        new ComposeTransposes(),
+        new ComposeReshapes(),
+        new MoveScaleToQueries(),
         new RecogniseAttention(),
+        new MergeChunkedAttention(),
         // The geometry must fit the video tokens of the sites: kinds come first.
         new ClassifySites(),
         new FindGeometry(),

@@ -2,6 +2,7 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -13,13 +14,18 @@ import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import io.sparsedit.passes.functions.SparseOps;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
 /**
- * Finds every attention site by the rules in {@code rules/attention.rules} and the user's own.
+ * Finds every attention site by the rules in {@code rules/attention.rules} and the user's own, in
+ * the graph and in its subgraphs. A built-in rule that makes no canonical node is a step towards one.
  *
  * <pre>
  *   before   o  = MatMul(Softmax(MatMul(q * s, kt * s)), v)     read by the model
@@ -32,6 +38,9 @@ import java.util.Set;
  */
 final class RecogniseAttention implements Pass<Compilation> {
   private static final int MASK = 3;
+
+  /** Steps that rules may take from an exporter's node to the canonical one. */
+  private static final int MAX_ROUNDS = 16;
 
   @Override
   public String name() {
@@ -51,34 +60,73 @@ final class RecogniseAttention implements Pass<Compilation> {
   @Override
   public int run(Compilation compilation) {
     Graph graph = compilation.model().graph();
-    ValueFacts facts = compilation.facts();
     RuleEngine engine = new RuleEngine(compilation.rules());
+    Set<Node> taken = new HashSet<>();
+    List<Rewriter.Applied> rewrites = new ArrayList<>();
+    // A step that leads to no site, with the node that it made in place of another.
+    Map<Node, Rewriter.Applied> steps = new LinkedHashMap<>();
+    boolean again = true;
+    for (int round = 0; again && round < MAX_ROUNDS; round++) {
+      again = false;
+      for (Match match : matches(compilation, engine)) {
+        Rewriter.Applied applied = engine.apply(match);
+        Rewriter.Applied step = steps.remove(match.root());
+        Rewriter.Applied whole = step == null ? applied : applied.after(step);
+        taken.addAll(match.nodes());
+        if (attentionOf(applied).isPresent()) {
+          List.of("q", "k", "v").forEach(name -> requireValue(match, name));
+          rewrites.add(whole);
+        } else {
+          again = true;
+          steps.put(applied.replaced().get(0).current().producer().orElseThrow(), whole);
+        }
+      }
+      // The rewrites may have put heads where there were none: shapes are those of now.
+      compilation.graphChanged();
+    }
+    compilation.setTrace(engine.trace().stats());
+    Map<Node, String> stuck = new HashMap<>();
+    steps.forEach((made, step) -> stuck.put(exporters(step), reason(made, compilation, engine)));
+    steps.values().forEach(Rewriter.Applied::undo);
+    taken.removeAll(stuck.keySet());
+    compilation.graphChanged();
+    compilation.setNotUnderstood(notUnderstood(graph, compilation, engine, taken, stuck));
+    compilation.setSites(sites(compilation, rewrites));
+    return rewrites.size();
+  }
+
+  /** The matches in the graph and its subgraphs whose result something reads. */
+  private static List<Match> matches(Compilation compilation, RuleEngine engine) {
+    Graph graph = compilation.model().graph();
+    ValueFacts facts = compilation.facts();
     DataFlow flow = new DataFlow(graph, facts);
     List<Match> matches = new ArrayList<>();
     List<Rejection> rejections = new ArrayList<>();
-    for (Match match : engine.findMatches(graph, facts, compilation.model().opsets())) {
-      Optional<String> mixing = mixingOfWeights(match, flow, facts);
-      if (mixing.isPresent()) {
-        rejections.add(new Rejection(match, mixing.get()));
-      } else {
-        matches.add(match);
+    for (Graph each : Subgraphs.withSelf(graph)) {
+      for (Match match : engine.findMatches(each, facts, compilation.model().opsets())) {
+        Optional<String> mixing = mixingOfWeights(match, flow, facts);
+        if (mixing.isPresent()) {
+          rejections.add(new Rejection(match, mixing.get()));
+        } else if (match.root().outputs().stream().anyMatch(v -> !v.isUnused())) {
+          matches.add(match);
+        }
       }
     }
     compilation.setRejections(rejections);
-    compilation.setNotUnderstood(notUnderstood(compilation, engine, matches));
+    return matches;
+  }
 
-    List<Rewriter.Applied> rewrites = new ArrayList<>();
-    for (Match match : matches) {
-      Rewriter.Applied applied = engine.apply(match);
-      rewrites.add(applied);
-    }
-    compilation.setTrace(engine.trace().stats());
-    // The rewrites may have put heads where there were none: shapes are those of now.
-    compilation.graphChanged();
+  /** The sites of rewrites, in graph order; the last canonical node of each is the site's. */
+  static List<Site> sites(Compilation compilation, List<Rewriter.Applied> rewrites) {
+    Map<Node, Integer> places = Subgraphs.order(compilation.model().graph());
+    List<Rewriter.Applied> ordered = new ArrayList<>(rewrites);
+    ordered.sort(
+        Comparator.comparing(
+            applied -> places.getOrDefault(attentionOf(applied).orElseThrow(), places.size())));
     SiteNames names = new SiteNames();
     List<Site> sites = new ArrayList<>();
-    for (Rewriter.Applied applied : rewrites) {
-      Node attention = attentionOf(applied);
+    for (Rewriter.Applied applied : ordered) {
+      Node attention = attentionOf(applied).orElseThrow();
       Match match = applied.match();
       sites.add(
           new Site(
@@ -95,8 +143,7 @@ final class RecogniseAttention implements Pass<Compilation> {
               Optional.empty(),
               "not classified"));
     }
-    compilation.setSites(sites);
-    return sites.size();
+    return sites;
   }
 
   /**
@@ -104,27 +151,27 @@ final class RecogniseAttention implements Pass<Compilation> {
    * without heads pools tokens.
    */
   private static Optional<String> mixingOfWeights(Match match, DataFlow flow, ValueFacts facts) {
-    Value query = named(match, "q");
-    boolean hasHeads = facts.shape(query).map(List::size).orElse(0) > 3;
-    if (flow.isFixed(named(match, "k"))) {
+    Optional<Value> query = match.value("q");
+    if (match.value("k").filter(flow::isFixed).isPresent()) {
       return Optional.of("its keys are weights: no input of the model reaches them");
     }
-    if (flow.isFixed(named(match, "v"))) {
+    if (match.value("v").filter(flow::isFixed).isPresent()) {
       return Optional.of("its values are weights: no input of the model reaches them");
     }
-    return flow.isFixed(query) && !hasHeads
+    boolean noHeads =
+        query.flatMap(facts::shape).map(List::size).filter(rank -> rank == 3).isPresent();
+    return query.filter(flow::isFixed).isPresent() && noHeads
         ? Optional.of("its query is a weight without heads, by which tokens are pooled")
         : Optional.empty();
   }
 
-  private static Node attentionOf(Rewriter.Applied applied) {
+  private static Optional<Node> attentionOf(Rewriter.Applied applied) {
     return applied.nodes().stream()
         .filter(
             node ->
                 node.domain().equals(SparseOps.DOMAIN)
                     && node.opType().equals(AttentionRules.CANONICAL))
-        .findFirst()
-        .orElseThrow(() -> misuse(applied.match(), "makes no sparsedit.Attention"));
+        .reduce((earlier, later) -> later);
   }
 
   /** A rule that matches but does not keep to what recognition relies on. */
@@ -136,8 +183,10 @@ final class RecogniseAttention implements Pass<Compilation> {
             .error("rule '" + match.rule() + "' matches at " + match.root() + ", but " + what));
   }
 
-  private static Value named(Match match, String name) {
-    return match.value(name).orElseThrow(() -> misuse(match, "'" + name + "' is no value there"));
+  private static void requireValue(Match match, String name) {
+    if (match.value(name).isEmpty()) {
+      throw misuse(match, "'" + name + "' is no value there");
+    }
   }
 
   private static double scale(Match match) {
@@ -170,29 +219,64 @@ final class RecogniseAttention implements Pass<Compilation> {
                         + " shapes the rule is for, such as q: [B, H, Sq, D];"));
   }
 
-  /** Why each softmax that is in no match is in none. */
+  /** The node that a chain of steps started from. */
+  private static Node exporters(Rewriter.Applied step) {
+    Rewriter.Replaced first = step.replaced().get(step.replaced().size() - 1);
+    return first.old().producer().orElseThrow();
+  }
+
+  private static String reason(Node node, Compilation compilation, RuleEngine engine) {
+    Optional<String> rejected =
+        compilation.rejections().stream()
+            .filter(rejection -> rejection.match().nodes().contains(node))
+            .map(Rejection::reason)
+            .findFirst();
+    if (rejected.isPresent()) {
+      return rejected.get();
+    }
+    Explanation explanation =
+        engine.explain(node, compilation.facts(), compilation.model().opsets());
+    return explanation.failures().stream()
+        .map(Object::toString)
+        .findFirst()
+        .orElseGet(() -> noRule(node, compilation.model()));
+  }
+
+  /** Why each softmax or fused attention that is in no match is in none. */
   private static List<Inspection.NotUnderstood> notUnderstood(
-      Compilation compilation, RuleEngine engine, List<Match> matches) {
-    Set<Node> taken = new HashSet<>();
-    matches.forEach(match -> taken.addAll(match.nodes()));
+      Graph graph,
+      Compilation compilation,
+      RuleEngine engine,
+      Set<Node> taken,
+      Map<Node, String> stuck) {
     List<Inspection.NotUnderstood> open = new ArrayList<>();
-    for (Node node : compilation.model().graph().nodes()) {
-      if ((node.is("Softmax") || node.is("Attention")) && !taken.contains(node)) {
-        Optional<String> reason =
-            compilation.rejections().stream()
-                .filter(rejection -> rejection.match().nodes().contains(node))
-                .map(Rejection::reason)
-                .findFirst();
-        if (reason.isEmpty()) {
-          Explanation explanation =
-              engine.explain(node, compilation.facts(), compilation.model().opsets());
-          reason = explanation.failures().stream().map(Object::toString).findFirst();
+    for (Graph each : Subgraphs.withSelf(graph)) {
+      for (Node node : each.nodes()) {
+        if (mayBeAttention(node) && !taken.contains(node)) {
+          String why = stuck.get(node);
+          open.add(
+              new Inspection.NotUnderstood(
+                  node.toString(), why == null ? reason(node, compilation, engine) : why));
         }
-        open.add(
-            new Inspection.NotUnderstood(
-                node.toString(), reason.orElse("it does not lead into a matrix product")));
       }
     }
     return open;
+  }
+
+  private static boolean mayBeAttention(Node node) {
+    return node.is("Softmax") || isFusedAttention(node);
+  }
+
+  private static boolean isFusedAttention(Node node) {
+    return !node.domain().equals(SparseOps.DOMAIN) && node.opType().endsWith("Attention");
+  }
+
+  private static String noRule(Node node, Model model) {
+    if (model.functionOf(node).isPresent()) {
+      return "it calls a function whose operator sets are not the model's";
+    }
+    return isFusedAttention(node)
+        ? "no rule takes this operator"
+        : "it does not lead into a matrix product";
   }
 }

@@ -9,7 +9,6 @@ import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.Set;
 
 /**
@@ -20,8 +19,9 @@ import java.util.Set;
  *   after    z = x
  * </pre>
  *
- * Identity, casts to the same type, x + 0, x - 0, x * 1, x / 1, and reshapes, expansions and
- * transpositions that change nothing. Some exporters add a mask of zeros where there is no mask.
+ * Identity, Dropout, casts to the same type, x + 0, x - 0, x * 1, x / 1, and reshapes, expansions
+ * and transpositions that change nothing. Some exporters add a mask of zeros where there is no
+ * mask.
  */
 final class RemoveNeutralNodes implements Pass<Compilation> {
   @Override
@@ -41,7 +41,8 @@ final class RemoveNeutralNodes implements Pass<Compilation> {
     UniformValues uniform = new UniformValues(facts);
     int removed = 0;
     for (Node node : graph.nodeList()) {
-      if (node.outputs().size() != 1 || node.output().isGraphOutput()) {
+      boolean oneResult = node.outputs().stream().skip(1).allMatch(Value::isUnused);
+      if (node.outputs().isEmpty() || !oneResult || node.output().isGraphOutput()) {
         continue;
       }
       Optional<Value> same = passedOn(node, facts, uniform);
@@ -68,8 +69,9 @@ final class RemoveNeutralNodes implements Pass<Compilation> {
           case "Cast", "CastLike" -> sameType(first, node.output(), facts);
           case "Reshape", "Expand" -> sameShape(first, node.output(), facts);
           case "Transpose" -> isOrdered(node);
-          case "Sub" -> is(uniform.of(node.requiredInput(1)), 0) && keeps(first, node, facts);
-          case "Div" -> is(uniform.of(node.requiredInput(1)), 1) && keeps(first, node, facts);
+          case "Dropout" -> isInference(node, uniform) && keeps(first, node, facts);
+          case "Sub" -> uniform.is(node.requiredInput(1), 0) && keeps(first, node, facts);
+          case "Div" -> uniform.is(node.requiredInput(1), 1) && keeps(first, node, facts);
           default -> false;
         };
     if (passes) {
@@ -79,7 +81,7 @@ final class RemoveNeutralNodes implements Pass<Compilation> {
       double neutral = node.is("Add") ? 0 : 1;
       for (int i = 0; i < 2; i++) {
         Value kept = node.requiredInput(i);
-        if (is(uniform.of(node.requiredInput(1 - i)), neutral) && keeps(kept, node, facts)) {
+        if (uniform.is(node.requiredInput(1 - i), neutral) && keeps(kept, node, facts)) {
           return Optional.of(kept);
         }
       }
@@ -87,8 +89,9 @@ final class RemoveNeutralNodes implements Pass<Compilation> {
     return Optional.empty();
   }
 
-  private static boolean is(OptionalDouble number, double wanted) {
-    return number.isPresent() && number.getAsDouble() == wanted;
+  /** A Dropout that lets everything through; since opset 12 an input may switch training on. */
+  private static boolean isInference(Node node, UniformValues uniform) {
+    return node.input(2).isEmpty() || uniform.is(node.requiredInput(2), 0);
   }
 
   private static boolean keeps(Value kept, Node node, ValueFacts facts) {

@@ -1,5 +1,6 @@
 package io.sparsedit.passes;
 
+import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.shape.Dim;
@@ -98,7 +99,9 @@ final class TokenOrigins {
     }
     Optional<Node> producer = value.producer();
     if (producer.isEmpty()) {
-      return List.of(new Segment(Set.of(value), tokens));
+      return BodyInput.of(value)
+          .map(input -> throughBody(input, value, at.axis(), tokens))
+          .orElseGet(() -> List.of(new Segment(Set.of(value), tokens)));
     }
     return through(producer.get(), value, at.axis(), tokens);
   }
@@ -114,6 +117,9 @@ final class TokenOrigins {
     }
     return switch (node.opType()) {
       case "MatMul" -> throughMatMul(node, value, axis, tokens);
+      case "Einsum" -> throughEinsum(node, value, axis, tokens);
+      case "If" -> throughBranches(node, value, axis);
+      case "Loop" -> throughLoop(node, value, axis, tokens);
       case "Gemm" -> throughGemm(node, value, axis, tokens);
       case "Transpose" -> throughTranspose(node, axis);
       case "Reshape", "Flatten", "Squeeze", "Unsqueeze" ->
@@ -134,7 +140,7 @@ final class TokenOrigins {
   }
 
   private static boolean isAttention(Node node) {
-    return node.opType().equals("Attention") || node.opType().equals("MultiHeadAttention");
+    return node.opType().endsWith("Attention");
   }
 
   /** All that the value depends on, as one segment. */
@@ -161,6 +167,50 @@ final class TokenOrigins {
       return get(right, rank(right) - 1);
     }
     return aligned(node, value, axis, tokens);
+  }
+
+  /** Where an operand has the axis. */
+  private List<Segment> throughEinsum(Node node, Value value, int axis, Dim tokens) {
+    Optional<EinsumEquation> equation = EinsumEquation.of(node, facts);
+    if (equation.isEmpty()) {
+      return everything(value, tokens);
+    }
+    List<List<Segment>> candidates = new ArrayList<>();
+    List<Integer> places = equation.get().placesOf(axis);
+    for (int i = 0; i < places.size(); i++) {
+      Value operand = node.requiredInput(i);
+      if (places.get(i) >= 0 && !flow.isFixed(operand)) {
+        candidates.add(get(operand, places.get(i)));
+      }
+    }
+    return candidates.isEmpty() ? everything(value, tokens) : united(candidates);
+  }
+
+  private List<Segment> throughBranches(Node node, Value value, int axis) {
+    List<List<Segment>> candidates = new ArrayList<>();
+    for (Graph branch : node.subgraphs()) {
+      candidates.add(get(branch.outputs().get(value.outputIndex()), axis));
+    }
+    return united(candidates);
+  }
+
+  /** What the body makes of the value that it is given; stacked results are not followed. */
+  private List<Segment> throughLoop(Node node, Value value, int axis, Dim tokens) {
+    boolean isState = value.outputIndex() < node.inputCount() - 2;
+    return isState
+        ? get(node.subgraphs().get(0).outputs().get(value.outputIndex() + 1), axis)
+        : everything(value, tokens);
+  }
+
+  /** The value that a body is given for its input. */
+  private List<Segment> throughBody(BodyInput input, Value value, int axis, Dim tokens) {
+    if (input.outer().isEmpty()) {
+      return List.of(new Segment(Set.of(), tokens));
+    }
+    boolean before = input.scannedAxis() < 0 || axis < input.scannedAxis();
+    Value outer = input.outer().get(0);
+    int place = before ? axis : axis + 1;
+    return place < rank(outer) ? get(outer, place) : everything(value, tokens);
   }
 
   private List<Segment> throughGemm(Node node, Value value, int axis, Dim tokens) {

@@ -27,6 +27,12 @@ final class UniformValues {
     return of(value, 0);
   }
 
+  /** Whether all elements are the given number. */
+  boolean is(Value value, double wanted) {
+    OptionalDouble number = of(value);
+    return number.isPresent() && number.getAsDouble() == wanted;
+  }
+
   private OptionalDouble of(Value value, int depth) {
     OptionalDouble before = known.get(value);
     if (before != null) {

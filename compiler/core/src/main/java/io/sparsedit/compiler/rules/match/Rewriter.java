@@ -71,6 +71,23 @@ public final class Rewriter {
     }
 
     /**
+     * This rewrite and one before it, whose new nodes it matched, as one that is undone at once.
+     */
+    public Applied after(Applied earlier) {
+      return new Applied(
+          match,
+          joined(earlier.nodes, nodes),
+          joined(earlier.constants, constants),
+          joined(replaced, earlier.replaced));
+    }
+
+    private static <T> List<T> joined(List<T> first, List<T> second) {
+      List<T> all = new ArrayList<>(first);
+      all.addAll(second);
+      return all;
+    }
+
+    /**
      * Makes the readers read the old values again, and removes the new nodes. The matched nodes
      * must still be in the graph.
      */

@@ -1,0 +1,82 @@
+package io.sparsedit.passes;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.compiler.shape.ValueFacts;
+import java.util.List;
+
+/**
+ * Writes the matrix product of ONNX Runtime's optimiser with standard operators.
+ *
+ * <pre>
+ *   before   s = com.microsoft.FusedMatMul(q, k) { transB = 1, alpha = 0.125 }
+ *   after    s = Mul(MatMul(q, Transpose(k)), 0.125)
+ * </pre>
+ *
+ * Only where it leads to a softmax or comes from one.
+ */
+final class SpellOutFusedMatMul implements Pass<Compilation> {
+  @Override
+  public String name() {
+    return "spell out FusedMatMul";
+  }
+
+  @Override
+  public int run(Compilation compilation) {
+    return spellOut(compilation.model().graph(), compilation.facts());
+  }
+
+  private static int spellOut(Graph graph, ValueFacts facts) {
+    int changed = 0;
+    for (Node node : graph.nodeList()) {
+      for (Graph subgraph : node.subgraphs()) {
+        changed += spellOut(subgraph, facts);
+      }
+      boolean spelt =
+          node.domain().equals("com.microsoft")
+              && node.opType().equals("FusedMatMul")
+              && node.intAttribute("transBatchA", 0) == 0
+              && node.intAttribute("transBatchB", 0) == 0
+              && (Elementwise.leadsToSoftmax(node.output()) || readsProbabilities(node));
+      if (spelt && spellOut(node, facts)) {
+        changed++;
+      }
+    }
+    return changed;
+  }
+
+  private static boolean readsProbabilities(Node node) {
+    return node.requiredInput(0).producer().filter(n -> n.is("Softmax")).isPresent();
+  }
+
+  private static boolean spellOut(Node node, ValueFacts facts) {
+    Inserter insert = new Inserter(node);
+    Value[] operands = new Value[2];
+    for (int i = 0; i < 2; i++) {
+      Value operand = node.requiredInput(i);
+      boolean transposed = node.intAttribute(i == 0 ? "transA" : "transB", 0) != 0;
+      int rank = facts.shape(operand).map(List<Dim>::size).orElse(0);
+      if (transposed && rank < 2) {
+        return false;
+      }
+      operands[i] = transposed ? insert.swapLast(operand, rank) : operand;
+    }
+    Value product = insert.node("MatMul", operands);
+    float alpha = node.floatAttribute("alpha", 1);
+    if (alpha != 1) {
+      DataType type = facts.elementType(node.output());
+      if (type != DataType.FLOAT) {
+        return false;
+      }
+      Value factor = node.graph().addConstant("alpha", Tensor.scalar(alpha));
+      product = insert.node("Mul", product, factor);
+    }
+    Inlined.replace(node, List.of(product));
+    return true;
+  }
+}
