@@ -29,6 +29,9 @@ final class FoldConstantSubgraphs implements Pass<Compilation> {
   @Override
   public int run(Compilation compilation) {
     FoldConstants.Result folded = new FoldConstants(MAX_ELEMENTS).apply(compilation.model());
-    return folded.knownValues() + folded.computedValues();
+    return folded.constantNodes()
+        + folded.knownValues()
+        + folded.computedValues()
+        + folded.removedNodes();
   }
 }

@@ -25,7 +25,8 @@ import java.util.Set;
 
 /**
  * Finds every attention site by the rules in {@code rules/attention.rules} and the user's own, in
- * the graph and in its subgraphs. A built-in rule that makes no canonical node is a step towards one.
+ * the graph and in its subgraphs. A built-in rule that makes no canonical node is a step towards
+ * one.
  *
  * <pre>
  *   before   o  = MatMul(Softmax(MatMul(q * s, kt * s)), v)     read by the model

@@ -24,7 +24,8 @@ public interface Pass<C> {
   /**
    * Does its work.
    *
-   * @return how many changes it made or things it found; what that counts is the pass's own matter
+   * @return how many changes it made or things it found; what that counts is the pass's own matter,
+   *     but 0 means that the model is as it was
    */
   int run(C compilation);
 }

@@ -23,7 +23,8 @@ public final class PassRunner<C> {
    *
    * @param passes in order
    * @param model the model of a compilation
-   * @param afterEach called after each pass: drops cached analyses, checks invariants
+   * @param afterEach called after each pass that changed something: drops cached analyses, checks
+   *     invariants
    */
   public PassRunner(List<Pass<C>> passes, Function<C, Model> model, Consumer<C> afterEach) {
     this.passes = List.copyOf(passes);
@@ -53,7 +54,9 @@ public final class PassRunner<C> {
       int before = model.apply(compilation).graph().nodeCount();
       long start = System.nanoTime();
       int changes = pass.run(compilation);
-      afterEach.accept(compilation);
+      if (changes > 0) {
+        afterEach.accept(compilation);
+      }
       double millis = (System.nanoTime() - start) / 1e6;
       int after = model.apply(compilation).graph().nodeCount();
       records.add(new PassRecord(pass.name(), changes, before, after, millis));
