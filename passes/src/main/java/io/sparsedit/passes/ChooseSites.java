@@ -83,6 +83,12 @@ final class ChooseSites implements Pass<Compilation> {
 
   /** Why text is not one segment. */
   private static Optional<String> obstacleOfText(Site site) {
+    if (!site.tokens().isKnown()) {
+      return Optional.of(
+          "the graph does not tell which of its "
+              + site.shape().queryTokens()
+              + " tokens are text: pass --text N,first or --text N,last");
+    }
     return site.tokens().textPosition().isPresent()
         ? Optional.empty()
         : Optional.of(

@@ -1,8 +1,11 @@
 package io.sparsedit.passes;
 
+import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.passes.functions.TextPosition;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -26,6 +29,9 @@ import java.util.Set;
 final class ClassifySites implements Pass<Compilation> {
   /** In BHSD. */
   private static final int TOKEN_AXIS = 2;
+
+  /** [batch, tokens, channels]; a video of pixels has more axes. */
+  private static final int TOKEN_INPUT_RANK = 3;
 
   @Override
   public String name() {
@@ -56,11 +62,99 @@ final class ClassifySites implements Pass<Compilation> {
           queries.isKnown() && keys.isKnown()
               ? classify(site, queries, keys, flow)
               : classifyByProjections(site, flow);
-      site.attention().setAttribute("kind", kind.label());
       classified.add(site.classified(kind, queries));
     }
-    compilation.setSites(classified);
-    return classified.size();
+    List<Site> told =
+        compilation
+            .options()
+            .text()
+            .map(text -> withText(classified, text, video, compilation))
+            .orElse(classified);
+    told.forEach(site -> site.attention().setAttribute("kind", site.kind().label()));
+    compilation.setSites(told);
+    return told.size();
+  }
+
+  /**
+   * The sites with the text that the user tells of: where the graph knows of text, it must be that;
+   * where tokens come as an input, they may be among them.
+   */
+  private static List<Site> withText(
+      List<Site> sites, TextTokens text, Optional<Value> video, Compilation compilation) {
+    boolean known = false;
+    for (Site site : sites) {
+      if (site.kind() == SiteKind.JOINT && site.tokens().textPosition().isPresent()) {
+        requireAgreement(site, text, compilation);
+        known = true;
+      }
+    }
+    if (known) {
+      return sites;
+    }
+    int rank = video.flatMap(compilation.facts()::shape).map(List::size).orElse(0);
+    if (rank > TOKEN_INPUT_RANK) {
+      throw SparsifyException.usage(
+          "--text "
+              + text
+              + " contradicts "
+              + compilation.file()
+              + ": its video tokens are made of the pixels of input "
+              + video.orElseThrow()
+              + ", and no attention joins text to them. Leave --text out.");
+    }
+    TextPosition end =
+        text.position()
+            .orElseThrow(
+                () ->
+                    SparsifyException.usage(
+                        "--text "
+                            + text
+                            + ": "
+                            + compilation.file()
+                            + " does not tell where the text stands. Give --text "
+                            + text
+                            + ",first or --text "
+                            + text
+                            + ",last."));
+    List<Site> told = sites.stream().map(site -> withText(site, text, end)).toList();
+    if (told.equals(sites)) {
+      throw SparsifyException.usage(
+          "--text "
+              + text
+              + ": no attention of "
+              + compilation.file()
+              + " is over more than "
+              + text.count()
+              + " tokens of one sequence.");
+    }
+    return told;
+  }
+
+  private static Site withText(Site site, TextTokens text, TextPosition end) {
+    Dim tokens = site.shape().queryTokens();
+    boolean mayHoldText =
+        (site.kind() == SiteKind.SELF || site.kind() == SiteKind.JOINT)
+            && (!tokens.isConstant() || tokens.constant().getAsLong() > text.count());
+    return mayHoldText ? site.classified(SiteKind.JOINT, text.within(tokens, end)) : site;
+  }
+
+  private static void requireAgreement(Site site, TextTokens text, Compilation compilation) {
+    TokenLayout known = site.tokens();
+    boolean agrees =
+        AxisMap.mayEqual(known.text(), Dim.of(text.count()))
+            && (text.position().isEmpty() || text.position().equals(known.textPosition()));
+    if (!agrees) {
+      throw SparsifyException.usage(
+          "--text "
+              + text
+              + " contradicts the graph: the tokens of "
+              + site.name()
+              + " in "
+              + compilation.file()
+              + " are "
+              + known
+              + ". Leave --text out, or give that.");
+    }
   }
 
   /** Unknown if it is not known which input is the video. */

@@ -14,6 +14,7 @@ import java.util.Optional;
  * @param ownRules files with the user's own recognition rules
  * @param plan the user's choices site by site; sites that it does not name are decided by the rest
  * @param schedule what the user says of the schedule
+ * @param text which tokens are text where the user says so
  */
 public record CompileOptions(
     MethodSettings method,
@@ -22,7 +23,8 @@ public record CompileOptions(
     boolean checkInvariants,
     List<Source> ownRules,
     Optional<SitePlan> plan,
-    ScheduleOptions schedule) {
+    ScheduleOptions schedule,
+    Optional<TextTokens> text) {
 
   /** SVG2 with the published settings. */
   public static final CompileOptions DEFAULT =
@@ -32,7 +34,10 @@ public record CompileOptions(
     ownRules = List.copyOf(ownRules);
   }
 
-  /** Options without rules of the user's own and without a plan, with the published schedule. */
+  /**
+   * Options without rules of the user's own and without a plan, with the published schedule, where
+   * the graph tells which tokens are text.
+   */
   public CompileOptions(
       MethodSettings method,
       Optional<VideoGeometry> video,
@@ -45,23 +50,45 @@ public record CompileOptions(
         checkInvariants,
         List.of(),
         Optional.empty(),
-        ScheduleOptions.PUBLISHED);
+        ScheduleOptions.PUBLISHED,
+        Optional.empty());
   }
 
   /** The same options with a plan. */
   public CompileOptions withPlan(SitePlan newPlan) {
     return new CompileOptions(
-        method, video, denseLayers, checkInvariants, ownRules, Optional.of(newPlan), schedule);
+        method,
+        video,
+        denseLayers,
+        checkInvariants,
+        ownRules,
+        Optional.of(newPlan),
+        schedule,
+        text);
   }
 
   /** The same options with rules of the user's own. */
   public CompileOptions withOwnRules(List<Source> files) {
-    return new CompileOptions(method, video, denseLayers, checkInvariants, files, plan, schedule);
+    return new CompileOptions(
+        method, video, denseLayers, checkInvariants, files, plan, schedule, text);
   }
 
   /** The same options with another schedule. */
   public CompileOptions withSchedule(ScheduleOptions newSchedule) {
     return new CompileOptions(
-        method, video, denseLayers, checkInvariants, ownRules, plan, newSchedule);
+        method, video, denseLayers, checkInvariants, ownRules, plan, newSchedule, text);
+  }
+
+  /** The same options where the user says which tokens are text. */
+  public CompileOptions withText(TextTokens tokens) {
+    return new CompileOptions(
+        method,
+        video,
+        denseLayers,
+        checkInvariants,
+        ownRules,
+        plan,
+        schedule,
+        Optional.of(tokens));
   }
 }

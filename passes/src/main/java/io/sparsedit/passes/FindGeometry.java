@@ -1,11 +1,16 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.onnx.ExternalData;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -19,6 +24,7 @@ import java.util.Set;
  *   patch embedding   Conv [B,C,F,H,W] -> [B,D,f,h,w], or [B*f,C,H,W] -> [B*f,D,h,w]
  *   patchify          Reshape [B,f,h,w,C] -> [B,S,C]
  *   un-patchify       Reshape [B,S,P] -> [B,f,h,w,p..,C]
+ *   positions         initializer [..,S,..] whose channels repeat as f, h and w do
  * </pre>
  *
  * Whatever the place, f·h·w must be the number of video tokens S of some site. What the user gives
@@ -33,10 +39,13 @@ final class FindGeometry implements Pass<Compilation> {
   private record Candidate(VideoGeometry geometry, String source, int certainty) {}
 
   /** A convolution that makes exactly the tokens. */
-  private static final int CONVOLUTION = 4;
+  private static final int CONVOLUTION = 5;
 
   /** Three axes that are the tokens. */
-  private static final int THREE_AXES = 3;
+  private static final int THREE_AXES = 4;
+
+  /** A table of the tokens' positions. */
+  private static final int TABLE = 3;
 
   /** A convolution that makes a number of tokens which may be that of the sites. */
   private static final int POSSIBLE_CONVOLUTION = 2;
@@ -105,7 +114,41 @@ final class FindGeometry implements Pass<Compilation> {
         }
       }
     }
+    if (best.isEmpty() || best.get().certainty() < TABLE) {
+      for (Dim tokens : tokenCounts) {
+        Optional<Candidate> table = positionTable(compilation, tokens);
+        if (table.isPresent()) {
+          return table;
+        }
+      }
+    }
     return best;
+  }
+
+  /** A table of positions with a row for each token: coordinates, or a rotary embedding. */
+  private static Optional<Candidate> positionTable(Compilation compilation, Dim tokens) {
+    if (!tokens.isConstant() || tokens.constant().getAsLong() > Integer.MAX_VALUE) {
+      return Optional.empty();
+    }
+    int count = Math.toIntExact(tokens.constant().getAsLong());
+    Model model = compilation.model();
+    for (Value initializer : model.graph().initializers()) {
+      Tensor tensor = initializer.constant().orElseThrow();
+      boolean fits = Arrays.stream(tensor.dims()).filter(dim -> dim == count).count() == 1;
+      if (!fits || tensor.type().bytes(tensor.elementCount()) > Integer.MAX_VALUE) {
+        continue;
+      }
+      Tensor table = tensor.isExternal() ? ExternalData.of(model).load(tensor) : tensor;
+      Optional<Candidate> found =
+          PositionTable.extent(table, count)
+              .map(
+                  extent ->
+                      new Candidate(extent, "the table of positions (" + initializer + ")", TABLE));
+      if (found.isPresent()) {
+        return found;
+      }
+    }
+    return Optional.empty();
   }
 
   /** A convolution over frames, rows and columns, or over the rows and columns of each frame. */

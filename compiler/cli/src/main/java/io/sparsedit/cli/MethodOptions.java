@@ -11,6 +11,7 @@ import io.sparsedit.passes.Preset;
 import io.sparsedit.passes.SitePlan;
 import io.sparsedit.passes.Svg2Settings;
 import io.sparsedit.passes.SvgSettings;
+import io.sparsedit.passes.TextTokens;
 import io.sparsedit.passes.VideoGeometry;
 import io.sparsedit.passes.functions.FrameSink;
 import io.sparsedit.passes.functions.Selection;
@@ -144,6 +145,14 @@ final class MethodOptions {
   private @Nullable String video;
 
   @Option(
+      names = "--text",
+      paramLabel = "N,first|last",
+      description =
+          "Text tokens in the sequence of video tokens, and at which end they stand, such as"
+              + " 226,first. Only needed where the graph does not tell.")
+  private @Nullable String text;
+
+  @Option(
       names = "--rules",
       paramLabel = "DIR",
       description =
@@ -184,12 +193,15 @@ final class MethodOptions {
 
   CompileOptions toOptions(CommonOptions common) {
     return new CompileOptions(
-            settings(),
-            Optional.ofNullable(video).map(VideoGeometry::parse),
-            denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
-            common.debug())
-        .withOwnRules(rules == null ? List.of() : Source.readDirectory(rules))
-        .withSchedule(steps.toSchedule());
+    CompileOptions options =
+        new CompileOptions(
+                settings(),
+                Optional.ofNullable(video).map(VideoGeometry::parse),
+                denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
+                common.debug())
+            .withOwnRules(rules == null ? List.of() : Source.readDirectory(rules))
+            .withSchedule(steps.toSchedule());
+    return text == null ? options : options.withText(TextTokens.parse(text));
   }
 
   private MethodSettings settings() {

@@ -70,7 +70,7 @@ public final class InspectionJson {
     return runs;
   }
 
-  /** The geometry as {@code bundle.json} and {@code inspect --json} have it. */
+  /** The geometry as {@code bundle.json} and {@code inspect --json} have it; null is not known. */
   public static ObjectNode geometry(Inspection inspection) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     inspection
@@ -82,7 +82,12 @@ public final class InspectionJson {
               putDim(node, "width", video.width());
             },
             () -> node.putNull("frames").putNull("height").putNull("width"));
-    putDim(node, "textTokens", inspection.jointTokens().map(TokenLayout::text).orElse(Dim.ZERO));
+    if (inspection.jointTokens().filter(tokens -> !tokens.isKnown()).isPresent()) {
+      node.putNull("textTokens");
+    } else {
+      putDim(
+          node, "textTokens", inspection.jointTokens().map(TokenLayout::text).orElse(Dim.ZERO));
+    }
     node.put("textPosition", inspection.jointTokens().map(InspectionJson::position).orElse("none"));
     if (inspection.geometry().isPresent()) {
       node.put("source", inspection.geometrySource());
