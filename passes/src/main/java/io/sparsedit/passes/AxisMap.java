@@ -39,14 +39,21 @@ final class AxisMap {
   static OptionalInt possiblySame(List<Dim> from, List<Dim> to, int axis) {
     Dim before = Dim.product(to.subList(0, axis));
     Dim after = Dim.product(to.subList(axis + 1, to.size()));
+    OptionalInt best = OptionalInt.empty();
+    int bestProven = -1;
     for (int i = 0; i < from.size(); i++) {
+      Dim left = Dim.product(from.subList(0, i));
+      Dim right = Dim.product(from.subList(i + 1, from.size()));
+      int proven = (left.equals(before) ? 1 : 0) + (right.equals(after) ? 1 : 0);
       if (mayEqual(from.get(i), to.get(axis))
-          && mayEqual(Dim.product(from.subList(0, i)), before)
-          && mayEqual(Dim.product(from.subList(i + 1, from.size())), after)) {
-        return OptionalInt.of(i);
+          && mayEqual(left, before)
+          && mayEqual(right, after)
+          && proven > bestProven) {
+        bestProven = proven;
+        best = OptionalInt.of(i);
       }
     }
-    return OptionalInt.empty();
+    return best;
   }
 
   /** The axes of {@code from}, more than one, that the given axis of {@code to} joins. */

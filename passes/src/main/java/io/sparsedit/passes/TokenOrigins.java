@@ -43,6 +43,9 @@ final class TokenOrigins {
 
   private record Axis(Value value, int axis) {}
 
+  /** Operators between joining batch and tokens and splitting them again. */
+  private static final int MAX_STEPS = 32;
+
   private final DataFlow flow;
   private final ValueFacts facts;
   private final Map<Axis, List<Segment>> known = new HashMap<>();
@@ -255,13 +258,67 @@ final class TokenOrigins {
     }
     OptionalInt split = AxisMap.splitFrom(from.get(), to.get(), axis);
     if (split.isPresent()) {
-      return asOne(get(data, split.getAsInt()), tokens);
+      Optional<Axis> whole = beforeJoining(data, split.getAsInt(), to.get(), axis);
+      return whole.isPresent()
+          ? get(whole.get().value(), whole.get().axis())
+          : asOne(get(data, split.getAsInt()), tokens);
     }
     OptionalInt possible = AxisMap.possiblySame(from.get(), to.get(), axis);
     if (possible.isPresent()) {
       return get(data, possible.getAsInt());
     }
     return everything(value, tokens);
+  }
+
+  /**
+   * The axis that was joined with others upstream, [B,S,C] to [B*S,C], if they are split again as
+   * they were: what exporters put around Gemm.
+   */
+  private Optional<Axis> beforeJoining(Value joined, int joinedAxis, List<Dim> to, int toAxis) {
+    Value value = joined;
+    int axis = joinedAxis;
+    for (int step = 0; step < MAX_STEPS && value.producer().isPresent(); step++) {
+      Node node = value.producer().get();
+      if (node.inputCount() == 0 || node.input(0).isEmpty()) {
+        return Optional.empty();
+      }
+      Value data = node.requiredInput(0);
+      Optional<List<Dim>> from = facts.shape(data);
+      Optional<List<Dim>> here = facts.shape(value);
+      if (from.isEmpty() || here.isEmpty()) {
+        return Optional.empty();
+      }
+      if (node.is("Reshape") || node.is("Flatten")) {
+        Optional<AxisMap.Group> group = AxisMap.joined(from.get(), here.get(), axis);
+        return group.flatMap(g -> splitAgain(data, from.get(), g, to, toAxis));
+      }
+      boolean keepsRows =
+          (node.is("Gemm") && axis == 0 && node.intAttribute("transA", 0) == 0)
+              || (node.is("MatMul") && axis == from.get().size() - 2)
+              || (from.get().size() == here.get().size()
+                  && from.get().get(axis).equals(here.get().get(axis))
+                  && (Elementwise.is(node) || node.opType().endsWith("Normalization")));
+      if (!keepsRows || flow.isFixed(data)) {
+        return Optional.empty();
+      }
+      value = data;
+    }
+    return Optional.empty();
+  }
+
+  private static Optional<Axis> splitAgain(
+      Value data, List<Dim> from, AxisMap.Group group, List<Dim> to, int toAxis) {
+    List<Dim> joined = group.of(from);
+    for (int start = 0; start + joined.size() <= to.size(); start++) {
+      int place = toAxis - start;
+      if (place >= 0
+          && place < joined.size()
+          && to.subList(start, start + joined.size()).equals(joined)
+          && Dim.product(to.subList(0, start)).equals(Dim.product(from.subList(0, group.from())))) {
+        return Optional.of(new Axis(data, group.from() + place));
+      }
+    }
+    return Optional.empty();
   }
 
   private List<Segment> throughConcat(Node node, Value value, int axis, Dim tokens) {

@@ -57,9 +57,9 @@ final class PositionTableTest {
         table(
             t -> Math.cos(1e-4 * column(t)),
             t -> Math.cos(1e-4 * row(t)),
-            t -> column(t) / 3,
-            t -> row(t) / 2,
-            t -> frame(t) / 2,
+            t -> Math.floorDiv(column(t), 3),
+            t -> Math.floorDiv(row(t), 2),
+            t -> Math.floorDiv(frame(t), 2),
             t -> 1,
             t -> frame(t),
             t -> row(t),
@@ -70,7 +70,7 @@ final class PositionTableTest {
 
   @Test
   void tableOfAnImageTellsRowsAndColumns() {
-    Tensor table = table(t -> t / WIDTH, t -> column(t));
+    Tensor table = table(t -> Math.floorDiv(t, WIDTH), t -> column(t));
 
     assertThat(PositionTable.extent(table, TOKENS)).hasToString("Optional[1x12x5]");
   }

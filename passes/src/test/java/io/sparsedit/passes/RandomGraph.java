@@ -71,6 +71,7 @@ final class RandomGraph {
   Model model() {
     Model model = new Model(graph, opset == 17 ? 8 : 11);
     model.opsets().put("", (long) opset);
+    model.opsets().put("com.microsoft", 1L);
     return model;
   }
 
@@ -111,16 +112,20 @@ final class RandomGraph {
   }
 
   private Value node(String type, List<Value> inputs, Object... attributes) {
-    Node node = graph.addNode("", type, "", inputs);
+    int dot = type.lastIndexOf('.');
+    String domain = dot < 0 ? "" : type.substring(0, dot);
+    Node node = graph.addNode(domain, type.substring(dot + 1), "", inputs);
     for (int i = 0; i < attributes.length; i += 2) {
       String name = (String) attributes[i];
       if (attributes[i + 1] instanceof Integer number) {
         node.setAttribute(name, number);
+      } else if (attributes[i + 1] instanceof String words) {
+        node.setAttribute(name, words);
       } else {
         node.setAttribute(name, new Attribute.IntList(listOf(attributes[i + 1])));
       }
     }
-    return node.addOutput(graph.freshName(type));
+    return node.addOutput(graph.freshName(node.opType()));
   }
 
   private static List<Long> listOf(Object longs) {
@@ -171,6 +176,11 @@ final class RandomGraph {
   }
 
   private Value linear(Value tokens, int outputs) {
+    if (random.nextInt(4) == 0) {
+      Value rows = noise(reshape(tokens, -1, width));
+      Value flat = graph.append("Gemm", rows, weight(width, outputs), weight(outputs));
+      return reshape(noise(flat), batch, -1, outputs);
+    }
     Value product = noise(graph.append("MatMul", tokens, weight(width, outputs)));
     return random.nextBoolean()
         ? noise(graph.append("Add", shuffled(product, weight(outputs))))
@@ -243,6 +253,20 @@ final class RandomGraph {
   }
 
   private Value attention(Value from, Value to, int queries, int keys, boolean mask) {
+    Value heads =
+        switch (random.nextInt(mask ? 3 : 6)) {
+          case 0 -> einsum(from, to, mask);
+          case 1 -> columns(from, to, mask);
+          case 3 -> chunks(from, to, queries);
+          case 4 -> fused(from, to);
+          default -> separate(from, to, queries, keys, mask);
+        };
+    Value merged = reshape(noise(heads), batch, -1, width);
+    return linear(merged, width);
+  }
+
+  /** [B,S,H,D], by two products or the operator of opset 23. */
+  private Value separate(Value from, Value to, int queries, int keys, boolean mask) {
     Value q = split(linear(from, width));
     Value k = split(linear(to, width));
     Value v = split(linear(to, width));
@@ -259,8 +283,95 @@ final class RandomGraph {
     } else {
       out = core(q, k, v, queries, keys, mask);
     }
-    Value merged = reshape(transpose(noise(out), 0, 2, 1, 3), batch, -1, width);
-    return linear(merged, width);
+    return transpose(noise(out), 0, 2, 1, 3);
+  }
+
+  /** [B,S,H,D], by two Einsums in one of several orders of letters. */
+  private Value einsum(Value from, Value to, boolean mask) {
+    String[][] orders = {
+      {"bihd,bjhd->bhij", "bhij,bjhd->bihd"},
+      {"bjhd,bihd->bhij", "bhij,bjhd->bihd"},
+      {"bihd,bjhd->bhij", "bjhd,bhij->bihd"},
+      {"xqhc,xkhc->xhqk", "xhqk,xkhc->xqhc"}
+    };
+    String[] order = orders[random.nextInt(orders.length)];
+    Value q = split(linear(from, width));
+    Value k = split(linear(to, width));
+    boolean swapped = order[0].startsWith("bj");
+    List<Value> operands = swapped ? List.of(k, q) : List.of(q, k);
+    Value scores = scaled(node("Einsum", operands, "equation", order[0]), 0.5);
+    Value p = noise(softmax(mask ? masked(scores, 4) : scores, -1));
+    Value v = split(linear(to, width));
+    List<Value> parts = order[1].startsWith("bj") ? List.of(v, p) : List.of(p, v);
+    return node("Einsum", parts, "equation", order[1]);
+  }
+
+  /** [B,S,H,D], with queries as the columns of the scores. */
+  private Value columns(Value from, Value to, boolean mask) {
+    Value q = transpose(split(linear(from, width)), 0, 2, 3, 1);
+    Value k = transpose(split(linear(to, width)), 0, 2, 1, 3);
+    Value v = transpose(split(linear(to, width)), 0, 2, 3, 1);
+    Value scores = scaled(graph.append("MatMul", k, q), 0.5);
+    if (mask) {
+      Value rows = node("Transpose", List.of(bias(4)), "perm", new long[] {0, 1, 3, 2});
+      scores = graph.append("Add", shuffled(scores, rows));
+    }
+    Value p = noise(softmax(scores, 2));
+    return transpose(graph.append("MatMul", v, p), 0, 3, 1, 2);
+  }
+
+  /** [B,S,H,D], some queries after the others. */
+  private Value chunks(Value from, Value to, int queries) {
+    Value q = transpose(split(linear(from, width)), 0, 2, 1, 3);
+    Value k = transpose(split(linear(to, width)), 0, 2, 3, 1);
+    Value v = transpose(split(linear(to, width)), 0, 2, 1, 3);
+    int cut = 1 + random.nextInt(queries - 1);
+    List<Value> parts = new ArrayList<>();
+    for (int[] range : new int[][] {{0, cut}, {cut, queries}}) {
+      Value some =
+          graph.append(
+              "Slice",
+              q,
+              graph.addConstant("starts", Tensor.vector(range[0])),
+              graph.addConstant("ends", Tensor.vector(range[1])),
+              graph.addConstant("axes", Tensor.vector(2)));
+      Value half = graph.addConstant("half", Tensor.scalar(0.5f));
+      Value scores = graph.append("Mul", graph.append("MatMul", some, k), half);
+      parts.add(graph.append("MatMul", softmax(scores, -1), v));
+    }
+    return transpose(node("Concat", parts, "axis", 2), 0, 2, 1, 3);
+  }
+
+  /** [B,S,H*D], by an operator that splits heads itself. */
+  private Value fused(Value from, Value to) {
+    List<Value> inputs = List.of(linear(from, width), linear(to, width), linear(to, width));
+    return opset == 23 && random.nextBoolean()
+        ? node("Attention", inputs, "q_num_heads", heads, "kv_num_heads", heads)
+        : node("com.microsoft.MultiHeadAttention", inputs, "num_heads", heads);
+  }
+
+  /** Softmax as an operator, or spelt out. */
+  private Value softmax(Value scores, int axis) {
+    return switch (random.nextInt(5)) {
+      case 0 -> {
+        Value e = graph.append("Exp", scores);
+        yield graph.append("Div", e, reduced("ReduceSum", e, axis));
+      }
+      case 1 -> {
+        Value e =
+            graph.append("Exp", graph.append("Sub", scores, reduced("ReduceMax", scores, axis)));
+        Value one = graph.append("Reciprocal", reduced("ReduceSum", e, axis));
+        yield graph.append("Mul", shuffled(e, one));
+      }
+      case 2 -> graph.append("Exp", node("LogSoftmax", List.of(scores), "axis", axis));
+      default -> node("Softmax", List.of(scores), "axis", axis);
+    };
+  }
+
+  private Value reduced(String type, Value value, int axis) {
+    return type.equals("ReduceSum") || opset >= 18
+        ? graph.append(type, value, graph.addConstant("axes", Tensor.vector(axis)))
+        : node(type, List.of(value), "axes", new long[] {axis});
   }
 
   /** Additive: (1 - padding) * -10000. */
@@ -308,7 +419,7 @@ final class RandomGraph {
     } else if (random.nextInt(3) == 0) {
       scores = graph.append("Add", shuffled(scores, zerosLike(scores)));
     }
-    Value probabilities = node("Softmax", List.of(scores), "axis", -1);
+    Value probabilities = softmax(scores, -1);
     if (random.nextInt(3) == 0) {
       Value bad = graph.append("IsNaN", probabilities);
       probabilities = graph.append("Where", bad, number(0), probabilities);
@@ -335,13 +446,49 @@ final class RandomGraph {
   // ---- decoys -----------------------------------------------------------------------------------
 
   private void decoy() {
-    switch (random.nextInt(5)) {
+    switch (random.nextInt(9)) {
       case 0 -> classifier();
       case 1 -> pooling();
       case 2 -> gating();
       case 3 -> convolution();
+      case 4 -> linearAttention();
+      case 5 -> similarity();
+      case 6 -> rectified();
+      case 7 -> channelGate();
       default -> learnedPooling();
     }
+  }
+
+  /** Softmax of queries over channels, of keys over tokens: linear in the number of tokens. */
+  private void linearAttention() {
+    Value q = transpose(split(linear(video, width)), 0, 2, 1, 3);
+    Value k = transpose(split(linear(video, width)), 0, 2, 1, 3);
+    Value v = transpose(split(linear(video, width)), 0, 2, 1, 3);
+    Value columns = node("Transpose", List.of(softmax(k, 2)), "perm", new long[] {0, 1, 3, 2});
+    Value context = noise(graph.append("MatMul", columns, v));
+    Value out = transpose(graph.append("MatMul", noise(softmax(q, -1)), context), 0, 2, 1, 3);
+    video = residual(video, reshape(out, batch, VIDEO, width));
+  }
+
+  /** Cosine similarity of all tokens, without a softmax. */
+  private void similarity() {
+    Value unit = node("LpNormalization", List.of(linear(video, width)), "axis", -1, "p", 2);
+    Value scores = scaled(graph.append("MatMul", unit, transpose(unit, 0, 2, 1)), 0.1);
+    video = residual(video, graph.append("MatMul", scores, linear(video, width)));
+  }
+
+  /** Attention with ReLU in the place of softmax. */
+  private void rectified() {
+    Value q = linear(video, width);
+    Value scores = graph.append("MatMul", q, transpose(linear(video, width), 0, 2, 1));
+    Value weights = scaled(graph.append("Relu", scores), 0.1);
+    video = residual(video, graph.append("MatMul", weights, linear(video, width)));
+  }
+
+  /** Softmax over channels, times the channels. */
+  private void channelGate() {
+    Value gate = noise(softmax(linear(video, width), -1));
+    video = residual(video, graph.append("Mul", shuffled(gate, video)));
   }
 
   private void classifier() {

@@ -72,24 +72,31 @@ final class ZooInputs {
 
   /** The inputs of a model by name. */
   static Map<String, Tensor> of(Model model, long seed) {
+    return of(model, seed, SIZES);
+  }
+
+  /** The inputs of a model by name, with other sizes for its symbols. */
+  static Map<String, Tensor> of(Model model, long seed, Map<String, Long> sizes) {
     Random random = new Random(seed);
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     for (Value input : model.graph().inputs()) {
       if (input.constant().isEmpty()) {
         ValueType.TensorType type = (ValueType.TensorType) input.type().orElseThrow();
-        long[] dims = type.dims().orElseThrow().stream().mapToLong(ZooInputs::size).toArray();
+        long[] dims =
+            type.dims().orElseThrow().stream().mapToLong(dim -> size(dim, sizes)).toArray();
         inputs.put(input.name(), tensor(type.elementType(), dims, random));
       }
     }
     return inputs;
   }
 
-  private static long size(DeclaredDim dim) {
+  /** The size of a dimension. */
+  static long size(DeclaredDim dim, Map<String, Long> sizes) {
     if (dim instanceof DeclaredDim.Fixed fixed) {
       return fixed.size();
     }
     String name = ((DeclaredDim.Named) dim).name();
-    return Optional.ofNullable(SIZES.get(name)).orElseThrow(() -> new AssertionError(name));
+    return Optional.ofNullable(sizes.get(name)).orElseThrow(() -> new AssertionError(name));
   }
 
   /** Numbers: timesteps are 500, masks [B,T] hide the last 7 tokens, 2 less a later element. */

@@ -85,8 +85,7 @@ public final class InspectionJson {
     if (inspection.jointTokens().filter(tokens -> !tokens.isKnown()).isPresent()) {
       node.putNull("textTokens");
     } else {
-      putDim(
-          node, "textTokens", inspection.jointTokens().map(TokenLayout::text).orElse(Dim.ZERO));
+      putDim(node, "textTokens", inspection.jointTokens().map(TokenLayout::text).orElse(Dim.ZERO));
     }
     node.put("textPosition", inspection.jointTokens().map(InspectionJson::position).orElse("none"));
     if (inspection.geometry().isPresent()) {
