@@ -192,7 +192,6 @@ final class MethodOptions {
   }
 
   CompileOptions toOptions(CommonOptions common) {
-    return new CompileOptions(
     CompileOptions options =
         new CompileOptions(
                 settings(),
