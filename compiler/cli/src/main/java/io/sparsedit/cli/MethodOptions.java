@@ -164,6 +164,7 @@ final class MethodOptions {
   private static final Set<String> BESIDE_A_PLAN =
       Set.of(
           "--video",
+          "--text",
           "--rules",
           "--preset",
           "--steps",
