@@ -84,11 +84,16 @@ final class DynamicSizesTest {
       assertThat(first(runner.run(inputs))).containsExactly(expected, within(1e-4));
 
       Map<String, Tensor> sparse = new LinkedHashMap<>(inputs);
-      int[] action = new int[Math.toIntExact(inputs.get("action").elementCount())];
+      int sites = Math.toIntExact(zerosOf(compiled, "action").elementCount());
+      int[] action = new int[sites];
       Arrays.fill(action, ActionCode.PLAN_SPARSE.cold());
       sparse.put("action", Tensor.ofInts(new long[] {action.length}, action));
       assertThat(first(runner.run(sparse))).doesNotContain(Double.NaN).hasSameSizeAs(expected);
     }
+  }
+
+  private static Tensor zerosOf(Model model, String input) {
+    return zeros(model.graph().value(input).orElseThrow());
   }
 
   private static double[] first(Map<String, Tensor> outputs) {

@@ -63,8 +63,9 @@ final class GeometryTensorTest {
     Model model = model();
     GraphVerifier.require(model);
     Tensor input = Tensor.ofFloats(dims, new float[(int) Tensor.elementCount(dims)]);
-    Tensor found = OrtRunner.run(model, Map.of("video", input)).get(geometry.name());
-    long[] longs = found.longs().orElseThrow();
+    Map<String, Tensor> outputs = OrtRunner.run(model, Map.of("video", input));
+    long[] longs =
+        Optional.ofNullable(outputs.get(geometry.name())).flatMap(Tensor::longs).orElseThrow();
     return new int[] {(int) longs[0], (int) longs[1], (int) longs[2]};
   }
 
