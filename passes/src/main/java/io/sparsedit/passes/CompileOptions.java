@@ -82,13 +82,6 @@ public record CompileOptions(
   /** The same options where the user says which tokens are text. */
   public CompileOptions withText(TextTokens tokens) {
     return new CompileOptions(
-        method,
-        video,
-        denseLayers,
-        checkInvariants,
-        ownRules,
-        plan,
-        schedule,
-        Optional.of(tokens));
+        method, video, denseLayers, checkInvariants, ownRules, plan, schedule, Optional.of(tokens));
   }
 }
