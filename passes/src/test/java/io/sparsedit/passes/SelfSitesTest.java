@@ -59,7 +59,8 @@ final class SelfSitesTest {
             "test",
             Progress.SILENT);
 
-    double tolerance = graph.endsWith("fp16") ? 2e-3 : 1e-5;
+    // In half precision the outputs of two blocks are some units in the last place apart.
+    double tolerance = graph.endsWith("fp16") ? 5e-3 : 1e-5;
     assertThat(result.failures()).isEmpty();
     assertThat(result.inspection().sites())
         .filteredOn(site -> site.kind() == SiteKind.SELF)
