@@ -85,7 +85,8 @@ final class Svg2PlanFunction {
     Value q = Heads.bhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.Q));
     Value k = Heads.bhsd(ops, call.layout(), Ops.lookup(inputs, SparseOps.K));
     Heads heads = new Heads(ops, q);
-    Tokens tokens = Tokens.of(ops, call.text(), q, Ops.lookup(inputs, SparseOps.GEOMETRY));
+    VideoTokens tokens =
+        VideoTokens.of(ops, call.text(), q, Ops.lookup(inputs, SparseOps.GEOMETRY));
     Value iterations =
         ops.named(
             "kmeans_iterations",
@@ -113,12 +114,12 @@ final class Svg2PlanFunction {
             (body, head, none) -> {
               Clusters queries = cluster(body, querySide, head, tokens, cold, iterations);
               Clusters keys = cluster(body, keySide, head, tokens, cold, iterations);
-              Value keep = withText(body, keep(body, queries, keys));
+              Value keep = tokens.keepWithText(body, keep(body, queries, keys));
               return Iteration.scan(
-                  body.i32(tokens.order(body, queries)),
-                  body.i32(tokens.order(body, keys)),
-                  body.i32(tokens.offsets(body, queries)),
-                  body.i32(tokens.offsets(body, keys)),
+                  tokens.order(body, stableOrder(body, queries.labels())),
+                  tokens.order(body, stableOrder(body, keys.labels())),
+                  tokens.offsets(body, queries.sizes()),
+                  tokens.offsets(body, keys.sizes()),
                   PlanParts.packKeep(body, keep),
                   queries.centroids(),
                   keys.centroids());
@@ -126,58 +127,6 @@ final class Svg2PlanFunction {
         .stream()
         .map(ofHeads -> heads.join(ops, ofHeads))
         .toList();
-  }
-
-  /**
-   * Which tokens are clustered, and where text stands.
-   *
-   * @param position where text stands
-   * @param count S
-   * @param text how many tokens are text
-   * @param start first video token
-   * @param end one past the last video token
-   */
-  private record Tokens(TextPosition position, Value count, Value text, Value start, Value end) {
-    static Tokens of(Ops ops, TextPosition position, Value bhsd, Value geometry) {
-      Value count = ops.dim(bhsd, 2);
-      if (position == TextPosition.NONE) {
-        return new Tokens(position, count, ops.i64(0), ops.i64(0), count);
-      }
-      Value g = ops.i64(geometry);
-      Value video =
-          ops.named(
-              "video_tokens",
-              ops.mul(
-                  ops.gather(g, ops.i64(0)),
-                  ops.mul(ops.gather(g, ops.i64(1)), ops.gather(g, ops.i64(2)))));
-      Value text = ops.named("text_tokens", ops.sub(count, video));
-      return position == TextPosition.FIRST
-          ? new Tokens(position, count, text, text, count)
-          : new Tokens(position, count, text, ops.i64(0), video);
-    }
-
-    /** I64 {@code [S]}: position to token. */
-    Value order(Ops ops, Clusters clusters) {
-      Value video = ops.add(stableOrder(ops, clusters.labels()), start);
-      return switch (position) {
-        case NONE -> video;
-        case FIRST -> ops.concat(0, ops.range(text), video);
-        case LAST -> ops.concat(0, video, ops.add(ops.range(text), end));
-      };
-    }
-
-    /** I64 {@code [N+1]}: segment starts. */
-    Value offsets(Ops ops, Clusters clusters) {
-      Value sizes = clusters.sizes();
-      Value textSize = ops.vector(text);
-      return PlanParts.offsets(
-          ops,
-          switch (position) {
-            case NONE -> sizes;
-            case FIRST -> ops.concat(0, textSize, sizes);
-            case LAST -> ops.concat(0, sizes, textSize);
-          });
-    }
   }
 
   /**
@@ -200,7 +149,7 @@ final class Svg2PlanFunction {
   private record Clusters(Value labels, Value sizes, Value centroids) {}
 
   private static Clusters cluster(
-      Ops ops, Side side, Value head, Tokens tokens, Value cold, Value iterations) {
+      Ops ops, Side side, Value head, VideoTokens tokens, Value cold, Value iterations) {
     Value all = ops.gather(side.matrices(), head);
     Value x = ops.named("tokens", ops.f32(ops.slice(all, tokens.start(), tokens.end())));
     Value length = ops.dim(x, 0);
@@ -346,18 +295,6 @@ final class Svg2PlanFunction {
     Value ratio = ops.cast(ops.floatAttribute(Svg2Plan.MIN_KEPT), DataType.DOUBLE);
     Value product = ops.mul(ops.add(ratio, ops.f64(1e-6)), ops.cast(clusters, DataType.DOUBLE));
     return ops.i64(ops.floor(product));
-  }
-
-  /** Adds the text segment's row and column, all 1. */
-  private Value withText(Ops ops, Value keep) {
-    if (call.text() == TextPosition.NONE) {
-      return keep;
-    }
-    Value column = ops.filled(1, ops.vector(ops.dim(keep, 0), ops.i64(1)));
-    Value row = ops.filled(1, ops.vector(ops.i64(1), ops.add(ops.dim(keep, 1), ops.i64(1))));
-    return call.text() == TextPosition.FIRST
-        ? ops.concat(0, row, ops.concat(1, column, keep))
-        : ops.concat(0, ops.concat(1, keep, column), row);
   }
 
   // ---- a step that does not plan ----------------------------------------------------------------

@@ -179,16 +179,11 @@ final class SvgPlanFunction {
     }
     return new ClassPlan(
         List.of(
-            orderWithText(ops, tokens, order),
-            orderWithText(ops, tokens, keyOrder),
-            blocks.offsets(ops, sizes),
-            blocks.offsets(ops, keySizes),
+            tokens.order(ops, order),
+            tokens.order(ops, keyOrder),
+            tokens.offsets(ops, sizes),
+            tokens.offsets(ops, keySizes),
             PlanParts.packKeep(ops, tokens.keepWithText(ops, kept))));
-  }
-
-  private static Value orderWithText(Ops ops, VideoTokens tokens, Value order) {
-    Value text = ops.add(ops.range(tokens.textCount()), tokens.textStart());
-    return ops.i32(tokens.withText(ops, ops.add(order, tokens.start()), text));
   }
 
   private ClassPlan everythingKept(Ops ops, ClassPlan spatial) {

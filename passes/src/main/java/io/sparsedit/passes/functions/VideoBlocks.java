@@ -53,15 +53,4 @@ record VideoBlocks(VideoTokens tokens, Value size, Value count, Value room) {
   Value exist(Ops ops) {
     return ops.less(ops.range(room), count);
   }
-
-  /**
-   * Segment starts.
-   *
-   * @param sizes i64 {@code [n]}: of the video segments
-   * @return i32 {@code [n+1]}, one more with text
-   */
-  Value offsets(Ops ops, Value sizes) {
-    return ops.i32(
-        PlanParts.offsets(ops, tokens.withText(ops, sizes, ops.vector(tokens.textCount()))));
-  }
 }

@@ -48,6 +48,32 @@ record VideoTokens(
     return ops.mul(ops.gather(extents, ops.i64(1)), ops.gather(extents, ops.i64(2)));
   }
 
+  /** One past the last video token. */
+  Value end() {
+    return position == TextPosition.LAST ? count : all;
+  }
+
+  /**
+   * A token order with text at its end.
+   *
+   * @param ofVideo i64: the video tokens, counted from 0, by position
+   * @return i32 {@code [S]}: position to token
+   */
+  Value order(Ops ops, Value ofVideo) {
+    Value text = ops.add(ops.range(textCount), textStart);
+    return ops.i32(withText(ops, ops.add(ofVideo, start), text));
+  }
+
+  /**
+   * Segment starts.
+   *
+   * @param sizes i64 {@code [n]}: of the video segments
+   * @return i32 {@code [n+1]}, one more with text
+   */
+  Value offsets(Ops ops, Value sizes) {
+    return ops.i32(PlanParts.offsets(ops, withText(ops, sizes, ops.vector(textCount))));
+  }
+
   /** A vector with an element for each video segment, with text's element at its end. */
   Value withText(Ops ops, Value ofVideo, Value ofText) {
     return switch (position) {
