@@ -79,14 +79,25 @@ final class TensorRtBranch implements Backend.Branch {
       return;
     }
     bind();
-    if (execution.usesGraphs() && direction.ran) {
-      CudaGraph graph = execution.stream().record(execution::enqueue);
-      direction.graph = Optional.of(graph);
-      graph.launch(execution.stream());
-    } else {
-      execution.enqueue();
-      direction.ran = true;
+    if (execution.usesGraphs() && direction.ran && record(direction)) {
+      return;
     }
+    execution.enqueue();
+    direction.ran = true;
+  }
+
+  /** Records the step and starts it; false if the engine cannot be recorded. */
+  private boolean record(Direction direction) {
+    CudaGraph graph;
+    try {
+      graph = execution.stream().record(execution::enqueue);
+    } catch (TensorRtException e) {
+      execution.giveUpGraphs(e);
+      return false;
+    }
+    direction.graph = Optional.of(graph);
+    graph.launch(execution.stream());
+    return true;
   }
 
   private void bind() {

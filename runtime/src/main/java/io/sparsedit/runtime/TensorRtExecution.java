@@ -7,6 +7,7 @@ import io.sparsedit.tensorrt.IoTensor;
 import io.sparsedit.tensorrt.PinnedMemory;
 import io.sparsedit.tensorrt.TensorRt;
 import io.sparsedit.tensorrt.TensorRtException;
+import java.lang.System.Logger;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -19,10 +20,12 @@ import java.util.Map;
  * <p>All work of a session goes to its one stream, in order.
  */
 final class TensorRtExecution implements Backend.Execution {
+  private static final Logger LOG = System.getLogger("io.sparsedit.runtime");
+
   private final Bundle bundle;
   private final Map<String, IoTensor> tensors;
   private final ExecutionContext context;
-  private final boolean graphs;
+  private boolean graphs;
   private final TensorRt tensorRt;
   private final CudaStream stream;
   private final Map<String, Place> places = new LinkedHashMap<>();
@@ -90,6 +93,14 @@ final class TensorRtExecution implements Backend.Execution {
 
   boolean usesGraphs() {
     return graphs;
+  }
+
+  /** From now on steps are enqueued: the engine cannot be recorded. */
+  void giveUpGraphs(TensorRtException why) {
+    graphs = false;
+    LOG.log(
+        Logger.Level.WARNING,
+        () -> bundle.folder() + " runs without CUDA graphs: " + why.getMessage());
   }
 
   int generation() {

@@ -65,6 +65,9 @@ public final class BuildEngine {
     Path engine = AtomicFile.temporaryFor(folder.resolve("engine.plan"));
     Path library = AtomicFile.temporaryFor(folder.resolve("plugins.so"));
     List<String> warnings = new ArrayList<>();
+    // Also where the process is told to stop in between.
+    Thread cleanUp = new Thread(() -> deleteBoth(engine, library), "remove " + engine);
+    Runtime.getRuntime().addShutdownHook(cleanUp);
     try {
       build(entries.model(), model, shapes, tools, options, engine, warnings, progress);
       progress.stage("complete " + folder);
@@ -85,8 +88,21 @@ public final class BuildEngine {
           (System.nanoTime() - start) / 1e9,
           warnings);
     } finally {
-      AtomicFile.deleteQuietly(engine);
-      AtomicFile.deleteQuietly(library);
+      deleteBoth(engine, library);
+      removeHook(cleanUp);
+    }
+  }
+
+  private static void deleteBoth(Path engine, Path library) {
+    AtomicFile.deleteQuietly(engine);
+    AtomicFile.deleteQuietly(library);
+  }
+
+  private static void removeHook(Thread hook) {
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException e) {
+      // The process is stopping: the hook does the work.
     }
   }
 
