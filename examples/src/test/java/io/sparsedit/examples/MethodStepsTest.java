@@ -26,10 +26,16 @@ import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import io.sparsedit.runtime.Action;
 import io.sparsedit.runtime.Bundle;
+import io.sparsedit.runtime.Dim;
+import io.sparsedit.runtime.ElementType;
 import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.TensorType;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -39,8 +45,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Sessions of ten steps on bundles of each method, on the tokens of the golden cases: what they
@@ -125,6 +135,74 @@ final class MethodStepsTest {
     // The tokens drift: a new plan is another one.
     assertThat(run.states.get(3).get("q_centroids"))
         .isNotEqualTo(run.states.get(2).get("q_centroids"));
+  }
+
+  private static Stream<MethodSettings> methods() {
+    return Stream.of(
+        svg2(),
+        new AdaSpaSettings(.3f, .8f, 16, false),
+        new SvgSettings(
+            Optional.empty(), false, 16, Optional.empty(), Optional.empty(), 16, false));
+  }
+
+  /** A graph of dynamic sizes, text first: each run may have its own, and state follows. */
+  @ParameterizedTest
+  @MethodSource("methods")
+  void sizesMayChangeFromRunToRun(MethodSettings method) throws IOException {
+    Path file = folder.resolve("dynamic.onnx");
+    Path packed = Path.of("..", "testdata", "zoo", "cogvideox_5b-ts17-dynamic", "model.onnx.gz");
+    try (InputStream in = new GZIPInputStream(Files.newInputStream(packed))) {
+      Files.copy(in, file);
+    }
+    Path bundle = folder.resolve("dynamic");
+    Pipeline.compile(
+        file,
+        bundle,
+        new CompileOptions(method, Optional.empty(), DenseLayers.parse("none"), true)
+            .withSchedule(periodic(2)),
+        new VerifyRequest(VerifyMode.NONE, Optional.empty(), Optional.empty()),
+        WeightFiles.Mode.COPY,
+        "test",
+        Progress.SILENT);
+
+    try (Model model = Model.load(bundle);
+        Session session = model.newSession(Schedule.of(model.bundle()))) {
+      for (Map<String, Integer> sizes :
+          List.of(
+              Map.of("B", 2, "F", 4, "H", 16, "W", 12, "S", 192),
+              Map.of("B", 1, "F", 3, "H", 12, "W", 20, "S", 180))) {
+        Map<String, Tensor> inputs = new LinkedHashMap<>();
+        model.bundle().inputs().forEach((name, type) -> inputs.put(name, filled(type, sizes)));
+        for (int step = 0; step < 4; step++) {
+          Map<String, Tensor> outputs = session.run(step, 0, inputs);
+          for (Tensor output : outputs.values()) {
+            for (int i = 0; i < output.elementCount(); i++) {
+              assertThat(output.get(i)).isFinite();
+            }
+          }
+        }
+        for (Bundle.StateTensor tensor : model.bundle().state()) {
+          assertThat(session.copyState(0, tensor).dims()[0])
+              .isEqualTo((long) sizes.getOrDefault("B", 0));
+        }
+      }
+    }
+  }
+
+  private static Tensor filled(TensorType type, Map<String, Integer> sizes) {
+    long[] dims =
+        type.dims().stream()
+            .mapToLong(
+                dim ->
+                    dim instanceof Dim.Fixed fixed
+                        ? fixed.size()
+                        : Optional.ofNullable(sizes.get(dim.toString())).orElseThrow())
+            .toArray();
+    Tensor tensor = Tensor.allocate(type.element(), dims);
+    for (int i = 0; i < tensor.elementCount(); i++) {
+      tensor.set(i, type.element() == ElementType.I64 ? 500 : Math.sin(i));
+    }
+    return tensor;
   }
 
   private static Svg2Settings svg2() {

@@ -147,6 +147,36 @@ final class MethodOptionsTest {
     assertThat(compile("--plan " + plan)).isEqualTo(direct);
   }
 
+  /**
+   * Sites alone have fewer tokens than the model, 4,096 here, and so have their state and clusters.
+   */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--method svg2",
+        "--method svg2 --density 0.2 --replan-interval 2",
+        "--method adaspa --compensate",
+        "--method svg --density 0.3 --block-size 64"
+      })
+  void verifiesSitesAloneAtFewerTokens(String options) throws IOException {
+    Path model = Path.of("..", "..", "testdata", "tiny-video-dit", "exports", "ts17-4096.onnx");
+    Path bundle = folder.resolve("bundle");
+    List<Object> arguments =
+        new ArrayList<>(List.of("compile", model, "-o", bundle, "--verify", "sites"));
+    arguments.addAll(List.of(options.split(" ")));
+
+    CommandLineRun run = CommandLineRun.of(arguments.toArray());
+
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    JsonNode sites =
+        JSON.readTree(bundle.resolve("report.json").toFile()).path("verification").path("sites");
+    assertThat(sites).hasSize(1);
+    assertThat(sites.path(0).path("tokens").asInt()).isEqualTo(2048);
+    // Structure is planted for all methods: neighbours in a frame, or places in all frames.
+    assertThat(sites.path(0).path("density").asDouble()).isLessThan(0.7);
+    assertThat(sites.path(0).path("recall").asDouble()).isGreaterThan(0.75);
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {

@@ -3,13 +3,16 @@ package io.sparsedit.passes.verify;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.HalfFloat;
 import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.passes.functions.TextPosition;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Random;
 
 /**
- * Seeded q, k, v with structure that sparse attention can use: tokens belong to groups, shuffled
- * over the sequence, and attend mostly to their own group.
+ * Seeded q, k, v with structure that sparse attention can use: tokens belong to groups, and attend
+ * mostly to their own group. Groups are shuffled over the sequence, which methods that cluster can
+ * use, or lie in a video as attention does: in some heads neighbours in a frame, in others the same
+ * place in all frames.
  */
 final class PlantedSite {
   private static final long SEED = 20_250_519;
@@ -23,10 +26,46 @@ final class PlantedSite {
   final Tensor key;
   final Tensor value;
 
-  /** Structure for a site of the given sizes. */
+  /** Which group a token of a head belongs to. */
+  private interface Grouping {
+    int of(Random random, int head, int token);
+  }
+
+  /** Shuffled groups, for a site of the given sizes. */
   PlantedSite(DataType type, int batch, int heads, int tokens, int headDim, double scale) {
+    this(
+        type,
+        new long[] {batch, heads, tokens, headDim},
+        scale,
+        (random, head, token) -> random.nextInt(GROUPS));
+  }
+
+  /**
+   * Groups in a video; text tokens belong to any.
+   *
+   * @param text where text stands
+   */
+  PlantedSite(
+      DataType type, int heads, ReducedVideo video, TextPosition text, int headDim, double scale) {
+    this(
+        type,
+        new long[] {1, heads, video.tokens(), headDim},
+        scale,
+        (random, head, token) -> {
+          int place = text == TextPosition.FIRST ? token - video.text() : token;
+          if (place < 0 || place >= video.video()) {
+            return random.nextInt(GROUPS);
+          }
+          int frame = video.height() * video.width();
+          return head % 2 == 0 ? place * GROUPS / video.video() : place % frame * GROUPS / frame;
+        });
+  }
+
+  private PlantedSite(DataType type, long[] dims, double scale, Grouping grouping) {
     Random random = new Random(SEED);
-    int blocks = batch * heads;
+    int blocks = (int) (dims[0] * dims[1]);
+    int tokens = (int) dims[2];
+    int headDim = (int) dims[3];
     double amplitude = Math.sqrt(MARGIN / (scale * headDim));
     double[] centres = new double[blocks * GROUPS * headDim];
     for (int i = 0; i < centres.length; i++) {
@@ -35,10 +74,9 @@ final class PlantedSite {
     int[] queryGroup = new int[blocks * tokens];
     int[] keyGroup = new int[blocks * tokens];
     for (int i = 0; i < queryGroup.length; i++) {
-      queryGroup[i] = random.nextInt(GROUPS);
-      keyGroup[i] = random.nextInt(GROUPS);
+      queryGroup[i] = grouping.of(random, i / tokens, i % tokens);
+      keyGroup[i] = grouping.of(random, i / tokens, i % tokens);
     }
-    long[] dims = {batch, heads, tokens, headDim};
     query = noisy(type, dims, centres, queryGroup, amplitude, random);
     key = noisy(type, dims, centres, keyGroup, amplitude, random);
     value = TestInputs.random(type, dims, random, "v");

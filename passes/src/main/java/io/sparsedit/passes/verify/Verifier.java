@@ -366,7 +366,7 @@ public final class Verifier {
     int headDim = Math.toIntExact(shape.get(3).constant().orElseThrow());
     ReducedVideo video = reduced(site, shape.get(2).constant());
     PlantedSite planted =
-        new PlantedSite(type(site), 1, heads, video.tokens(), headDim, site.scale());
+        new PlantedSite(type(site), heads, video, site.text(), headDim, site.scale());
     SiteInputs inputs =
         new SiteInputs(
             planted.query,
