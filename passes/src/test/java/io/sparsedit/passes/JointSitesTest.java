@@ -41,12 +41,10 @@ final class JointSitesTest {
   @ParameterizedTest
   @CsvSource({
     "hunyuanvideo-ts17-static, LAST, true",
-    "hunyuanvideo-dynamo18-static, LAST, true",
     // Two elements in the batch, with masks of different lengths.
     "hunyuanvideo-dynamo23-dynamic, LAST, true",
     "cogvideox_2b-ts17-static, FIRST, false",
     "cogvideox_5b-ts17-dynamic, FIRST, false",
-    "flux-ts17-static, FIRST, false",
     "flux-dynamo20-dynamic, FIRST, false"
   })
   void equalsTheExportWithEverythingKept(String graph, TextPosition position, boolean masked) {
@@ -94,7 +92,6 @@ final class JointSitesTest {
         .flatMap(
             graph ->
                 Stream.of(
-                        new AdaSpaSettings(0.3f, 0.5f, 16, false),
                         new AdaSpaSettings(0.3f, 0.5f, 16, true),
                         new SvgSettings(
                             Optional.of(0.4f),
