@@ -193,6 +193,12 @@ public final class Pipeline {
 
   private static JsonNode readDescription(Path bundle) {
     Path file = bundle.resolve(BundleFolder.DESCRIPTION);
+    if (Files.isRegularFile(bundle)) {
+      throw SparsifyException.failure(
+          bundle
+              + " is a file, not a bundle's folder. The order is: verify BUNDLE MODEL.onnx, the model"
+              + " last.");
+    }
     if (!Files.isRegularFile(file)) {
       throw SparsifyException.failure(
           bundle

@@ -1,6 +1,9 @@
 package io.sparsedit.cli;
 
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.passes.Method;
+import io.sparsedit.passes.verify.VerifyMode;
 import java.io.OutputStreamWriter;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -8,9 +11,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
 
 /** Entry point of {@code sparsify-model}. */
 public final class Main {
@@ -49,7 +54,11 @@ public final class Main {
             .setErr(err)
             .setExecutionExceptionHandler(
                 (exception, failed, parsed) -> report(exception, failed, args))
-            .setParameterExceptionHandler(Main::reportUsage);
+            .setParameterExceptionHandler(Main::reportUsage)
+            .registerConverter(Method.class, text -> choice(Method.class, text))
+            .registerConverter(VerifyMode.class, text -> choice(VerifyMode.class, text))
+            .registerConverter(
+                WeightFiles.Mode.class, text -> choice(WeightFiles.Mode.class, text));
     try {
       return commandLine.execute(withDefaultCommand(args));
     } catch (OutOfMemoryError | StackOverflowError e) {
@@ -59,6 +68,19 @@ public final class Main {
               + "). Give it more with SPARSIFY_JAVA_OPTS=-Xmx8g, or -Xss16m for a deep stack.");
       return SparsifyException.Kind.FAILURE.exitCode();
     }
+  }
+
+  /** The constant that a user spells in lower case. */
+  private static <E extends Enum<E>> E choice(Class<E> type, String text) {
+    List<String> names = new ArrayList<>();
+    for (E constant : type.getEnumConstants()) {
+      if (constant.name().equalsIgnoreCase(text)) {
+        return constant;
+      }
+      names.add(constant.name().toLowerCase(Locale.ROOT));
+    }
+    throw new CommandLine.TypeConversionException(
+        "there is no '" + text + "', only " + String.join(", ", names));
   }
 
   /** {@code sparsify-model wan.onnx -o DIR} means {@code sparsify-model compile ...}. */
@@ -90,10 +112,22 @@ public final class Main {
     return SparsifyException.Kind.FAILURE.exitCode();
   }
 
+  private static String usage(CommandLine.ParameterException exception) {
+    if (exception instanceof CommandLine.UnmatchedArgumentException unmatched
+        && !unmatched.isUnknownOption()) {
+      String first = unmatched.getUnmatched().get(0);
+      CommandSpec command = exception.getCommandLine().getCommandSpec();
+      return command.parent() == null
+          ? "there is no command '" + first + "'; there are inspect, compile and verify"
+          : "'" + first + "' is one argument too many for " + command.name();
+    }
+    return exception.getMessage();
+  }
+
   private static int reportUsage(CommandLine.ParameterException exception, String[] args) {
     CommandLine failed = exception.getCommandLine();
     PrintWriter err = failed.getErr();
-    err.println("sparsify-model: " + exception.getMessage());
+    err.println("sparsify-model: " + usage(exception));
     if (!CommandLine.UnmatchedArgumentException.printSuggestions(exception, err)) {
       err.println("See '" + failed.getCommandSpec().qualifiedName() + " --help'.");
     }

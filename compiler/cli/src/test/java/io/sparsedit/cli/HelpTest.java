@@ -1,0 +1,94 @@
+package io.sparsedit.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** What a first-time user meets: help, and mistakes on the command line. */
+final class HelpTest {
+  private static final Pattern OPTION = Pattern.compile("(?<![\\w-])(--[a-z][a-z-]+)");
+
+  @ParameterizedTest
+  @ValueSource(strings = {"inspect", "compile", "verify"})
+  void helpOfACommandTeachesByExamplesWhoseOptionsExist(String command) {
+    CommandLineRun run = CommandLineRun.of(command, "--help");
+
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out())
+        .contains("Examples:")
+        .contains("sparsify-model " + command + " ")
+        .contains("Exit codes: 0 ok");
+    Set<String> known = new TreeSet<>();
+    new CommandLine(new SparsifyModel())
+        .getSubcommands()
+        .values()
+        .forEach(
+            sub -> {
+              for (OptionSpec option : sub.getCommandSpec().options()) {
+                known.add(option.longestName());
+              }
+            });
+    Matcher named = OPTION.matcher(run.out().substring(run.out().indexOf("Examples:")));
+    while (named.find()) {
+      assertThat(known).contains(named.group(1));
+    }
+    assertThat(run.out()).doesNotContain("%n").doesNotContain("%%");
+  }
+
+  @Test
+  void helpOfTheWholeNamesEachCommand() {
+    CommandLineRun run = CommandLineRun.of("--help");
+
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out()).contains("inspect", "compile", "verify", "Exit codes:", "help compile");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "foo                              | there is no command 'foo'; there are inspect, compile",
+        "inspect a.onnx b.onnx            | 'b.onnx' is one argument too many for inspect",
+        "compile a.onnx -o b --verify all | '--verify': there is no 'all', only full, sites, none",
+        "compile a.onnx -o b --weights x  | '--weights': there is no 'x', only link, copy",
+        "compile a.onnx -o b --method x   | '--method': there is no 'x', only svg2",
+        "compile a.onnx                   | Missing required option: '--output=DIR'",
+        "inspect                          | MODEL.onnx"
+      })
+  void mistakesAreUsageErrorsInPlainWords(String arguments, String message) {
+    CommandLineRun run = CommandLineRun.of((Object[]) arguments.split(" "));
+
+    assertThat(run.exitCode()).isEqualTo(2);
+    assertThat(run.err()).contains(message).doesNotContain("Exception");
+    assertThat(run.out()).isEmpty();
+  }
+
+  @Test
+  void bundleAndModelInTheWrongOrder() {
+    CommandLineRun run =
+        CommandLineRun.of("verify", CommandLineRun.zoo("wan21_t2v-ts17-static"), "bundle");
+
+    assertThat(run.exitCode()).isEqualTo(1);
+    assertThat(run.err()).contains("is a file, not a bundle's folder").contains("the model last");
+  }
+
+  @Test
+  void progressIsQuietWhereNobodyWatches() {
+    CommandLineRun piped =
+        CommandLineRun.of("inspect", CommandLineRun.zoo("wan21_t2v-ts17-static"));
+    assertThat(piped.err()).isEmpty();
+
+    CommandLineRun debug =
+        CommandLineRun.of("inspect", "--debug", CommandLineRun.zoo("wan21_t2v-ts17-static"));
+    assertThat(debug.err()).contains("find attention");
+  }
+}
