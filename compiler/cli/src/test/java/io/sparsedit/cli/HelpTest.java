@@ -60,7 +60,7 @@ final class HelpTest {
         "inspect a.onnx b.onnx            | 'b.onnx' is one argument too many for inspect",
         "compile a.onnx -o b --verify all | '--verify': there is no 'all', only full, sites, none",
         "compile a.onnx -o b --weights x  | '--weights': there is no 'x', only link, copy",
-        "compile a.onnx -o b --method x   | '--method': there is no 'x', only svg2",
+        "compile a.onnx -o b --method x   | '--method': there is no 'x', only svg2, adaspa, svg",
         "compile a.onnx                   | Missing required option: '--output=DIR'",
         "inspect                          | MODEL.onnx"
       })

@@ -47,7 +47,10 @@ final class PlanCommandTest {
         List.<List<Object>>of(
             List.of(),
             List.of("--top-p", "0.77", "--min-kept", "0.3", "--clusters", "4,16", "--compensate"),
-            List.of("--dense-layers", "0"))) {
+            List.of("--dense-layers", "0"),
+            List.of("--density", "0.3", "--ranking", "mass-per-token"),
+            List.of("--method", "adaspa", "--density", "0.3", "--block-size", "16"),
+            List.of("--method", "svg", "--sampled-rows", "32", "--block-size", "16"))) {
       Path planned = compile("planned", "--plan", plan(options.toArray()));
       Path direct = compile("direct", options.toArray());
 
