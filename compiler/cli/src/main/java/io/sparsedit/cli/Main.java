@@ -121,7 +121,7 @@ public final class Main {
           ? "there is no command '" + first + "'; there are inspect, compile and verify"
           : "'" + first + "' is one argument too many for " + command.name();
     }
-    return exception.getMessage();
+    return String.valueOf(exception.getMessage());
   }
 
   private static int reportUsage(CommandLine.ParameterException exception, String[] args) {
