@@ -15,6 +15,7 @@ import java.util.Optional;
  * @param plan the user's choices site by site; sites that it does not name are decided by the rest
  * @param schedule what the user says of the schedule
  * @param text which tokens are text where the user says so
+ * @param fuseQkNormRope whether QK-norm and RoPE of sparse sites become one node
  */
 public record CompileOptions(
     MethodSettings method,
@@ -24,7 +25,8 @@ public record CompileOptions(
     List<Source> ownRules,
     Optional<SitePlan> plan,
     ScheduleOptions schedule,
-    Optional<TextTokens> text) {
+    Optional<TextTokens> text,
+    boolean fuseQkNormRope) {
 
   /** SVG2 with the published settings. */
   public static final CompileOptions DEFAULT =
@@ -51,37 +53,50 @@ public record CompileOptions(
         List.of(),
         Optional.empty(),
         ScheduleOptions.PUBLISHED,
-        Optional.empty());
+        Optional.empty(),
+        false);
   }
 
   /** The same options with a plan. */
   public CompileOptions withPlan(SitePlan newPlan) {
+    return with(ownRules, Optional.of(newPlan), schedule, text, fuseQkNormRope);
+  }
+
+  /** The same options with rules of the user's own. */
+  public CompileOptions withOwnRules(List<Source> files) {
+    return with(files, plan, schedule, text, fuseQkNormRope);
+  }
+
+  /** The same options with another schedule. */
+  public CompileOptions withSchedule(ScheduleOptions newSchedule) {
+    return with(ownRules, plan, newSchedule, text, fuseQkNormRope);
+  }
+
+  /** The same options where the user says which tokens are text. */
+  public CompileOptions withText(TextTokens tokens) {
+    return with(ownRules, plan, schedule, Optional.of(tokens), fuseQkNormRope);
+  }
+
+  /** The same options with {@link #fuseQkNormRope()} as given. */
+  public CompileOptions withFusedQkNormRope(boolean fuse) {
+    return with(ownRules, plan, schedule, text, fuse);
+  }
+
+  private CompileOptions with(
+      List<Source> newRules,
+      Optional<SitePlan> newPlan,
+      ScheduleOptions newSchedule,
+      Optional<TextTokens> newText,
+      boolean newFuse) {
     return new CompileOptions(
         method,
         video,
         denseLayers,
         checkInvariants,
-        ownRules,
-        Optional.of(newPlan),
-        schedule,
-        text);
-  }
-
-  /** The same options with rules of the user's own. */
-  public CompileOptions withOwnRules(List<Source> files) {
-    return new CompileOptions(
-        method, video, denseLayers, checkInvariants, files, plan, schedule, text);
-  }
-
-  /** The same options with another schedule. */
-  public CompileOptions withSchedule(ScheduleOptions newSchedule) {
-    return new CompileOptions(
-        method, video, denseLayers, checkInvariants, ownRules, plan, newSchedule, text);
-  }
-
-  /** The same options where the user says which tokens are text. */
-  public CompileOptions withText(TextTokens tokens) {
-    return new CompileOptions(
-        method, video, denseLayers, checkInvariants, ownRules, plan, schedule, Optional.of(tokens));
+        newRules,
+        newPlan,
+        newSchedule,
+        newText,
+        newFuse);
   }
 }

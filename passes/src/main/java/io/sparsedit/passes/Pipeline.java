@@ -63,6 +63,7 @@ public final class Pipeline {
         new MergeChunkedAttention(),
         // The geometry must fit the video tokens of the sites: kinds come first.
         new ClassifySites(),
+        new FindQkNormRope(),
         new FindGeometry(),
         new ChooseSites());
   }
@@ -71,6 +72,7 @@ public final class Pipeline {
   private static List<Pass<Compilation>> rewriting() {
     List<Pass<Compilation>> passes = new ArrayList<>(recognition());
     passes.add(new RestoreDenseSites());
+    passes.add(new FuseQkNormRope());
     passes.add(new EmitSparseSites());
     passes.add(new ExpandMaskRows());
     passes.add(new RemoveDeadNodes());

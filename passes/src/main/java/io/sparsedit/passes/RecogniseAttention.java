@@ -13,6 +13,7 @@ import io.sparsedit.compiler.rules.match.Rewriter;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.qk.QkPreparation;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -141,6 +142,7 @@ final class RecogniseAttention implements Pass<Compilation> {
               attention.input(MASK).isPresent(),
               SiteKind.CROSS,
               TokenLayout.UNKNOWN,
+              QkPreparation.UNKNOWN,
               Optional.empty(),
               "not classified"));
     }

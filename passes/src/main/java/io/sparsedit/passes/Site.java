@@ -5,6 +5,7 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.rules.match.Rewriter;
 import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.passes.qk.QkPreparation;
 import java.util.Optional;
 
 /**
@@ -22,6 +23,7 @@ import java.util.Optional;
  * @param masked whether it has a mask
  * @param kind what attends to what
  * @param tokens what the query tokens are, in order; for self and joint sites the key tokens too
+ * @param preparation QK-norm and RoPE in front of q and k
  * @param method the method that makes the site sparse and its settings; empty if it stays dense
  * @param reason why it stays dense, or empty
  */
@@ -36,6 +38,7 @@ public record Site(
     boolean masked,
     SiteKind kind,
     TokenLayout tokens,
+    QkPreparation preparation,
     Optional<MethodSettings> method,
     String reason) {
 
@@ -82,22 +85,28 @@ public record Site(
 
   /** The same site with its kind and tokens. */
   Site classified(SiteKind newKind, TokenLayout newTokens) {
-    return with(newKind, newTokens, method, reason);
+    return with(newKind, newTokens, preparation, method, reason);
+  }
+
+  /** The same site with what stands in front of q and k. */
+  Site prepared(QkPreparation found) {
+    return with(kind, tokens, found, method, reason);
   }
 
   /** The same site, to become sparse. */
   Site chosen(MethodSettings settings) {
-    return with(kind, tokens, Optional.of(settings), "");
+    return with(kind, tokens, preparation, Optional.of(settings), "");
   }
 
   /** The same site, to stay dense. */
   Site leftDense(String why) {
-    return with(kind, tokens, Optional.empty(), why);
+    return with(kind, tokens, preparation, Optional.empty(), why);
   }
 
   private Site with(
       SiteKind newKind,
       TokenLayout newTokens,
+      QkPreparation newPreparation,
       Optional<MethodSettings> newMethod,
       String newReason) {
     return new Site(
@@ -111,6 +120,7 @@ public record Site(
         masked,
         newKind,
         newTokens,
+        newPreparation,
         newMethod,
         newReason);
   }

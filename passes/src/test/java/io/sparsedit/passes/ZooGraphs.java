@@ -18,13 +18,13 @@ import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
 /** The exported graphs in {@code testdata/zoo}. */
-final class ZooGraphs {
-  static final Path ZOO = Path.of("..", "testdata", "zoo");
+public final class ZooGraphs {
+  public static final Path ZOO = Path.of("..", "testdata", "zoo");
 
   private ZooGraphs() {}
 
   /** Names of all graphs, sorted. */
-  static List<String> names() {
+  public static List<String> names() {
     try (Stream<Path> entries = Files.list(ZOO)) {
       return entries
           .filter(Files::isDirectory)
@@ -63,7 +63,7 @@ final class ZooGraphs {
   }
 
   /** The model's file; those that are stored compressed are unpacked into the folder. */
-  static Path model(String name, Path folder) {
+  public static Path model(String name, Path folder) {
     Path plain = ZOO.resolve(name).resolve("model.onnx");
     if (Files.exists(plain)) {
       return plain;

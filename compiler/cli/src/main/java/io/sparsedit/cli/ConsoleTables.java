@@ -7,8 +7,10 @@ import io.sparsedit.passes.verify.ErrorMetrics;
 import io.sparsedit.passes.verify.VerificationReport;
 import java.io.PrintWriter;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /** Results as text tables. */
 final class ConsoleTables {
@@ -46,6 +48,7 @@ final class ConsoleTables {
               site.sparsify() ? "sparse" : "dense: " + site.reason()));
     }
     table(out, rows);
+    preparations(out, inspection);
     if (!inspection.notUnderstood().isEmpty()) {
       out.println();
       out.println("Not taken for attention:");
@@ -81,6 +84,23 @@ final class ConsoleTables {
                   .orElse("")));
     }
     table(out, rows);
+  }
+
+  /** QK-norms and rotary embeddings, each with the sites that have it. */
+  private static void preparations(PrintWriter out, Inspection inspection) {
+    Map<String, List<String>> sites = new LinkedHashMap<>();
+    for (Site site : inspection.sites()) {
+      if (site.preparation().isSomething()) {
+        sites
+            .computeIfAbsent(site.preparation().toString(), text -> new ArrayList<>())
+            .add(site.name());
+      }
+    }
+    if (!sites.isEmpty()) {
+      out.println();
+      out.println("In front of Q and K:");
+      sites.forEach((text, names) -> out.println("  " + text + ": " + String.join(", ", names)));
+    }
   }
 
   static void verification(PrintWriter out, VerificationReport report) {

@@ -160,6 +160,13 @@ final class MethodOptions {
               + " built-in ones.")
   private @Nullable Path rules;
 
+  @Option(
+      names = "--fuse-qk-norm-rope",
+      description =
+          "Make QK-norm and rotary embedding of each sparse site one node, sparsedit.QkNormRope:"
+              + " for engines; ONNX Runtime gains nothing by it.")
+  private boolean fuseQkNormRope;
+
   /** Options that no plan holds: how the model is read, and what the steps do. */
   private static final Set<String> BESIDE_A_PLAN =
       Set.of(
@@ -171,7 +178,8 @@ final class MethodOptions {
           "--dense-warmup",
           "--replan-interval",
           "--plan-during-warmup",
-          "--search-steps");
+          "--search-steps",
+          "--fuse-qk-norm-rope");
 
   /** The options with a plan, which takes the place of those that say what becomes of sites. */
   CompileOptions toOptions(CommonOptions common, Path plan, CommandSpec spec) {
@@ -200,7 +208,8 @@ final class MethodOptions {
                 denseLayers == null ? DenseLayers.PUBLISHED : DenseLayers.parse(denseLayers),
                 common.debug())
             .withOwnRules(rules == null ? List.of() : Source.readDirectory(rules))
-            .withSchedule(steps.toSchedule());
+            .withSchedule(steps.toSchedule())
+            .withFusedQkNormRope(fuseQkNormRope);
     return text == null ? options : options.withText(TextTokens.parse(text));
   }
 

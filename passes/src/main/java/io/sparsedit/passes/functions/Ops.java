@@ -329,6 +329,10 @@ final class Ops {
     return new Attribute.IntValue(value);
   }
 
+  private static Attribute ints(long... values) {
+    return new Attribute.IntList(LongStream.of(values).boxed().toList());
+  }
+
   // ---- arithmetic and logic ---------------------------------------------------------------------
 
   Value add(Value a, Value b) {
@@ -505,11 +509,7 @@ final class Ops {
   }
 
   Value transpose(Value a, long... permutation) {
-    List<Long> list = new ArrayList<>();
-    for (long axis : permutation) {
-      list.add(axis);
-    }
-    return op("Transpose", Map.of("perm", new Attribute.IntList(list)), a);
+    return op("Transpose", Map.of("perm", ints(permutation)), a);
   }
 
   Value concat(int axis, Value... parts) {
@@ -547,6 +547,11 @@ final class Ops {
   /** Columns {@code start} up to but without {@code end}: along the second axis. */
   Value sliceColumns(Value data, Value start, Value end) {
     return op("Slice", data, asVector(start), asVector(end), i64s(1));
+  }
+
+  /** Indices {@code start} up to but without {@code end} along an axis. */
+  Value slice(Value data, int axis, Value start, Value end) {
+    return op("Slice", data, asVector(start), asVector(end), i64s(axis));
   }
 
   /** Rows where a vector of bools is true. */
@@ -633,6 +638,14 @@ final class Ops {
             Map.of("axes", new Attribute.IntList(List.of((long) axis)), "keepdims", attr(0)),
             a)
         : op("ReduceMax", Map.of("keepdims", attr(0)), a, i64s(axis));
+  }
+
+  /** Mean over axes, which become 1. */
+  Value mean(Value a, long... axes) {
+    // Axes became an input in opset 18.
+    return shared.opset < 18
+        ? op("ReduceMean", Map.of("axes", ints(axes), "keepdims", attr(1)), a)
+        : op("ReduceMean", Map.of("keepdims", attr(1)), a, i64s(axes));
   }
 
   /** Sums of the elements up to and including each, along an axis. */

@@ -10,6 +10,9 @@ import io.sparsedit.passes.Inspection;
 import io.sparsedit.passes.Site;
 import io.sparsedit.passes.TokenLayout;
 import io.sparsedit.passes.functions.TextPosition;
+import io.sparsedit.passes.qk.Prepared;
+import io.sparsedit.passes.qk.QkNorm;
+import io.sparsedit.passes.qk.Rope;
 
 /** An {@link Inspection} as JSON: what {@code inspect --json} prints. */
 public final class InspectionJson {
@@ -55,6 +58,8 @@ public final class InspectionJson {
     node.put("reason", site.reason());
     node.put("rule", site.rule());
     node.put("node", site.recognition().match().root().toString());
+    node.set("query", prepared(site.preparation().query()));
+    node.set("key", prepared(site.preparation().key()));
     return node;
   }
 
@@ -68,6 +73,38 @@ public final class InspectionJson {
       putDim(runs.addObject().put("of", part.video() ? "video" : "text"), "tokens", part.tokens());
     }
     return runs;
+  }
+
+  /** Runs of tokens with their norm and rotary embedding, where they have one. */
+  private static ArrayNode prepared(Prepared prepared) {
+    ArrayNode parts = JsonNodeFactory.instance.arrayNode();
+    for (Prepared.Part part : prepared.parts()) {
+      ObjectNode node = parts.addObject();
+      putDim(node, "tokens", part.tokens());
+      part.norm().ifPresent(norm -> putNorm(node.putObject("norm"), norm));
+      part.rope().ifPresent(rope -> putRope(node.putObject("rope"), rope));
+    }
+    return parts;
+  }
+
+  private static void putNorm(ObjectNode node, QkNorm norm) {
+    node.put("kind", norm.kind().attributeValue());
+    node.put("scope", norm.scope().attributeValue());
+    node.put("epsilon", norm.epsilon());
+    node.put("weight", norm.weight());
+    node.put("bias", norm.bias());
+  }
+
+  private static void putRope(ObjectNode node, Rope rope) {
+    node.put("form", rope.form().attributeValue());
+    node.put("firstLane", rope.firstLane());
+    node.put("lanes", rope.lanes());
+    node.put("rotated", rope.tokens().attributeValue());
+    putDim(node, "rotatedTokens", rope.rotatedTokens());
+    node.put("perHead", rope.perHead());
+    node.put("source", rope.source().label());
+    ArrayNode inputs = node.putArray("inputs");
+    rope.inputs().forEach(inputs::add);
   }
 
   /** The geometry as {@code bundle.json} and {@code inspect --json} have it; null is not known. */

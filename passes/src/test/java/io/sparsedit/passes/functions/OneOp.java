@@ -73,6 +73,14 @@ final class OneOp implements AutoCloseable {
     if (List.of(SparseOps.Q, SparseOps.K, SparseOps.V, SparseOps.O).contains(tensor)) {
       return type(type, 4);
     }
+    if (tensor.equals(QkNormRope.Q_OUT) || tensor.equals(QkNormRope.K_OUT)) {
+      return type(type, 4);
+    }
+    if (tensor.endsWith("_weight")
+        || tensor.equals(QkNormRope.Q_BIAS)
+        || tensor.equals(QkNormRope.K_BIAS)) {
+      return type(DataType.FLOAT, 1);
+    }
     if (tensor.endsWith("keep")) {
       return type(DataType.INT32, 4);
     }

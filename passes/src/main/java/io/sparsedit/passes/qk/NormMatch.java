@@ -1,0 +1,25 @@
+package io.sparsedit.passes.qk;
+
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.passes.functions.NormKind;
+import java.util.Optional;
+
+/**
+ * A norm over the last axis of a tensor.
+ *
+ * @param output the result
+ * @param input what is normalised, of the same shape
+ * @param kind what is computed
+ * @param epsilon what is added to the mean of the squares
+ * @param size how many elements are normalised together
+ * @param weight one factor for each of them, or for each and each head
+ * @param bias one summand for each of them
+ */
+record NormMatch(
+    Value output,
+    Value input,
+    NormKind kind,
+    float epsilon,
+    long size,
+    Optional<Value> weight,
+    Optional<Value> bias) {}

@@ -1,0 +1,65 @@
+package io.sparsedit.passes;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.passes.functions.QkNormRope;
+import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.verify.VerifyMode;
+import io.sparsedit.passes.verify.VerifyRequest;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Whole models with {@code QkNormRope} in front of their sparse sites. */
+final class FuseQkNormRopeTest {
+  @TempDir private Path folder;
+
+  /** With everything kept the compiled model equals the dense one, as verification demands. */
+  @ParameterizedTest
+  @ValueSource(strings = {"wan21_t2v-ts17-static", "cosmos-dynamo23-static"})
+  void compiledModelsStayEqual(String graph) {
+    CompileResult result = compile(graph, true, VerifyMode.FULL);
+
+    assertThat(result.failures()).isEmpty();
+    // Two self-attention sites; Q and K are prepared alike.
+    assertThat(fusedNodes()).isEqualTo(2);
+  }
+
+  @Test
+  void nothingIsFusedUnasked() {
+    compile("wan21_t2v-ts17-static", false, VerifyMode.NONE);
+
+    assertThat(fusedNodes()).isZero();
+  }
+
+  private CompileResult compile(String graph, boolean fuse, VerifyMode mode) {
+    return Pipeline.compile(
+        ZooGraphs.model(graph, folder),
+        folder.resolve("bundle"),
+        CompileOptions.DEFAULT.withFusedQkNormRope(fuse),
+        new VerifyRequest(mode, Optional.empty(), Optional.empty()),
+        WeightFiles.Mode.COPY,
+        "test",
+        Progress.SILENT);
+  }
+
+  private long fusedNodes() {
+    Model model = OnnxReader.read(folder.resolve("bundle").resolve("model.onnx"));
+    return StreamSupport.stream(model.graph().nodes().spliterator(), false)
+        .filter(FuseQkNormRopeTest::isFused)
+        .count();
+  }
+
+  private static boolean isFused(Node node) {
+    return node.domain().equals(SparseOps.DOMAIN) && node.opType().equals(QkNormRope.OP_TYPE);
+  }
+}
