@@ -213,6 +213,23 @@ final class QuestionsTest {
   }
 
   @Test
+  void siteOfOneNodeIsHighlightedToo() throws Exception {
+    Path model =
+        model(
+            23,
+            graph -> {
+              Value x = graph.inputs().get(0);
+              return graph.append("Attention", x, x, x);
+            });
+    Path file = folder.resolve("one.svg");
+
+    CommandLineRun run = CommandLineRun.of("inspect", "--svg", file, model);
+
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(fills(parse(file), HIGHLIGHT)).hasSize(1);
+  }
+
+  @Test
   void drawingWithoutASubjectIsOfTheFirstSite() throws Exception {
     Path file = folder.resolve("first.svg");
 
@@ -261,14 +278,18 @@ final class QuestionsTest {
     Value build(Graph graph);
   }
 
-  private Path model(Body body) throws IOException {
+  private Path model(Body body) {
+    return model(17, body);
+  }
+
+  private Path model(long opset, Body body) {
     Graph graph = Graph.create("g");
     graph.addInput("x", ValueType.TensorType.of(DataType.FLOAT, 1, 2, 64, 8));
     Value y = body.build(graph);
     y.setType(ValueType.TensorType.of(DataType.FLOAT, 1, 2, 64, 8));
     graph.addOutput(y);
     Model model = new Model(graph, 8);
-    model.opsets().put("", 17L);
+    model.opsets().put("", opset);
     Path file = folder.resolve("model.onnx");
     OnnxWriter.write(model, file);
     return file;

@@ -59,7 +59,6 @@ public final class NeighbourhoodDrawing {
       Map<Value, String> names,
       ValueFacts facts) {
     this.core = new LinkedHashSet<>(core);
-    this.core.add(centre);
     this.centre = centre;
     this.isMarked = isMarked;
     this.names = names;
@@ -88,6 +87,7 @@ public final class NeighbourhoodDrawing {
 
   private String draw(List<String> heading) {
     Set<Node> drawn = new LinkedHashSet<>(core);
+    drawn.add(centre);
     Set<Node> after = readersAfter(drawn);
     drawn.addAll(nodesBefore(drawn));
     drawn.addAll(after);
@@ -200,7 +200,7 @@ public final class NeighbourhoodDrawing {
       }
     }
     String operator = node.domain().isEmpty() ? node.opType() : node.domain() + "." + node.opType();
-    Style style = core.contains(node) && core.size() > 1 ? Style.CORE : Style.CONTEXT;
+    Style style = core.contains(node) ? Style.CORE : Style.CONTEXT;
     box(operator, lines, style, isMarked && node == centre);
     for (int i = 0; i < from.size(); i++) {
       edges.add(new Edge(from.get(i), number, from.size() > 1 ? "" + indices.get(i) : ""));
