@@ -73,7 +73,8 @@ final class NormFinder {
             (float) match.requiredNumber("eps"),
             size,
             weight.filter(w -> !isUniform(w, 1)),
-            bias.filter(b -> !isUniform(b, 0))));
+            bias.filter(b -> !isUniform(b, 0)),
+            weight.map(this::isWide).orElse(false) || bias.map(this::isWide).orElse(false)));
   }
 
   /** Whether a reduction among the nodes is one over the last axis alone. */
@@ -113,6 +114,11 @@ final class NormFinder {
       }
     }
     return wide <= 1;
+  }
+
+  private boolean isWide(Value value) {
+    List<Dim> dims = facts.shape(value).orElse(List.of());
+    return dims.subList(0, Math.max(0, dims.size() - 1)).stream().anyMatch(dim -> !dim.is(1));
   }
 
   private boolean isUniform(Value value, double number) {

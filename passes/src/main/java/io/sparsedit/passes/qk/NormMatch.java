@@ -14,6 +14,7 @@ import java.util.Optional;
  * @param size how many elements are normalised together
  * @param weight one factor for each of them, or for each and each head
  * @param bias one summand for each of them
+ * @param wide whether weight or bias have a second axis: heads, or else something else than a norm
  */
 record NormMatch(
     Value output,
@@ -22,4 +23,5 @@ record NormMatch(
     float epsilon,
     long size,
     Optional<Value> weight,
-    Optional<Value> bias) {}
+    Optional<Value> bias,
+    boolean wide) {}

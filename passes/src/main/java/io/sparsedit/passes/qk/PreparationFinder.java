@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 
 /**
  * Finds the norms and rotary embeddings in front of Q and K.
@@ -62,7 +63,14 @@ final class PreparationFinder {
     this.facts = facts;
     this.tables = new TableSources(graph);
     this.norms = new NormFinder(facts, isFixed).find(graph, rules(), opsets);
-    this.trace = new ElementTrace(facts, Set.copyOf(norms.keySet()));
+    // A factor for each token and lane may be a weight or a table: the walk goes on behind it.
+    this.trace =
+        new ElementTrace(
+            facts,
+            norms.values().stream()
+                .filter(norm -> !norm.wide())
+                .map(NormMatch::output)
+                .collect(Collectors.toSet()));
     this.matcher = new RopeMatcher(trace, facts);
     for (Node node : graph.nodes()) {
       order.put(node, order.size());

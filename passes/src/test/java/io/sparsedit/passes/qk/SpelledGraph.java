@@ -67,6 +67,9 @@ final class SpelledGraph {
   private final Planted query;
   private final Planted key;
 
+  /** ONNX Runtime does not load a spelled-out layer norm with casts to f64 around it. */
+  private final boolean isLayerNorm;
+
   SpelledGraph(long seed) {
     random = new Random(seed);
     opset = List.of(17, 18, 23).get(random.nextInt(3));
@@ -76,6 +79,7 @@ final class SpelledGraph {
     video = input("video", batch, TOKENS, width);
     query = planted();
     key = random.nextInt(3) == 0 ? planted() : query;
+    isLayerNorm = query.norm() == NormKind.LAYER || key.norm() == NormKind.LAYER;
     Value q = prepared(query, "q");
     Value k = prepared(key, "k");
     Value v = transpose(split(linear(video)), 0, 2, 1, 3);
@@ -163,7 +167,7 @@ final class SpelledGraph {
     Value v = value;
     while (random.nextInt(5) == 0) {
       v =
-          random.nextBoolean()
+          random.nextBoolean() || isLayerNorm
               ? graph.append("Identity", v)
               : node(
                   "Cast",
@@ -248,7 +252,7 @@ final class SpelledGraph {
     };
   }
 
-  private Value norm(Value x, Planted planted, int size) {
+  private Value norm(Value x, Planted planted, int size, boolean headsFirst) {
     if (planted.norm() == NormKind.NONE) {
       return x;
     }
@@ -267,8 +271,16 @@ final class SpelledGraph {
     if (random.nextInt(4) == 0) {
       return normed;
     }
-    Value weighted = mul(normed, weight(1, size));
+    boolean perHead =
+        planted.scope() == NormScope.HEAD && size == HEAD_DIM && random.nextInt(4) == 0;
+    Value weight = perHead ? perHeadWeight(headsFirst) : weight(1, size);
+    Value weighted = mul(normed, weight);
     return !rms && random.nextBoolean() ? add(weighted, weight(0, size)) : weighted;
+  }
+
+  /** One weight for each lane of each head, in the layout of x. */
+  private Value perHeadWeight(boolean headsFirst) {
+    return headsFirst ? weight(1, heads, 1, HEAD_DIM) : weight(1, heads, HEAD_DIM);
   }
 
   // ---- rope -------------------------------------------------------------------------------------
@@ -277,11 +289,11 @@ final class SpelledGraph {
   private Value prepared(Planted planted, String name) {
     boolean hidden = planted.scope() == NormScope.HIDDEN;
     Value projected = linear(video);
-    Value x = hidden ? norm(projected, planted, width) : projected;
+    Value x = hidden ? norm(projected, planted, width, false) : projected;
     x = split(x);
     boolean early = random.nextBoolean();
     x = early ? transpose(x, 0, 2, 1, 3) : x;
-    x = hidden ? x : norm(x, planted, HEAD_DIM);
+    x = hidden ? x : norm(x, planted, HEAD_DIM, early);
     x = planted.rope() ? rope(x, planted, early ? 2 : 1, name) : noise(x);
     return early ? x : transpose(x, 0, 2, 1, 3);
   }
