@@ -27,7 +27,7 @@ final class AnimatedGif {
     try (ImageOutputStream out = ImageIO.createImageOutputStream(file.toFile())) {
       writer.setOutput(out);
       writer.prepareWriteSequence(null);
-      for (int frame = 0; frame < clip.frames(); frame++) {
+      for (int frame = 0; frame < clip.count(); frame++) {
         BufferedImage image = clip.image(frame, scale);
         ImageWriteParam parameters = writer.getDefaultWriteParam();
         parameters.setProgressiveMode(ImageWriteParam.MODE_DISABLED);

@@ -54,7 +54,7 @@ final class ContactSheet {
 
   BufferedImage draw() {
     Clip first = rows.get(0).clip();
-    List<Integer> shown = shown(first.frames());
+    List<Integer> shown = shown(first.count());
     int scale = Math.max(1, FRAME_SIZE / first.width());
     int column = first.width() * scale + GAP;
     int top = LINE * (title.size() + 1) + 2 * GAP;

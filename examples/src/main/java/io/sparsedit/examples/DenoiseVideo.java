@@ -7,6 +7,8 @@ import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.FrameQuality;
+import io.sparsedit.runtime.sampling.SeededInputs;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
@@ -108,7 +110,8 @@ public final class DenoiseVideo {
       out.println(line("dense   %6.1f s", dense.seconds()));
       Denoised sparse = Denoised.run(model, schedule, shift, start);
       out.println(line("sparse  %6.1f s, %s", sparse.seconds(), warmup(sparse)));
-      List<Quality> frames = Quality.ofFrames(sparse.clip(), dense.clip());
+      List<FrameQuality> frames =
+          FrameQuality.ofFrames(sparse.clip().frames(), dense.clip().frames());
       Files.createDirectories(folder);
       AnimatedGif.write(dense.clip(), GIF_SCALE, folder.resolve("dense.gif"));
       AnimatedGif.write(sparse.clip(), GIF_SCALE, folder.resolve("sparse.gif"));
@@ -125,21 +128,21 @@ public final class DenoiseVideo {
         sparse.steps(), sparse.denseSteps(), 100.0 * sparse.denseSteps() / sparse.steps());
   }
 
-  private static void print(List<Quality> frames, PrintStream out) {
+  private static void print(List<FrameQuality> frames, PrintStream out) {
     out.println("frame   PSNR (dB)     SSIM   sparse against dense");
     for (int i = 0; i < frames.size(); i++) {
       out.println(row(Integer.toString(i), frames.get(i)));
     }
-    out.println(row("mean", Quality.mean(frames)));
+    out.println(row("mean", FrameQuality.mean(frames)));
   }
 
-  private static String row(String name, Quality quality) {
+  private static String row(String name, FrameQuality quality) {
     return line("%5s  %10.2f  %7.4f", name, quality.psnr(), quality.ssim());
   }
 
   private ContactSheet sheet(
-      Model model, Condition shown, Denoised dense, Denoised sparse, List<Quality> frames) {
-    Quality mean = Quality.mean(frames);
+      Model model, Condition shown, Denoised dense, Denoised sparse, List<FrameQuality> frames) {
+    FrameQuality mean = FrameQuality.mean(frames);
     return new ContactSheet(
         List.of(
             shown.name(),
@@ -160,7 +163,7 @@ public final class DenoiseVideo {
   }
 
   private void writeMetrics(
-      Model model, Condition shown, Denoised dense, Denoised sparse, List<Quality> frames)
+      Model model, Condition shown, Denoised dense, Denoised sparse, List<FrameQuality> frames)
       throws IOException {
     try (JsonGenerator json =
         new JsonFactory()
@@ -184,10 +187,10 @@ public final class DenoiseVideo {
       writeArray(json, "denseMilliseconds", dense.milliseconds());
       writeArray(json, "sparseMilliseconds", sparse.milliseconds());
       json.writeObjectFieldStart("mean");
-      writeFields(json, Quality.mean(frames));
+      writeFields(json, FrameQuality.mean(frames));
       json.writeEndObject();
       json.writeArrayFieldStart("frames");
-      for (Quality frame : frames) {
+      for (FrameQuality frame : frames) {
         json.writeStartObject();
         writeFields(json, frame);
         json.writeEndObject();
@@ -207,7 +210,7 @@ public final class DenoiseVideo {
   }
 
   /** JSON has no infinity: where both frames are equal, the PSNR is {@code null}. */
-  private static void writeFields(JsonGenerator json, Quality quality) throws IOException {
+  private static void writeFields(JsonGenerator json, FrameQuality quality) throws IOException {
     if (Double.isFinite(quality.psnr())) {
       json.writeNumberField("psnr", quality.psnr());
     } else {

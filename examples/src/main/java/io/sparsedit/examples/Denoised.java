@@ -6,6 +6,9 @@ import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.Tensor;
 import io.sparsedit.runtime.Timetable;
+import io.sparsedit.runtime.sampling.Roles;
+import io.sparsedit.runtime.sampling.Sigmas;
+import io.sparsedit.runtime.sampling.Trajectory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -32,7 +35,8 @@ record Denoised(Clip clip, Timetable timetable, List<Double> milliseconds) {
   static Denoised run(Model model, Schedule schedule, double shift, Map<String, Tensor> start) {
     try (Session session = model.newSession(schedule)) {
       int steps = session.timetable().steps();
-      Trajectory run = new Trajectory(session, Sigmas.of(steps, shift), start);
+      Trajectory run =
+          new Trajectory(session, Sigmas.of(steps, shift), Roles.of(model.bundle()), start);
       Clip.check(run.output());
       List<Double> milliseconds = new ArrayList<>();
       for (int step = 0; step < steps; step++) {

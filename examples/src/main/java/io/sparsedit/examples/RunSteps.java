@@ -5,6 +5,10 @@ import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.Roles;
+import io.sparsedit.runtime.sampling.SeededInputs;
+import io.sparsedit.runtime.sampling.Sigmas;
+import io.sparsedit.runtime.sampling.Trajectory;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -79,11 +83,12 @@ public final class RunSteps {
       out.println(model.bundle() + " on " + model.backend());
       try (Session session = model.newSession(schedule);
           Session dense = model.newSession(Schedule.dense(session.timetable().steps()))) {
+        Roles roles = Roles.of(model.bundle());
         double[] sigmas = Sigmas.of(session.timetable().steps(), 1);
         compare(
             session,
-            new Trajectory(session, sigmas, start),
-            new Trajectory(dense, sigmas, start),
+            new Trajectory(session, sigmas, roles, start),
+            new Trajectory(dense, sigmas, roles, start),
             out);
       }
     }

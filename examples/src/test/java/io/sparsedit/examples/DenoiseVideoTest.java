@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.SeededInputs;
+import io.sparsedit.runtime.sampling.Sigmas;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;

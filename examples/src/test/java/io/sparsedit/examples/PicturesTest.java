@@ -90,7 +90,7 @@ final class PicturesTest {
   void differencesAreAmplified() {
     Clip black = Clip.of(Tensor.ofFloats(new long[] {1, 3, 1, 1, 2}, -1, -1, -1, -1, -1, -1));
     Clip grey = Clip.of(Tensor.ofFloats(new long[] {1, 3, 1, 1, 2}, -.9f, 1, -1, -1, -1, -1));
-    double[] red = black.difference(grey, 8).plane(0, 0);
+    double[] red = black.difference(grey, 8).frames().plane(0, 0);
     assertThat((float) red[0]).isCloseTo(.4f, within(1e-5f));
     assertThat(red[1]).isEqualTo(1);
   }

@@ -1,7 +1,7 @@
-package io.sparsedit.examples;
+package io.sparsedit.runtime.sampling;
 
 /** Noise levels of a flow-matching sampler. */
-final class Sigmas {
+public final class Sigmas {
   private Sigmas() {}
 
   /**
@@ -9,7 +9,7 @@ final class Sigmas {
    *
    * @param shift 1 for equal parts; above 1 more of the steps are spent where there is much noise
    */
-  static double[] of(int steps, double shift) {
+  public static double[] of(int steps, double shift) {
     double[] sigmas = new double[steps + 1];
     for (int step = 0; step <= steps; step++) {
       double part = 1 - (double) step / steps;

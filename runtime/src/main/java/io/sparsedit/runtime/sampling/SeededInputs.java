@@ -1,4 +1,4 @@
-package io.sparsedit.examples;
+package io.sparsedit.runtime.sampling;
 
 import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Dim;
@@ -13,7 +13,7 @@ import java.util.Random;
  * Inputs for a model of which only the bundle is known: normal noise for floating-point inputs, 1
  * for masks and integers. An input whose name contains {@code timestep} is left to the sampler.
  */
-final class SeededInputs {
+public final class SeededInputs {
   private SeededInputs() {}
 
   /**
@@ -22,7 +22,7 @@ final class SeededInputs {
    * @param sizes the sizes of symbolic dimensions
    * @throws IllegalArgumentException if a symbolic dimension has no size
    */
-  static Map<String, Tensor> of(Bundle bundle, Map<String, Long> sizes, long seed) {
+  public static Map<String, Tensor> of(Bundle bundle, Map<String, Long> sizes, long seed) {
     Random random = new Random(seed);
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     bundle

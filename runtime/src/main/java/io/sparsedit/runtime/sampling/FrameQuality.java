@@ -1,4 +1,4 @@
-package io.sparsedit.examples;
+package io.sparsedit.runtime.sampling;
 
 import java.util.List;
 import java.util.stream.IntStream;
@@ -6,13 +6,15 @@ import java.util.stream.IntStream;
 /**
  * How near a frame is to a reference frame.
  *
- * @param psnr peak signal-to-noise ratio in dB over all three channels, the peak being 1; infinite
- *     where both are equal
+ * @param psnr peak signal-to-noise ratio in dB over all channels, the peak being 1; infinite where
+ *     both are equal
  * @param ssim structural similarity with a Gaussian window of 11 x 11 (sigma 1.5), K1 = .01, K2 =
  *     .03, of each channel on its own and then their mean; windows lie within the frame
  */
-record Quality(double psnr, double ssim) {
-  private static final int WINDOW = 11;
+public record FrameQuality(double psnr, double ssim) {
+  /** Rows and columns of the window of SSIM. */
+  public static final int WINDOW = 11;
+
   private static final double SIGMA = 1.5;
   private static final double C1 = .01 * .01;
   private static final double C2 = .03 * .03;
@@ -23,25 +25,25 @@ record Quality(double psnr, double ssim) {
    *
    * @throws IllegalArgumentException if the clips differ in size, or are smaller than the window
    */
-  static List<Quality> ofFrames(Clip clip, Clip reference) {
+  public static List<FrameQuality> ofFrames(Frames clip, Frames reference) {
     clip.checkSameSize(reference);
     if (clip.height() < WINDOW || clip.width() < WINDOW) {
       throw new IllegalArgumentException("SSIM needs frames of at least 11 x 11 pixels");
     }
-    return IntStream.range(0, clip.frames()).mapToObj(i -> ofFrame(clip, reference, i)).toList();
+    return IntStream.range(0, clip.count()).mapToObj(i -> ofFrame(clip, reference, i)).toList();
   }
 
   /** Mean PSNR and mean SSIM. */
-  static Quality mean(List<Quality> frames) {
-    return new Quality(
-        frames.stream().mapToDouble(Quality::psnr).average().orElseThrow(),
-        frames.stream().mapToDouble(Quality::ssim).average().orElseThrow());
+  public static FrameQuality mean(List<FrameQuality> frames) {
+    return new FrameQuality(
+        frames.stream().mapToDouble(FrameQuality::psnr).average().orElseThrow(),
+        frames.stream().mapToDouble(FrameQuality::ssim).average().orElseThrow());
   }
 
-  private static Quality ofFrame(Clip clip, Clip reference, int frame) {
+  private static FrameQuality ofFrame(Frames clip, Frames reference, int frame) {
     double squares = 0;
     double ssim = 0;
-    for (int channel = 0; channel < Clip.CHANNELS; channel++) {
+    for (int channel = 0; channel < reference.channels(); channel++) {
       double[] x = clip.plane(frame, channel);
       double[] y = reference.plane(frame, channel);
       for (int i = 0; i < x.length; i++) {
@@ -49,8 +51,8 @@ record Quality(double psnr, double ssim) {
       }
       ssim += ssim(x, y, clip.width());
     }
-    double meanSquare = squares / (Clip.CHANNELS * clip.height() * clip.width());
-    return new Quality(-10 * Math.log10(meanSquare), ssim / Clip.CHANNELS);
+    double meanSquare = squares / (reference.channels() * clip.height() * clip.width());
+    return new FrameQuality(-10 * Math.log10(meanSquare), ssim / reference.channels());
   }
 
   private static double ssim(double[] x, double[] y, int width) {
