@@ -7,6 +7,7 @@ import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.Condition;
 import io.sparsedit.runtime.sampling.FrameQuality;
 import io.sparsedit.runtime.sampling.SeededInputs;
 import java.io.IOException;
@@ -96,10 +97,10 @@ public final class DenoiseVideo {
   }
 
   private void run(PrintStream out) throws IOException {
-    Condition shown = Condition.load(condition);
+    Condition shown = ReadyConditions.load(condition);
     try (Model model = Model.load(bundle, options)) {
       Map<String, Tensor> start = SeededInputs.of(model.bundle(), sizes, seed);
-      shown.putInto(start);
+      shown.putInto(start, Condition.INPUT);
       Schedule schedule = Schedule.steps(steps);
       if (denseWarmup.isPresent()) {
         schedule = schedule.withDenseWarmup(denseWarmup.getAsDouble());

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.Condition;
 import io.sparsedit.runtime.sampling.SeededInputs;
 import io.sparsedit.runtime.sampling.Sigmas;
 import java.io.ByteArrayOutputStream;
@@ -82,12 +83,12 @@ final class DenoiseVideoTest {
     Tensor latents = Objects.requireNonNull(inputs.get("hidden_states"));
     assertThat((float) latents.get(0)).isEqualTo(.8025331f);
     assertThat((float) latents.get(1)).isEqualTo(-.90154606f);
-    Condition.load("0").putInto(inputs);
+    ReadyConditions.load("0").putInto(inputs, Condition.INPUT);
     Tensor tokens = Objects.requireNonNull(inputs.get("encoder_hidden_states"));
     assertThat(tokens.get(0)).isEqualTo(1);
     assertThat((float) tokens.get(8)).isEqualTo(.100404f);
-    for (int i = 0; i < Condition.READY; i++) {
-      assertThat(Condition.load(Integer.toString(i)).values()).hasSize(4 * 64);
+    for (int i = 0; i < ReadyConditions.COUNT; i++) {
+      assertThat(ReadyConditions.load(Integer.toString(i)).values()).hasSize(4 * 64);
     }
   }
 
@@ -95,12 +96,12 @@ final class DenoiseVideoTest {
   void conditionsComeFromFilesToo() throws IOException {
     Path file = folder.resolve("mine.txt");
     Files.writeString(file, "# two numbers\n1 -2.5e-1\n\n");
-    Condition condition = Condition.load(file.toString());
+    Condition condition = ReadyConditions.load(file.toString());
     assertThat(condition).isEqualTo(new Condition("two numbers", List.of(1., -.25)));
     assertThat(error(BUNDLE, "--condition", file.toString()))
         .isEqualTo("encoder_hidden_states is f32[1, 4, 64], the condition has 2 numbers");
     Files.writeString(file, "1 two");
-    assertThatThrownBy(() -> Condition.load(file.toString()))
+    assertThatThrownBy(() -> ReadyConditions.load(file.toString()))
         .hasMessageContaining("something else than numbers");
   }
 

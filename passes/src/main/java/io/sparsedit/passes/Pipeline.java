@@ -19,6 +19,7 @@ import io.sparsedit.compiler.pass.PassRunner;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.VerificationReport;
 import io.sparsedit.passes.verify.Verifier;
+import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -68,13 +69,19 @@ public final class Pipeline {
         new ChooseSites());
   }
 
-  /** From chosen sites to the portable model. */
-  private static List<Pass<Compilation>> rewriting() {
+  /** From chosen sites to the portable model, with what is wanted to measure it. */
+  private static List<Pass<Compilation>> rewriting(Set<Instrument> instruments) {
     List<Pass<Compilation>> passes = new ArrayList<>(recognition());
     passes.add(new RestoreDenseSites());
     passes.add(new FuseQkNormRope());
     passes.add(new EmitSparseSites());
     passes.add(new ExpandMaskRows());
+    if (instruments.contains(Instrument.MEASURE_PLANS)) {
+      passes.add(new MeasurePlans());
+    }
+    if (instruments.contains(Instrument.ROUND_ACTIVATIONS)) {
+      passes.add(new RoundActivations());
+    }
     passes.add(new RemoveDeadNodes());
     passes.add(new KeepOutputNames());
     return passes;
@@ -136,11 +143,47 @@ public final class Pipeline {
       WeightFiles.Mode weights,
       String version,
       Progress progress) {
+    return compile(file, output, options, request, weights, Set.of(), version, progress);
+  }
+
+  /**
+   * The same, with instruments: a bundle to measure the method with, not to be used. It is not
+   * verified.
+   *
+   * @param file the exported model
+   * @param output the bundle's folder
+   * @param options what becomes sparse, and how
+   * @param instruments what is added to the model
+   * @param version the compiler's version
+   * @param progress told of each stage
+   * @throws SparsifyException if the model is bad, or has nothing to make sparse
+   */
+  public static CompileResult compileInstrumented(
+      Path file,
+      Path output,
+      CompileOptions options,
+      Set<Instrument> instruments,
+      String version,
+      Progress progress) {
+    VerifyRequest none = new VerifyRequest(VerifyMode.NONE, Optional.empty(), Optional.empty());
+    return compile(
+        file, output, options, none, WeightFiles.Mode.LINK, instruments, version, progress);
+  }
+
+  private static CompileResult compile(
+      Path file,
+      Path output,
+      CompileOptions options,
+      VerifyRequest request,
+      WeightFiles.Mode weights,
+      Set<Instrument> instruments,
+      String version,
+      Progress progress) {
     BundleFolder.requireReplaceable(output);
     progress.stage("read " + file);
     Compilation compilation = new Compilation(file, OnnxReader.read(file), options);
     requireOpset(compilation);
-    Inspection inspection = recognise(compilation, rewriting(), progress);
+    Inspection inspection = recognise(compilation, rewriting(instruments), progress);
     requireSparseSites(inspection);
 
     VerificationReport verification =
@@ -191,6 +234,15 @@ public final class Pipeline {
     }
     return Verifier.verify(
         ExpandMaskRows.in(OnnxReader.read(original)), compiled, request, progress);
+  }
+
+  /**
+   * SHA-256 of a model's file, in hexadecimal: how bundles and measurements name it.
+   *
+   * @throws SparsifyException if it cannot be read
+   */
+  public static String sha256(Path file) {
+    return BundleDescription.sha256(file);
   }
 
   private static JsonNode readDescription(Path bundle) {

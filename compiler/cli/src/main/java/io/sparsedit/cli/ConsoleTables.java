@@ -172,7 +172,7 @@ final class ConsoleTables {
     return String.format(Locale.ROOT, "%.2e", value);
   }
 
-  private static void table(PrintWriter out, List<List<String>> rows) {
+  static void table(PrintWriter out, List<List<String>> rows) {
     if (rows.isEmpty()) {
       return;
     }

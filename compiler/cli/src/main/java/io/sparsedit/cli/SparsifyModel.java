@@ -16,6 +16,7 @@ import picocli.CommandLine.Spec;
       CompileCommand.class,
       BuildCommand.class,
       VerifyCommand.class,
+      QualityCommand.class,
       HelpCommand.class
     },
     header = "Makes the attention of exported Diffusion Transformers sparse.",
@@ -32,6 +33,7 @@ import picocli.CommandLine.Spec;
       "  sparsify-model compile wan.onnx -o wan.sparse   make it sparse, verify, write a bundle",
       "  sparsify-model verify wan.sparse wan.onnx       measure a bundle against its original",
       "  sparsify-model build wan.sparse                 build its TensorRT engine, with a GPU",
+      "  sparsify-model quality dit.onnx -o out/quality  measure methods on whole denoising runs",
       "  sparsify-model help compile                     the options of a command, with examples",
       "",
       "A model that is the first argument is compiled: 'sparsify-model wan.onnx -o wan.sparse'.",
@@ -45,6 +47,6 @@ final class SparsifyModel implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "a command is missing: inspect, compile, verify or build");
+        spec.commandLine(), "a command is missing: inspect, compile, verify, build or quality");
   }
 }

@@ -32,6 +32,25 @@ final class ArchitectureTest {
           .resideInAnyPackage("io.sparsedit.cli..", "picocli..");
 
   @ArchTest
+  static final ArchRule runtimeSeesNoCompiler =
+      noClasses()
+          .that()
+          .resideInAPackage("io.sparsedit.runtime..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage(
+              "io.sparsedit.compiler..", "io.sparsedit.passes..", "io.sparsedit.cli..");
+
+  @ArchTest
+  static final ArchRule onlyTheCommandLineSeesTheRuntime =
+      noClasses()
+          .that()
+          .resideInAnyPackage("io.sparsedit.compiler..", "io.sparsedit.passes..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("io.sparsedit.runtime..");
+
+  @ArchTest
   static final ArchRule protobufStaysInOnePackage =
       noClasses()
           .that()
@@ -44,7 +63,7 @@ final class ArchitectureTest {
   static final ArchRule onnxRuntimeStaysInOnePackage =
       noClasses()
           .that()
-          .resideOutsideOfPackage("io.sparsedit.compiler.ort..")
+          .resideOutsideOfPackages("io.sparsedit.compiler.ort..", "io.sparsedit.runtime..")
           .should()
           .dependOnClassesThat()
           .resideInAPackage("ai.onnxruntime..");

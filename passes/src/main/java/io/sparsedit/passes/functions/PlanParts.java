@@ -51,6 +51,22 @@ final class PlanParts {
   }
 
   /**
+   * All rows of the keep map.
+   *
+   * @param words i32 {@code [Nq,ceil(Nk/32)]}
+   * @param segments Nk
+   * @return i64 {@code [Nq,Nk]}, 0 or 1
+   */
+  static Value unpackKeepRows(Ops ops, Value words, Value segments) {
+    Value unsigned = ops.mod(ops.i64(words), ops.i64(1L << WORD));
+    Value shifted = ops.div(ops.unsqueeze(unsigned, 2), bitValues(ops));
+    Value bits = ops.mod(shifted, ops.i64(2));
+    Value rows =
+        ops.reshape(bits, ops.vector(ops.dim(words, 0), ops.mul(ops.dim(words, 1), ops.i64(WORD))));
+    return ops.op("Slice", rows, ops.i64s(0), ops.asVector(segments), ops.i64s(1));
+  }
+
+  /**
    * The segment of each position.
    *
    * @param offsets i64 {@code [N+1]}

@@ -6,6 +6,7 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.passes.SiteMetadata;
 import io.sparsedit.passes.functions.BlockSparseAttention;
+import io.sparsedit.passes.functions.MeasurePlan;
 import io.sparsedit.passes.functions.Planner;
 import io.sparsedit.passes.functions.Planners;
 import io.sparsedit.passes.functions.SparseOps;
@@ -47,7 +48,7 @@ record SparseSite(String name, int index, Node planner, Node attention, Map<Stri
         long index = node.intAttribute(SparseOps.SITE, -1);
         if (node.opType().equals(BlockSparseAttention.OP_TYPE)) {
           attentions.put(index, node);
-        } else {
+        } else if (!node.opType().equals(MeasurePlan.OP_TYPE)) {
           planners.put(index, node);
         }
       }

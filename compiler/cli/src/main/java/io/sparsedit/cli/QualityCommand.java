@@ -1,0 +1,323 @@
+package io.sparsedit.cli;
+
+import io.sparsedit.cli.quality.Candidate;
+import io.sparsedit.cli.quality.QualitySweep;
+import io.sparsedit.cli.quality.Setup;
+import io.sparsedit.cli.quality.SweepLine;
+import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.runtime.sampling.Condition;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code sparsify-model quality}. */
+@Command(
+    name = "quality",
+    mixinStandardHelpOptions = true,
+    header = "Measures methods and settings on whole denoising runs.",
+    description = {
+      "",
+      "Compiles the model by every setting of a sweep, samples each from the same noise as the dense"
+          + " model, and says how near it comes: PSNR, SSIM, relative L1 error, and the density and"
+          + " recall of its plans. Beside them: what half precision alone does, and, with --method"
+          + " oracle and random, plans of the truly most massive and of random blocks.",
+      "",
+      "It can sample flow-matching models by Euler steps without guidance: one input is denoised (the"
+          + " first of the first output's shape, or --latents), that output is the velocity, one"
+          + " input takes the noise level (any with 'timestep' in its name, or --timestep). Inputs"
+          + " that take conditions get the numbers of --condition, further ones come from --inputs;"
+          + " the rest is noise, or 1 where the input is an integer or a mask. Three channels are"
+          + " taken for pixels from -1 to 1, anything else for latents, whose own range is the peak"
+          + " of PSNR.",
+      "",
+      "A sweep is lines of NAME: OPTIONS. Options are those of compile (--method and what belongs to"
+          + " it), {a|b} stands for a choice, all combinations are measured. Also --dense-warmup F"
+          + " and --always-cold, where a line wants its own. A sweep that was stopped goes on where"
+          + " it was."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  sparsify-model quality dit.onnx -o out/quality --condition scene.txt --seeds 0,1",
+      "  sparsify-model quality dit.onnx -o out/q --try 'SVG2: --top-p {.8|.9|.95} --clusters 16,64'",
+      "",
+      "Exit codes: 0 ok, 1 failure, 2 usage, 4 nothing to sparsify"
+    })
+final class QualityCommand implements Callable<Integer> {
+  private static final String DEFAULT_SWEEP = "quality/default.sweep";
+
+  @Spec private CommandSpec spec;
+  @Mixin private CommonOptions common;
+
+  @Parameters(paramLabel = "MODEL.onnx", description = "The exported model.")
+  private Path model;
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "DIR",
+      required = true,
+      description =
+          "Folder for quality.json, quality.svg (four plots), psnr.svg (one), quality.html.")
+  private Path output;
+
+  @Option(
+      names = "--sweep",
+      paramLabel = "FILE",
+      description = "Lines of NAME: OPTIONS. Default: a sweep over all methods.")
+  private @Nullable Path sweep;
+
+  @Option(
+      names = "--try",
+      paramLabel = "LINE",
+      description = "One such line, instead of a file; repeat for more.")
+  private List<String> lines = new ArrayList<>();
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "20",
+      description = "Denoising steps. Default: ${DEFAULT-VALUE}.")
+  private int steps;
+
+  @Option(
+      names = "--dense-warmup",
+      paramLabel = "F",
+      defaultValue = "0.3",
+      description = "Fraction of the steps that runs dense first. Default: ${DEFAULT-VALUE}.")
+  private double denseWarmup;
+
+  @Option(
+      names = "--shift",
+      paramLabel = "S",
+      defaultValue = "3",
+      description =
+          "Shift of the noise levels s/(1+(S-1)s); 1 spaces them equally. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private double shift;
+
+  @Option(
+      names = "--seeds",
+      paramLabel = "N",
+      split = ",",
+      defaultValue = "0",
+      description = "Seeds of the noise. Default: ${DEFAULT-VALUE}.")
+  private List<Long> seeds;
+
+  @Option(
+      names = "--condition",
+      paramLabel = "FILE",
+      description =
+          "Numbers for the condition input, with # comments; repeat for more. Every seed samples"
+              + " every condition. Default: noise.")
+  private List<Path> conditions = new ArrayList<>();
+
+  @Option(
+      names = "--condition-input",
+      paramLabel = "NAME",
+      defaultValue = Condition.INPUT,
+      description = "The input that takes conditions. Default: ${DEFAULT-VALUE}.")
+  private String conditionInput;
+
+  @Option(names = "--latents", paramLabel = "NAME", description = "The input that is denoised.")
+  private @Nullable String latents;
+
+  @Option(names = "--timestep", paramLabel = "NAME", description = "The input for noise levels.")
+  private @Nullable String timestep;
+
+  @Option(names = "--velocity", paramLabel = "NAME", description = "The output to move by.")
+  private @Nullable String velocity;
+
+  @Option(
+      names = "--timestep-scale",
+      paramLabel = "F",
+      defaultValue = "1000",
+      description = "The timestep at noise level 1. Default: ${DEFAULT-VALUE}.")
+  private double timestepScale;
+
+  @Option(
+      names = "--inputs",
+      paramLabel = "DIR",
+      description = "Further inputs: NAME.pb (ONNX TensorProto).")
+  private @Nullable Path inputs;
+
+  @Option(
+      names = "--dim",
+      paramLabel = "NAME=SIZE",
+      description = "Size of a symbolic dimension of the inputs; repeat for more.")
+  private Map<String, Long> sizes = new TreeMap<>();
+
+  @Option(names = "--threads", paramLabel = "N", description = "Threads. Default: all cores.")
+  private @Nullable Integer threads;
+
+  @Option(
+      names = "--no-floor",
+      description = "Leave out the run with activations rounded to half precision.")
+  private boolean noFloor;
+
+  @Option(names = "--fresh", description = "Forget what an earlier sweep left in the folder.")
+  private boolean fresh;
+
+  /** What a line of a sweep may say. */
+  @Command(name = "sweep line")
+  private static final class LineOptions {
+    @Mixin private MethodOptions method;
+
+    @Option(names = "--dense-warmup")
+    private @Nullable Double denseWarmup;
+
+    @Option(names = "--always-cold")
+    private boolean alwaysCold;
+  }
+
+  @Override
+  public Integer call() {
+    List<Candidate> candidates = candidates();
+    QualitySweep.Report report;
+    try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
+      report =
+          new QualitySweep(
+                  setup(), candidates.get(0).options(), VersionProvider.version(), output, progress)
+              .run(candidates, !noFloor, fresh);
+    }
+    if (!common.quiet()) {
+      PrintWriter out = spec.commandLine().getOut();
+      ConsoleTables.table(out, report.rows());
+      out.println();
+      report.notes().forEach(out::println);
+      out.println("quality.json, quality.svg, psnr.svg, quality.html are in " + output);
+      out.flush();
+    }
+    return 0;
+  }
+
+  private Setup setup() {
+    if (steps < 1) {
+      throw SparsifyException.usage("--steps must be at least 1, not " + steps);
+    }
+    if (!(denseWarmup >= 0 && denseWarmup <= 1)) {
+      throw SparsifyException.usage("--dense-warmup must be 0 to 1, not " + denseWarmup);
+    }
+    if (!(shift > 0)) {
+      throw SparsifyException.usage("--shift must be above 0, not " + shift);
+    }
+    if (threads != null && threads < 1) {
+      throw SparsifyException.usage("--threads must be at least 1, not " + threads);
+    }
+    return new Setup(
+        model,
+        steps,
+        denseWarmup,
+        shift,
+        new Setup.Names(
+            Optional.ofNullable(latents),
+            Optional.ofNullable(timestep),
+            Optional.ofNullable(velocity),
+            conditionInput,
+            timestepScale),
+        Optional.ofNullable(inputs),
+        sizes,
+        threads == null ? OptionalInt.empty() : OptionalInt.of(threads),
+        samples());
+  }
+
+  private List<Setup.Sample> samples() {
+    List<Setup.Sample> samples = new ArrayList<>();
+    for (long seed : seeds) {
+      if (conditions.isEmpty()) {
+        samples.add(new Setup.Sample(seed, Optional.empty()));
+      }
+      for (Path file : conditions) {
+        try {
+          samples.add(new Setup.Sample(seed, Optional.of(Condition.read(file))));
+        } catch (IOException | IllegalArgumentException e) {
+          throw new SparsifyException(
+              SparsifyException.Kind.USAGE, String.valueOf(e.getMessage()), e);
+        }
+      }
+    }
+    return samples;
+  }
+
+  private List<Candidate> candidates() {
+    List<SweepLine> all = lines.stream().map(SweepLine::parse).toList();
+    if (sweep != null) {
+      List<SweepLine> both = new ArrayList<>(SweepLine.parseAll(read(sweep)));
+      both.addAll(all);
+      all = both;
+    } else if (all.isEmpty()) {
+      all = SweepLine.parseAll(defaultSweep());
+    }
+    List<Candidate> candidates = new ArrayList<>();
+    for (SweepLine line : all) {
+      for (List<String> arguments : line.settings()) {
+        candidates.add(candidate(line.name(), arguments));
+      }
+    }
+    if (candidates.isEmpty()) {
+      throw SparsifyException.usage("the sweep has no line");
+    }
+    return candidates;
+  }
+
+  private Candidate candidate(String series, List<String> arguments) {
+    LineOptions options = new LineOptions();
+    try {
+      new CommandLine(options)
+          .setCaseInsensitiveEnumValuesAllowed(true)
+          .parseArgs(arguments.toArray(String[]::new));
+    } catch (CommandLine.ParameterException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.USAGE, "in the sweep's line " + series + ": " + e.getMessage(), e);
+    }
+    return new Candidate(
+        series,
+        arguments,
+        options.method.toOptions(common),
+        options.denseWarmup == null
+            ? java.util.OptionalDouble.empty()
+            : java.util.OptionalDouble.of(options.denseWarmup),
+        options.alwaysCold);
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          "cannot read the sweep " + file + ": " + AtomicFile.reason(e),
+          e);
+    }
+  }
+
+  private static String defaultSweep() {
+    try (InputStream in = QualityCommand.class.getResourceAsStream(DEFAULT_SWEEP)) {
+      if (in == null) {
+        throw new IllegalStateException("no resource " + DEFAULT_SWEEP);
+      }
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

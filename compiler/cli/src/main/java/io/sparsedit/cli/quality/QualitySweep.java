@@ -1,0 +1,261 @@
+package io.sparsedit.cli.quality;
+
+import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.passes.CompileOptions;
+import io.sparsedit.passes.Instrument;
+import io.sparsedit.passes.Pipeline;
+import io.sparsedit.runtime.Action;
+import io.sparsedit.runtime.Bundle;
+import io.sparsedit.runtime.Model;
+import io.sparsedit.runtime.Schedule;
+import io.sparsedit.runtime.Session;
+import io.sparsedit.runtime.SparseDitException;
+import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.Timetable;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * Measures candidates: compiles each to a bundle with measuring outputs, runs it in the runtime
+ * over all samples, and compares with the dense run from the same noise.
+ */
+public final class QualitySweep {
+  private static final String PLOT = "quality.svg";
+  private static final String CURVE = "psnr.svg";
+  private static final String PAGE = "quality.html";
+
+  private final Setup setup;
+  private final CompileOptions base;
+  private final String version;
+  private final Path folder;
+  private final Progress progress;
+  private final Sampler sampler;
+  private final Map<String, Tensor> dense = new HashMap<>();
+
+  /**
+   * A sweep.
+   *
+   * @param setup how the model is sampled
+   * @param base what is compiled for the dense runs; its method does not matter
+   * @param version the compiler's version
+   * @param folder where everything is written
+   * @param progress told of each run
+   */
+  public QualitySweep(
+      Setup setup, CompileOptions base, String version, Path folder, Progress progress) {
+    this.setup = setup;
+    this.base = base;
+    this.version = version;
+    this.folder = folder;
+    this.progress = progress;
+    this.sampler = new Sampler(setup);
+  }
+
+  /**
+   * Measures what is not measured yet.
+   *
+   * @param candidates the settings
+   * @param floor whether the noise of half precision is measured as well
+   * @param fresh whether earlier results in the folder are forgotten
+   * @return what is known of all settings, earlier ones in the folder included
+   * @throws SparsifyException if the model cannot be sampled, or a candidate not be compiled
+   */
+  public Report run(List<Candidate> candidates, boolean floor, boolean fresh) {
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          "cannot make the folder " + folder + ": " + AtomicFile.reason(e),
+          e);
+    }
+    Results results = Results.open(folder, setup.describe(Pipeline.sha256(setup.model())), fresh);
+    int todo = candidates.size() * setup.samples().size();
+    int done = 0;
+    try {
+      if (floor) {
+        measureFloor(results);
+      }
+      for (Candidate candidate : candidates) {
+        measure(candidate, results, done, todo);
+        done += setup.samples().size();
+      }
+    } catch (SparseDitException | IllegalArgumentException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE, String.valueOf(e.getMessage()), e);
+    }
+    Report report = new Report(results);
+    report.write(folder, PLOT, CURVE, PAGE);
+    return report;
+  }
+
+  private void measureFloor(Results results) {
+    List<Setup.Sample> missing =
+        setup.samples().stream().filter(s -> results.floor(s.label()).isEmpty()).toList();
+    if (missing.isEmpty()) {
+      return;
+    }
+    references(missing);
+    try (Temporary bundle = compile(base, Set.of(Instrument.ROUND_ACTIVATIONS));
+        Model model = load(bundle)) {
+      for (Setup.Sample sample : missing) {
+        progress.stage("half precision, " + sample.label());
+        Sampler.Run run = sampler.run(model, Schedule.dense(setup.steps()), sample);
+        results.addFloor(measurement(model, sample, run));
+      }
+    }
+  }
+
+  private void measure(Candidate candidate, Results results, int done, int todo) {
+    Results.Key key = new Results.Key(candidate.series(), candidate.settings());
+    List<Setup.Sample> missing =
+        setup.samples().stream().filter(s -> results.run(key, s.label()).isEmpty()).toList();
+    if (missing.isEmpty()) {
+      return;
+    }
+    references(missing);
+    int run = done + setup.samples().size() - missing.size();
+    try (Temporary bundle = compile(candidate.options(), Set.of(Instrument.MEASURE_PLANS));
+        Model model = load(bundle)) {
+      for (Setup.Sample sample : missing) {
+        run++;
+        progress.stage(
+            String.format(
+                "run %d of %d: %s, %s; %s",
+                run, todo, candidate.series(), candidate.settings(), sample.label()));
+        Sampler.Run finished = sampler.run(model, schedule(candidate, model), sample);
+        results.add(key, measurement(model, sample, finished));
+      }
+    }
+  }
+
+  /** The dense runs, all by one bundle: without instruments they are the original's. */
+  private void references(List<Setup.Sample> samples) {
+    List<Setup.Sample> missing =
+        samples.stream().filter(sample -> !dense.containsKey(sample.label())).toList();
+    if (missing.isEmpty()) {
+      return;
+    }
+    try (Temporary bundle = compile(base, Set.of());
+        Model model = load(bundle)) {
+      for (Setup.Sample sample : missing) {
+        progress.stage("dense, " + sample.label());
+        Sampler.Run run = sampler.run(model, Schedule.dense(setup.steps()), sample);
+        dense.put(sample.label(), run.latents());
+      }
+    }
+  }
+
+  private Measurement measurement(Model model, Setup.Sample sample, Sampler.Run run) {
+    Tensor reference = dense.get(sample.label());
+    if (reference == null) {
+      throw new IllegalStateException("no dense run of " + sample.label());
+    }
+    for (int i = 0; i < run.latents().elementCount(); i++) {
+      if (!Double.isFinite(run.latents().get(i))) {
+        throw SparsifyException.failure(
+            "the sample of " + sample.label() + " is not made of finite numbers");
+      }
+    }
+    boolean pixels = reference.rank() > 1 && reference.dims()[1] == 3;
+    return Sampler.measure(
+        sample.label(),
+        run,
+        reference,
+        model.bundle().sites().stream().map(Bundle.Site::id).toList(),
+        pixels);
+  }
+
+  private Schedule schedule(Candidate candidate, Model model) {
+    Schedule own = Schedule.steps(setup.steps());
+    double warmup = candidate.denseWarmup().orElse(setup.denseWarmup());
+    Schedule schedule =
+        model.bundle().defaultRule() instanceof io.sparsedit.runtime.Rule.Periodic
+            ? own.withDenseWarmup(warmup)
+            : own;
+    if (!candidate.alwaysCold()) {
+      return schedule;
+    }
+    try (Session session = model.newSession(schedule)) {
+      Timetable timetable = session.timetable();
+      List<Action> actions = new ArrayList<>();
+      for (int step = 0; step < timetable.steps(); step++) {
+        Action action = timetable.action(step, 0);
+        actions.add(action == Action.PLAN_SPARSE ? Action.PLAN_SPARSE_COLD : action);
+      }
+      return Schedule.listed(actions);
+    }
+  }
+
+  private Model load(Temporary bundle) {
+    Model.Options options = Model.Options.defaults();
+    if (setup.threads().isPresent()) {
+      options = options.withThreads(setup.threads().getAsInt());
+    }
+    return Model.load(bundle.folder, options);
+  }
+
+  private Temporary compile(CompileOptions options, Set<Instrument> instruments) {
+    Temporary temporary = new Temporary(folder.resolve(".bundle-" + ProcessHandle.current().pid()));
+    Pipeline.compileInstrumented(
+        setup.model(), temporary.folder, options, instruments, version, Progress.SILENT);
+    return temporary;
+  }
+
+  /** A bundle that goes when it was used. */
+  private record Temporary(Path folder) implements AutoCloseable {
+    @Override
+    public void close() {
+      try (Stream<Path> all = Files.walk(folder)) {
+        for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(path);
+        }
+      } catch (IOException e) {
+        throw new SparsifyException(
+            SparsifyException.Kind.FAILURE,
+            "cannot remove " + folder + ": " + AtomicFile.reason(e),
+            e);
+      }
+    }
+  }
+
+  /** What was measured. */
+  public static final class Report {
+    private final Results results;
+
+    Report(Results results) {
+      this.results = results;
+    }
+
+    /** The table's rows, the header first: settings, density, recall, errors. */
+    public List<List<String>> rows() {
+      return QualityTable.rows(results);
+    }
+
+    /** What the table does not say. */
+    public List<String> notes() {
+      return QualityTable.notes(results);
+    }
+
+    void write(Path folder, String plot, String curve, String page) {
+      text(folder.resolve(plot), ParetoPlot.all(results));
+      text(folder.resolve(curve), ParetoPlot.psnr(results));
+      text(folder.resolve(page), QualityHtml.of(results));
+    }
+
+    private static void text(Path file, String content) {
+      AtomicFile.write(file, out -> out.write(content.getBytes(StandardCharsets.UTF_8)));
+    }
+  }
+}

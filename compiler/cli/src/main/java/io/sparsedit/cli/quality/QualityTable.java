@@ -1,0 +1,102 @@
+package io.sparsedit.cli.quality;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** The numbers of a sweep as text. */
+final class QualityTable {
+  private QualityTable() {}
+
+  /** A row for each setting, by series and density; the header first. */
+  static List<List<String>> rows(Results results) {
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(
+        List.of(
+            "series",
+            "settings",
+            "density",
+            "with warm-up",
+            "recall",
+            "PSNR",
+            "SSIM",
+            "relative L1",
+            ""));
+    List<Curve> curves = results.curves();
+    List<Curve.Point> front = Curve.front(curves);
+    results
+        .floorMean()
+        .ifPresent(mean -> rows.add(row("half precision", "dense", mean, "noise floor")));
+    for (Curve curve : curves) {
+      for (Curve.Point point : curve.byDensity()) {
+        rows.add(
+            row(
+                curve.name(),
+                point.settings(),
+                point.mean(),
+                front.contains(point) ? "front" : ""));
+      }
+    }
+    return rows;
+  }
+
+  private static List<String> row(String series, String settings, Mean mean, String mark) {
+    return List.of(
+        series,
+        settings,
+        fraction(mean.density()),
+        fraction(mean.totalDensity()),
+        fraction(mean.recall()),
+        decibel(mean),
+        Double.isNaN(mean.ssim()) ? "" : String.format(Locale.ROOT, "%.4f", mean.ssim()),
+        String.format(Locale.ROOT, "%.4f", mean.relativeL1()),
+        mark);
+  }
+
+  static String decibel(Mean mean) {
+    if (!Double.isFinite(mean.psnr())) {
+      return "equal";
+    }
+    return mean.psnrSpread() == 0
+        ? String.format(Locale.ROOT, "%.2f dB", mean.psnr())
+        : String.format(Locale.ROOT, "%.2f ± %.2f dB", mean.psnr(), mean.psnrSpread());
+  }
+
+  static String fraction(double value) {
+    return String.format(Locale.ROOT, "%.3f", value);
+  }
+
+  static List<String> notes(Results results) {
+    return List.of(
+        setup(results),
+        "Each run against the dense run from the same noise. Density: kept pairs, mean over sparse"
+            + " steps, sites and heads; recall: softmax mass of the kept pairs; ± is the standard"
+            + " deviation over samples.");
+  }
+
+  /** How it was sampled, in one sentence. */
+  static String setup(Results results) {
+    JsonNode setup = results.setup();
+    return String.format(
+        Locale.ROOT,
+        "%s, %d steps (shift %s), the first %.0f %% of them dense unless the settings say"
+            + " otherwise; %d %s.",
+        setup.path("model").asText(),
+        setup.path("steps").asInt(),
+        setup.path("shift").asText(),
+        100 * setup.path("denseWarmup").asDouble(),
+        samples(results),
+        samples(results) == 1 ? "sample" : "samples");
+  }
+
+  private static int samples(Results results) {
+    return (int)
+        results.curves().stream()
+            .flatMap(curve -> curve.points().stream())
+            .flatMap(point -> point.runs().stream())
+            .map(Measurement::sample)
+            .distinct()
+            .count();
+  }
+}

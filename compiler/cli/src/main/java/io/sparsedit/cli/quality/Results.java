@@ -1,0 +1,168 @@
+package io.sparsedit.cli.quality;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.SparsifyException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * {@code quality.json}: what was measured so far, rewritten after every run, so that a sweep that
+ * was stopped goes on where it was.
+ */
+final class Results {
+  static final String FILE = "quality.json";
+
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final Path file;
+  private final ObjectNode setup;
+  private final List<Measurement> floor = new ArrayList<>();
+  private final Map<Key, List<Measurement>> runs = new LinkedHashMap<>();
+
+  /** A setting of a series. */
+  record Key(String series, String settings) {}
+
+  private Results(Path file, ObjectNode setup) {
+    this.file = file;
+    this.setup = setup;
+  }
+
+  /**
+   * Results of an earlier sweep in the folder, or none yet.
+   *
+   * @param setup what they depend on
+   * @param fresh whether earlier ones are forgotten
+   * @throws SparsifyException if earlier ones were measured otherwise
+   */
+  static Results open(Path folder, ObjectNode setup, boolean fresh) {
+    Path file = folder.resolve(FILE);
+    Results results = new Results(file, setup);
+    if (fresh || !Files.isRegularFile(file)) {
+      return results;
+    }
+    JsonNode root;
+    try {
+      root = JSON.readTree(file.toFile());
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          file + " is damaged. Remove it, or say --fresh to measure anew.",
+          e);
+    }
+    if (!root.path("setup").equals(setup)) {
+      throw SparsifyException.failure(
+          file
+              + " holds what was measured of another model or with other options ("
+              + root.path("setup")
+              + "). Choose another output folder, or say --fresh to measure anew.");
+    }
+    root.path("floor").forEach(run -> results.floor.add(Measurement.fromJson(run)));
+    for (JsonNode candidate : root.path("candidates")) {
+      List<Measurement> list =
+          results.runsOf(
+              new Key(candidate.path("series").asText(), candidate.path("settings").asText()));
+      candidate.path("runs").forEach(run -> list.add(Measurement.fromJson(run)));
+    }
+    return results;
+  }
+
+  private List<Measurement> runsOf(Key key) {
+    return runs.computeIfAbsent(key, any -> new ArrayList<>());
+  }
+
+  /** What was measured of a sample. */
+  Optional<Measurement> run(Key key, String sample) {
+    return find(runs.getOrDefault(key, List.of()), sample);
+  }
+
+  /** What rounding to half precision does to a sample. */
+  Optional<Measurement> floor(String sample) {
+    return find(floor, sample);
+  }
+
+  private static Optional<Measurement> find(List<Measurement> list, String sample) {
+    return list.stream().filter(run -> run.sample().equals(sample)).findFirst();
+  }
+
+  void add(Key key, Measurement run) {
+    runsOf(key).add(run);
+    write();
+  }
+
+  void addFloor(Measurement run) {
+    floor.add(run);
+    write();
+  }
+
+  /** The whole file, or the candidates of this sweep where {@code keys} names them. */
+  ObjectNode toJson() {
+    ObjectNode root = JSON.createObjectNode();
+    root.put("schemaVersion", 1);
+    root.set("setup", setup);
+    ArrayNode floors = root.putArray("floor");
+    floor.forEach(run -> floors.add(run.toJson()));
+    ArrayNode candidates = root.putArray("candidates");
+    runs.forEach(
+        (key, measured) -> {
+          ObjectNode node = candidates.addObject();
+          node.put("series", key.series());
+          node.put("settings", key.settings());
+          Mean mean = Mean.of(measured);
+          ObjectNode means = node.putObject("mean");
+          Measurement.putNumber(means, "psnr", mean.psnr());
+          Measurement.putNumber(means, "psnrSpread", mean.psnrSpread());
+          Measurement.putNumber(means, "ssim", mean.ssim());
+          Measurement.putNumber(means, "relativeL1", mean.relativeL1());
+          Measurement.putNumber(means, "density", mean.density());
+          Measurement.putNumber(means, "totalDensity", mean.totalDensity());
+          Measurement.putNumber(means, "recall", mean.recall());
+          Measurement.putNumber(means, "seconds", mean.seconds());
+          ArrayNode list = node.putArray("runs");
+          measured.forEach(run -> list.add(run.toJson()));
+        });
+    return root;
+  }
+
+  private void write() {
+    String text;
+    try {
+      text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(toJson()) + "\n";
+    } catch (IOException e) {
+      throw new IllegalStateException("a tree of JSON nodes is JSON", e);
+    }
+    AtomicFile.write(file, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
+  }
+
+  /** All series with the means of their settings, in the order of measurement. */
+  List<Curve> curves() {
+    Map<String, List<Curve.Point>> points = new LinkedHashMap<>();
+    runs.forEach(
+        (key, measured) ->
+            points
+                .computeIfAbsent(key.series(), any -> new ArrayList<>())
+                .add(new Curve.Point(key.settings(), measured, Mean.of(measured))));
+    return points.entrySet().stream()
+        .map(entry -> new Curve(entry.getKey(), entry.getValue()))
+        .toList();
+  }
+
+  /** What half precision alone does; empty if that was not measured. */
+  Optional<Mean> floorMean() {
+    return floor.isEmpty() ? Optional.empty() : Optional.of(Mean.of(floor));
+  }
+
+  ObjectNode setup() {
+    return setup;
+  }
+}
