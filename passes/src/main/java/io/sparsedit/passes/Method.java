@@ -11,7 +11,11 @@ public enum Method {
   /** AdaSpa: blocks found by exact search at a few steps, arXiv 2502.21079. */
   ADASPA,
   /** Sparse VideoGen: spatial and temporal heads, arXiv 2502.01776. */
-  SVG;
+  SVG,
+  /** A reference: the blocks of the exact attention with the most mass. */
+  ORACLE,
+  /** A reference: random blocks. */
+  RANDOM;
 
   /** The name on the command line and in bundles. */
   public String label() {

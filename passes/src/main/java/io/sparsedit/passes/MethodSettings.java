@@ -5,7 +5,8 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.functions.Planner;
 
 /** The method of a site and its settings. What no setting says is as published. */
-public sealed interface MethodSettings permits Svg2Settings, AdaSpaSettings, SvgSettings {
+public sealed interface MethodSettings 
+    permits Svg2Settings, AdaSpaSettings, SvgSettings, ReferenceSettings {
   /** The method. */
   Method method();
 
@@ -30,6 +31,7 @@ public sealed interface MethodSettings permits Svg2Settings, AdaSpaSettings, Svg
       case SVG2 -> Svg2Settings.read(settings);
       case ADASPA -> AdaSpaSettings.read(settings);
       case SVG -> SvgSettings.read(settings);
+      case ORACLE, RANDOM -> ReferenceSettings.read(method, settings);
     };
   }
 

@@ -107,6 +107,28 @@ public record Svg2Settings(
     }
   }
 
+  /**
+   * Numbers of k-means iterations.
+   *
+   * @param warm from the last plan's centroids
+   * @param cold from the beginning
+   */
+  public record Iterations(int warm, int cold) {
+    /**
+     * The numbers that a user spells as {@code 2,50}.
+     *
+     * @throws SparsifyException if it is spelt otherwise
+     */
+    public static Iterations parse(String spelling) {
+      if (!spelling.matches("[1-9]\\d{0,5},[1-9]\\d{0,5}")) {
+        throw SparsifyException.usage(
+            "--kmeans-iterations takes WARM,COLD, such as 2,50, not '" + spelling + "'");
+      }
+      String[] parts = spelling.split(",", -1);
+      return new Iterations(Integer.parseInt(parts[0]), Integer.parseInt(parts[1]));
+    }
+  }
+
   /** The clusters of a site with so many tokens. */
   public Clusters clustersFor(long tokens) {
     return clusters.orElseGet(() -> Clusters.defaultFor(tokens));

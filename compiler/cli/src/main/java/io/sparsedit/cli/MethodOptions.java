@@ -8,6 +8,7 @@ import io.sparsedit.passes.DenseLayers;
 import io.sparsedit.passes.Method;
 import io.sparsedit.passes.MethodSettings;
 import io.sparsedit.passes.Preset;
+import io.sparsedit.passes.ReferenceSettings;
 import io.sparsedit.passes.SitePlan;
 import io.sparsedit.passes.Svg2Settings;
 import io.sparsedit.passes.SvgSettings;
@@ -40,7 +41,8 @@ final class MethodOptions {
         "Sparse attention method. Default: ${DEFAULT-VALUE}.",
         "svg2: clusters of similar tokens (arXiv 2505.18875).",
         "adaspa: blocks found by exact search at a few steps (arXiv 2502.21079).",
-        "svg: a band over frames or over patches, by head (arXiv 2502.01776)."
+        "svg: a band over frames or over patches, by head (arXiv 2502.01776).",
+        "oracle, random: the most massive and random blocks, to measure methods against."
       })
   private Method method = Method.SVG2;
 
@@ -87,6 +89,14 @@ final class MethodOptions {
           "svg2: clusters a head. Default: that of --preset if given, else one for 256 query tokens"
               + " (2 to 400), one for 64 key tokens (8 to 1000).")
   private @Nullable String clusters;
+
+  @Option(
+      names = "--kmeans-iterations",
+      paramLabel = "WARM,COLD",
+      description =
+          "svg2: k-means iterations from the last plan's centroids, and from the beginning. Default:"
+              + " 2,50, as published.")
+  private @Nullable String kmeansIterations;
 
   @Option(
       names = "--recall-threshold",
@@ -218,12 +228,18 @@ final class MethodOptions {
       case SVG2 -> svg2();
       case ADASPA -> adaSpa();
       case SVG -> svg();
+      case ORACLE, RANDOM -> reference();
     };
   }
 
   private Svg2Settings svg2() {
-    refuseOthers("--density", "--ranking", "--top-p", "--min-kept", "--clusters");
+    refuseOthers(
+        "--density", "--ranking", "--top-p", "--min-kept", "--clusters", "--kmeans-iterations");
     Svg2Settings published = Svg2Settings.PUBLISHED;
+    Svg2Settings.Iterations iterations =
+        kmeansIterations == null
+            ? new Svg2Settings.Iterations(published.iterations(), published.initIterations())
+            : Svg2Settings.Iterations.parse(kmeansIterations);
     Optional<Float> budget = Optional.ofNullable(density);
     if (budget.isPresent() && topP != null) {
       throw SparsifyException.usage("give either --density or --top-p: each decides what is kept");
@@ -241,8 +257,8 @@ final class MethodOptions {
         Optional.ofNullable(clusters)
             .map(Svg2Settings.Clusters::parse)
             .or(() -> steps.preset().map(Preset::clusters)),
-        published.iterations(),
-        published.initIterations(),
+        iterations.warm(),
+        iterations.cold(),
         compensate);
   }
 
@@ -280,6 +296,16 @@ final class MethodOptions {
         compensate);
   }
 
+  private ReferenceSettings reference() {
+    refuseOthers("--density", "--block-size");
+    ReferenceSettings defaults = ReferenceSettings.of(method);
+    return new ReferenceSettings(
+        method,
+        density == null ? defaults.density() : density,
+        blockSize == null ? defaults.blockSize() : blockSize,
+        compensate);
+  }
+
   private static FrameSink sinkOf(String label) {
     return FrameSink.of(label)
         .orElseThrow(
@@ -302,6 +328,7 @@ final class MethodOptions {
     put(given, "--top-p", topP);
     put(given, "--min-kept", minKept);
     put(given, "--clusters", clusters);
+    put(given, "--kmeans-iterations", kmeansIterations);
     put(given, "--recall-threshold", recallThreshold);
     put(given, "--sampled-rows", sampledRows);
     put(given, "--frame-sink", frameSink);

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -51,9 +52,8 @@ import picocli.CommandLine.Spec;
           + " of PSNR.",
       "",
       "A sweep is lines of NAME: OPTIONS. Options are those of compile (--method and what belongs to"
-          + " it), {a|b} stands for a choice, all combinations are measured. Also --dense-warmup F"
-          + " and --always-cold, where a line wants its own. A sweep that was stopped goes on where"
-          + " it was."
+          + " it, and of the schedule), {a|b} stands for a choice, all combinations are measured. A"
+          + " sweep that was stopped goes on where it was."
     },
     footer = {
       "",
@@ -65,6 +65,9 @@ import picocli.CommandLine.Spec;
     })
 final class QualityCommand implements Callable<Integer> {
   private static final String DEFAULT_SWEEP = "quality/default.sweep";
+
+  /** A line with one of these decides on its own which steps are dense. */
+  private static final Set<String> SCHEDULES = Set.of("--dense-warmup", "--search-steps");
 
   @Spec private CommandSpec spec;
   @Mixin private CommonOptions common;
@@ -177,18 +180,6 @@ final class QualityCommand implements Callable<Integer> {
   @Option(names = "--fresh", description = "Forget what an earlier sweep left in the folder.")
   private boolean fresh;
 
-  /** What a line of a sweep may say. */
-  @Command(name = "sweep line")
-  private static final class LineOptions {
-    @Mixin private MethodOptions method;
-
-    @Option(names = "--dense-warmup")
-    private @Nullable Double denseWarmup;
-
-    @Option(names = "--always-cold")
-    private boolean alwaysCold;
-  }
-
   @Override
   public Integer call() {
     List<Candidate> candidates = candidates();
@@ -279,24 +270,23 @@ final class QualityCommand implements Callable<Integer> {
     return candidates;
   }
 
+  /** The options of a line behind the sweep's own, which hold where the line has none. */
   private Candidate candidate(String series, List<String> arguments) {
-    LineOptions options = new LineOptions();
+    List<String> all = new ArrayList<>(List.of("--steps", Integer.toString(steps)));
+    if (arguments.stream().noneMatch(SCHEDULES::contains)) {
+      all.addAll(List.of("--dense-warmup", Double.toString(denseWarmup)));
+    }
+    all.addAll(arguments);
+    MethodOptions method = new MethodOptions();
     try {
-      new CommandLine(options)
+      new CommandLine(CommandSpec.forAnnotatedObject(method))
           .setCaseInsensitiveEnumValuesAllowed(true)
-          .parseArgs(arguments.toArray(String[]::new));
+          .parseArgs(all.toArray(String[]::new));
     } catch (CommandLine.ParameterException e) {
       throw new SparsifyException(
           SparsifyException.Kind.USAGE, "in the sweep's line " + series + ": " + e.getMessage(), e);
     }
-    return new Candidate(
-        series,
-        arguments,
-        options.method.toOptions(common),
-        options.denseWarmup == null
-            ? java.util.OptionalDouble.empty()
-            : java.util.OptionalDouble.of(options.denseWarmup),
-        options.alwaysCold);
+    return new Candidate(series, arguments, method.toOptions(common));
   }
 
   private static String read(Path file) {

@@ -2,6 +2,7 @@ package io.sparsedit.passes.functions;
 
 import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.Function;
+import io.sparsedit.compiler.ir.Node;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -37,6 +38,9 @@ public record ReferencePlan(
   /** The operator's name. */
   public static final String OP_TYPE = "ReferencePlan";
 
+  /** STRING: a {@link Choice}'s name. */
+  public static final String CHOICE = "choice";
+
   /** INT: seed of the random choice. */
   public static final String SEED = "seed";
 
@@ -62,6 +66,20 @@ public record ReferencePlan(
     if (!(density > 0)) {
       throw new IllegalArgumentException("density is above 0");
     }
+  }
+
+  /** The call that a node is. */
+  static ReferencePlan of(Node node, boolean keyBias) {
+    return new ReferencePlan(
+        (int) node.intAttribute(SparseOps.SITE, 0),
+        Planners.layout(node),
+        node.floatAttribute(SparseOps.SCALE, 1),
+        (int) node.intAttribute(AdaSpaPlan.BLOCK_SIZE, 1),
+        node.floatAttribute(AdaSpaPlan.DENSITY, 1),
+        Choice.valueOf(node.stringAttribute(CHOICE, Choice.MOST_MASS.name())),
+        (int) node.intAttribute(SEED, 0),
+        Planners.text(node),
+        keyBias);
   }
 
   /** The search of the exact mass, which AdaSpa's is too. */
@@ -102,6 +120,7 @@ public record ReferencePlan(
     Map<String, Attribute> attributes = SparseOp.commonAttributes(site, layout, scale);
     attributes.put(AdaSpaPlan.BLOCK_SIZE, new Attribute.IntValue(blockSize));
     attributes.put(AdaSpaPlan.DENSITY, new Attribute.FloatValue(density));
+    attributes.put(CHOICE, new Attribute.StringValue(choice.name()));
     attributes.put(SEED, new Attribute.IntValue(seed));
     attributes.put(Svg2Plan.TEXT_POSITION, new Attribute.StringValue(text.attributeValue()));
     return attributes;

@@ -28,9 +28,9 @@ record Curve(String name, List<Point> points) {
     }
   }
 
-  /** Series of these names are references: on no front, drawn in grey. */
+  /** Whether it is there to compare with: on no front, drawn in grey. */
   boolean isReference() {
-    return name.equals("oracle") || name.equals("random");
+    return points.stream().allMatch(p -> p.settings().matches(".*--method (oracle|random)\\b.*"));
   }
 
   /** The points from sparse to dense. */

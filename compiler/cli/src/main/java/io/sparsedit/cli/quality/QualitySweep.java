@@ -6,19 +6,15 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.Instrument;
 import io.sparsedit.passes.Pipeline;
-import io.sparsedit.runtime.Action;
 import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
-import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
-import io.sparsedit.runtime.Timetable;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -134,7 +130,7 @@ public final class QualitySweep {
             String.format(
                 "run %d of %d: %s, %s; %s",
                 run, todo, candidate.series(), candidate.settings(), sample.label()));
-        Sampler.Run finished = sampler.run(model, schedule(candidate, model), sample);
+        Sampler.Run finished = sampler.run(model, Schedule.of(model.bundle()), sample);
         results.add(key, measurement(model, sample, finished));
       }
     }
@@ -175,27 +171,6 @@ public final class QualitySweep {
         reference,
         model.bundle().sites().stream().map(Bundle.Site::id).toList(),
         pixels);
-  }
-
-  private Schedule schedule(Candidate candidate, Model model) {
-    Schedule own = Schedule.steps(setup.steps());
-    double warmup = candidate.denseWarmup().orElse(setup.denseWarmup());
-    Schedule schedule =
-        model.bundle().defaultRule() instanceof io.sparsedit.runtime.Rule.Periodic
-            ? own.withDenseWarmup(warmup)
-            : own;
-    if (!candidate.alwaysCold()) {
-      return schedule;
-    }
-    try (Session session = model.newSession(schedule)) {
-      Timetable timetable = session.timetable();
-      List<Action> actions = new ArrayList<>();
-      for (int step = 0; step < timetable.steps(); step++) {
-        Action action = timetable.action(step, 0);
-        actions.add(action == Action.PLAN_SPARSE ? Action.PLAN_SPARSE_COLD : action);
-      }
-      return Schedule.listed(actions);
-    }
   }
 
   private Model load(Temporary bundle) {
