@@ -202,12 +202,6 @@ final class QualityCommand implements Callable<Integer> {
   }
 
   private Setup setup() {
-    if (steps < 1) {
-      throw SparsifyException.usage("--steps must be at least 1, not " + steps);
-    }
-    if (!(denseWarmup >= 0 && denseWarmup <= 1)) {
-      throw SparsifyException.usage("--dense-warmup must be 0 to 1, not " + denseWarmup);
-    }
     if (!(shift > 0)) {
       throw SparsifyException.usage("--shift must be above 0, not " + shift);
     }

@@ -109,7 +109,7 @@ final class QualityCommandTest {
     "--try, SVG2: --no-such-option 3, 'in the sweep''s line SVG2: Unknown option'",
     "--try, SVG2: --top-p 0, --top-p must be above 0",
     "--steps, 0, --steps must be at least 1",
-    "--dense-warmup, 1.5, --dense-warmup must be 0 to 1",
+    "--dense-warmup, 1.5, --dense-warmup must be from 0 to 1",
     "--condition, nowhere.txt, there is no condition file nowhere.txt",
     "--latents, nothing, the model has no nothing",
     "--timestep, nothing, the model has no nothing",

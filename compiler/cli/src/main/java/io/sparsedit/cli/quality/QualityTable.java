@@ -86,17 +86,7 @@ final class QualityTable {
         setup.path("steps").asInt(),
         setup.path("shift").asText(),
         100 * setup.path("denseWarmup").asDouble(),
-        samples(results),
-        samples(results) == 1 ? "sample" : "samples");
-  }
-
-  private static int samples(Results results) {
-    return (int)
-        results.curves().stream()
-            .flatMap(curve -> curve.points().stream())
-            .flatMap(point -> point.runs().stream())
-            .map(Measurement::sample)
-            .distinct()
-            .count();
+        setup.path("samples").size(),
+        setup.path("samples").size() == 1 ? "sample" : "samples");
   }
 }

@@ -1,5 +1,6 @@
 package io.sparsedit.cli.quality;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sparsedit.runtime.Bundle;
@@ -91,6 +92,8 @@ public record Setup(
     node.put("sampler", "Euler steps of a flow, noise levels from 1 to 0");
     node.put("timestepScale", names.timestepScale());
     inputs.ifPresent(folder -> node.put("inputs", folder.toString()));
+    ArrayNode labels = node.putArray("samples");
+    samples.forEach(sample -> labels.add(sample.label()));
     ObjectNode dims = node.putObject("dims");
     new TreeMap<>(sizes).forEach(dims::put);
     return node;
