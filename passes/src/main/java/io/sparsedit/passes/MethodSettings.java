@@ -5,7 +5,7 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.functions.Planner;
 
 /** The method of a site and its settings. What no setting says is as published. */
-public sealed interface MethodSettings 
+public sealed interface MethodSettings
     permits Svg2Settings, AdaSpaSettings, SvgSettings, ReferenceSettings {
   /** The method. */
   Method method();

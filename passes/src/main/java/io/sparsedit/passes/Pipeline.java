@@ -236,15 +236,6 @@ public final class Pipeline {
         ExpandMaskRows.in(OnnxReader.read(original)), compiled, request, progress);
   }
 
-  /**
-   * SHA-256 of a model's file, in hexadecimal: how bundles and measurements name it.
-   *
-   * @throws SparsifyException if it cannot be read
-   */
-  public static String sha256(Path file) {
-    return BundleDescription.sha256(file);
-  }
-
   private static JsonNode readDescription(Path bundle) {
     Path file = bundle.resolve(BundleFolder.DESCRIPTION);
     if (Files.isRegularFile(bundle)) {

@@ -42,9 +42,7 @@ public record ReferenceSettings(Method method, float density, int blockSize, boo
         site.scale(),
         blockSize,
         density,
-        method == Method.ORACLE
-            ? ReferencePlan.Choice.MOST_MASS
-            : ReferencePlan.Choice.RANDOM,
+        method == Method.ORACLE ? ReferencePlan.Choice.MOST_MASS : ReferencePlan.Choice.RANDOM,
         SEED,
         site.text(),
         site.masked());

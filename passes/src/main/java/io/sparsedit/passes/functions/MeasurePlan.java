@@ -3,7 +3,6 @@ package io.sparsedit.passes.functions;
 import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.Function;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -11,8 +10,8 @@ import java.util.Map;
  * A call of {@code MeasurePlan}: what a plan keeps of the attention that it stands for. Models that
  * are made to be measured have it beside the attention; it changes nothing.
  *
- * <p>It takes q, k, the plan, geometry where there is text, key_bias where keys are masked, and
- * action, and gives density and recall, both f32 {@code [B,H]} and 1 on a dense step.
+ * <p>It takes q, k, the plan, geometry, key_bias where keys are masked, and action, and gives
+ * density and recall, both f32 {@code [B,H]} and 1 on a dense step.
  *
  * @param site index of the site
  * @param layout order of the dimensions of q and k
@@ -49,18 +48,14 @@ public record MeasurePlan(
 
   @Override
   public String overload() {
-    return layout.overloadPart()
-        + (text == TextPosition.NONE ? "" : "_text_" + text.attributeValue())
-        + (keyBias ? "_bias" : "");
+    return layout.overloadPart() + text.overloadPart() + (keyBias ? "_bias" : "");
   }
 
   @Override
   public List<String> inputs() {
     List<String> inputs = new ArrayList<>(List.of(SparseOps.Q, SparseOps.K));
     inputs.addAll(Planner.PLAN);
-    if (text != TextPosition.NONE) {
-      inputs.add(SparseOps.GEOMETRY);
-    }
+    inputs.add(SparseOps.GEOMETRY);
     if (keyBias) {
       inputs.add(SparseOps.KEY_BIAS);
     }
@@ -75,8 +70,7 @@ public record MeasurePlan(
 
   @Override
   public Map<String, Attribute> attributes() {
-    Map<String, Attribute> attributes = new LinkedHashMap<>();
-    attributes.putAll(SparseOp.commonAttributes(site, layout, scale));
+    Map<String, Attribute> attributes = SparseOp.commonAttributes(site, layout, scale);
     attributes.put(ROWS, new Attribute.IntValue(rows));
     return attributes;
   }

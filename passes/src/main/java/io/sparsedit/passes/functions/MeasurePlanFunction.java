@@ -61,9 +61,10 @@ final class MeasurePlanFunction {
     Value keep = heads.split(ops, Ops.lookup(inputs, SparseOps.KEEP));
     Optional<Value> biases =
         Optional.ofNullable(inputs.get(SparseOps.KEY_BIAS)).map(b -> ops.squeeze(b, 1, 2));
-    Video video = Video.of(ops, call.text(), ops.dim(q, 2), inputs);
+    VideoTokens video = VideoTokens.of(ops, call.text(), q, Ops.lookup(inputs, SparseOps.GEOMETRY));
+    Value isVideo = ops.named("is_video", flags(ops, video));
     Value rows =
-        ops.named("sampled_queries", video.sample(ops, ops.intAttribute(MeasurePlan.ROWS)));
+        ops.named("sampled_queries", sample(ops, video, ops.intAttribute(MeasurePlan.ROWS)));
     return ops
         .loop(
             "for_each_head",
@@ -82,13 +83,13 @@ final class MeasurePlanFunction {
                   bias.map(
                           b ->
                               body.mul(
-                                  video.flags(),
+                                  isVideo,
                                   body.f32(body.greater(b, body.f32(Float.NEGATIVE_INFINITY)))))
-                      .orElse(video.flags());
+                      .orElse(isVideo);
               Value mass =
                   mass(body, body.gather(queries, head), body.gather(keys, head), rows, bias);
               return Iteration.scan(
-                  density(body, query.sizes(body, video.flags()), key.sizes(body, visible), kept),
+                  density(body, query.sizes(body, isVideo), key.sizes(body, visible), kept),
                   recall(body, mass, query, key, rows, kept));
             })
         .stream()
@@ -142,38 +143,18 @@ final class MeasurePlanFunction {
     }
   }
 
-  /**
-   * Which tokens are video.
-   *
-   * @param all S
-   * @param start the first video token
-   * @param count how many there are
-   * @param flags f32 {@code [S]}: 1 for video, 0 for text
-   */
-  private record Video(Value all, Value start, Value count, Value flags) {
-    static Video of(Ops ops, TextPosition text, Value all, Map<String, Value> inputs) {
-      if (text == TextPosition.NONE) {
-        Value ones = ops.f32(ops.filled(1, ops.asVector(all)));
-        return new Video(all, ops.i64(0), all, ones);
-      }
-      Value geometry = ops.i64(Ops.lookup(inputs, SparseOps.GEOMETRY));
-      Value count =
-          ops.mul(
-              ops.gather(geometry, ops.i64(0)),
-              ops.mul(ops.gather(geometry, ops.i64(1)), ops.gather(geometry, ops.i64(2))));
-      Value start = text == TextPosition.FIRST ? ops.sub(all, count) : ops.i64(0);
-      Value token = ops.range(all);
-      Value isVideo =
-          ops.and(ops.lessOrEqual(start, token), ops.less(token, ops.add(start, count)));
-      return new Video(all, start, count, ops.f32(isVideo));
-    }
+  /** F32 {@code [S]}: 1 for video tokens, 0 for text. */
+  private static Value flags(Ops ops, VideoTokens video) {
+    Value token = ops.range(video.all());
+    Value end = ops.add(video.start(), video.count());
+    return ops.f32(ops.and(ops.lessOrEqual(video.start(), token), ops.less(token, end)));
+  }
 
-    /** I64 {@code [R]}: evenly spaced video tokens, floor((r + 1/2) count / R). */
-    Value sample(Ops ops, Value wanted) {
-      Value rows = ops.min(wanted, count);
-      Value odd = ops.add(ops.mul(ops.range(rows), ops.i64(2)), ops.i64(1));
-      Value spaced = ops.div(ops.mul(odd, count), ops.mul(rows, ops.i64(2)));
-      return ops.add(spaced, start);
-    }
+  /** I64 {@code [R]}: evenly spaced video tokens, floor((r + 1/2) count / R). */
+  private static Value sample(Ops ops, VideoTokens video, Value wanted) {
+    Value rows = ops.min(wanted, video.count());
+    Value odd = ops.add(ops.mul(ops.range(rows), ops.i64(2)), ops.i64(1));
+    Value spaced = ops.div(ops.mul(odd, video.count()), ops.mul(rows, ops.i64(2)));
+    return ops.add(spaced, video.start());
   }
 }

@@ -24,8 +24,7 @@ public final class Planners {
       case SvgPlan.OP_TYPE ->
           SvgPlan.of(
               node, inputs.contains(SparseOps.KEY_BIAS), inputs.contains(SvgPlan.HEAD_CLASSES));
-      case ReferencePlan.OP_TYPE ->
-          ReferencePlan.of(node, inputs.contains(SparseOps.KEY_BIAS));
+      case ReferencePlan.OP_TYPE -> ReferencePlan.of(node, inputs.contains(SparseOps.KEY_BIAS));
       default -> throw new IllegalArgumentException("no planner is called " + node.opType());
     };
   }

@@ -68,7 +68,7 @@ final class ReferencePlanFunction {
                 })
             .get(0);
     Value natural = heads.repeat(ops, ops.i32(ops.filled(0, ops.i64s(0))));
-    Value offsets = heads.repeat(ops, blocks.offsets(ops));
+    Value offsets = heads.repeat(ops, tokens.offsets(ops, blocks.sizes(ops)));
     Map<String, Value> outputs = new HashMap<>();
     outputs.put(SparseOps.QUERY_ORDER, natural);
     outputs.put(SparseOps.KEY_ORDER, natural);

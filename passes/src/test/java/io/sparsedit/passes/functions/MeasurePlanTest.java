@@ -116,9 +116,9 @@ class MeasurePlanTest {
     inputs.put(SparseOps.Q, TestTensors.inLayout(call.layout(), golden.atStep("q", last)));
     inputs.put(SparseOps.K, TestTensors.inLayout(call.layout(), golden.atStep("k", last)));
     Planner.PLAN.forEach(tensor -> inputs.put(tensor, golden.tensor(tensor)));
-    if (call.text() != TextPosition.NONE) {
-      inputs.put(SparseOps.GEOMETRY, golden.geometry());
-    }
+    int tokens = (int) golden.tensor("v").dims()[2];
+    int text = golden.has("setting.text") ? (int) golden.setting("text") : 0;
+    inputs.put(SparseOps.GEOMETRY, Tensor.ofInts(new long[] {3}, 1, 1, tokens - text));
     if (call.keyBias()) {
       inputs.put(SparseOps.KEY_BIAS, golden.tensor(SparseOps.KEY_BIAS));
     }

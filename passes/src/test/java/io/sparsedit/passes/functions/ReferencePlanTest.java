@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class ReferencePlanTest {
   private static final int BLOCK = 8;
-  private static final Golden PLANTED = Golden.read("planted");
+  private static final Golden PLANTED = Golden.read("adaspa_planted");
 
   private static ReferencePlan call(Golden golden, float density, Choice choice, int seed) {
     TextPosition text =
@@ -70,7 +70,12 @@ class ReferencePlanTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"planted, MOST_MASS", "text_first, RANDOM", "text_last, MOST_MASS", "batch, RANDOM"})
+  @CsvSource({
+    "adaspa_planted, MOST_MASS",
+    "text_first, RANDOM",
+    "text_last, MOST_MASS",
+    "batch, RANDOM"
+  })
   void allIsKeptAtDensityOneAndOnDenseSteps(String name, Choice choice) {
     Golden golden = Golden.read(name);
     ReferencePlan all = call(golden, 1, choice, 0);

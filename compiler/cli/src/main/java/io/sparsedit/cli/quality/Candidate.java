@@ -10,8 +10,7 @@ import java.util.List;
  * @param arguments the options that make it, as typed
  * @param options what they and the sweep's own mean to the compiler
  */
-public record Candidate(
-    String series, List<String> arguments, CompileOptions options) {
+public record Candidate(String series, List<String> arguments, CompileOptions options) {
   /** Keeps its own copy. */
   public Candidate {
     arguments = List.copyOf(arguments);

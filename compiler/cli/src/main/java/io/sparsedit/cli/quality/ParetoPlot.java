@@ -156,7 +156,10 @@ final class ParetoPlot {
     if (measure != Measure.RECALL) {
       results.floorMean().ifPresent(mean -> values.add(measure.of(mean)));
     }
-    double low = values.stream().filter(Double::isFinite).min(Double::compare).orElse(0.);
+    if (measure == Measure.ERROR) {
+      values.removeIf(value -> !(value > 0));
+    }
+    double low = values.stream().filter(Double::isFinite).min(Double::compare).orElse(.1);
     double high = values.stream().filter(Double::isFinite).max(Double::compare).orElse(1.);
     if (measure == Measure.ERROR) {
       return new Axis(low / 1.2, high * 1.2, true, bottom, top);
@@ -204,7 +207,7 @@ final class ParetoPlot {
     StringBuilder marks = new StringBuilder();
     for (Curve.Point point : curve.byDensity()) {
       double value = measure.of(point.mean());
-      if (!Double.isFinite(value)) {
+      if (!Double.isFinite(value) || measure == Measure.ERROR && value <= 0) {
         continue;
       }
       double x = across.at(point.mean().density());

@@ -3,6 +3,7 @@ package io.sparsedit.cli.quality;
 import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.Instrument;
 import io.sparsedit.passes.Pipeline;
@@ -76,7 +77,7 @@ public final class QualitySweep {
           "cannot make the folder " + folder + ": " + AtomicFile.reason(e),
           e);
     }
-    Results results = Results.open(folder, setup.describe(Pipeline.sha256(setup.model())), fresh);
+    Results results = Results.open(folder, setup.describe(Sha256.of(setup.model())), fresh);
     int todo = candidates.size() * setup.samples().size();
     int done = 0;
     try {
