@@ -7,6 +7,7 @@ import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.SeededInputs;
 import io.sparsedit.tensorrt.DeviceMemory;
 import java.io.IOException;
 import java.io.PrintStream;

@@ -207,7 +207,7 @@ final class ParetoPlot {
     StringBuilder marks = new StringBuilder();
     for (Curve.Point point : curve.byDensity()) {
       double value = measure.of(point.mean());
-      if (!Double.isFinite(value) || measure == Measure.ERROR && value <= 0) {
+      if (!Double.isFinite(value) || (measure == Measure.ERROR && value <= 0)) {
         continue;
       }
       double x = across.at(point.mean().density());
