@@ -5,7 +5,6 @@ import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
-import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
 import io.sparsedit.runtime.sampling.SeededInputs;
 import io.sparsedit.tensorrt.DeviceMemory;
@@ -31,7 +30,7 @@ import java.util.Random;
  * <p>An error is the largest absolute difference over the larger of 1 and the largest absolute
  * value of the reference.
  */
-public final class CompareBackends {
+public final class CompareBackends implements Program {
   private static final String USAGE =
       """
       usage: CompareBackends BUNDLE [options]
@@ -79,23 +78,11 @@ public final class CompareBackends {
 
   /** Runs the program and returns its exit code: 0, 1 for a failure, 2 for wrong usage. */
   static int run(List<String> arguments, PrintStream out, PrintStream err) {
-    CompareBackends program;
-    try {
-      program = new CompareBackends(new Arguments(arguments));
-    } catch (IllegalArgumentException e) {
-      err.println(e.getMessage());
-      err.println(USAGE);
-      return 2;
-    }
-    try {
-      return program.run(out) ? 0 : 1;
-    } catch (SparseDitException | IllegalArgumentException | IOException e) {
-      err.println(e.getMessage());
-      return 1;
-    }
+    return Program.run(arguments, USAGE, CompareBackends::new, out, err);
   }
 
-  private boolean run(PrintStream out) throws IOException {
+  @Override
+  public boolean run(PrintStream out) throws IOException {
     Model.Options options = Model.Options.defaults().withCudaGraphs(graphs);
     boolean good;
     boolean onGpu;

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
-import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
 import io.sparsedit.runtime.sampling.Condition;
 import io.sparsedit.runtime.sampling.FrameQuality;
@@ -25,7 +24,7 @@ import java.util.OptionalDouble;
  * shows how far the two are apart: as animated GIFs, as a picture of frames side by side, and as
  * PSNR and SSIM of each frame.
  */
-public final class DenoiseVideo {
+public final class DenoiseVideo implements Program {
   private static final String USAGE =
       """
       usage: DenoiseVideo BUNDLE [options]
@@ -79,24 +78,11 @@ public final class DenoiseVideo {
 
   /** Runs the program and returns its exit code: 0, 1 where something fails, 2 for wrong usage. */
   static int run(List<String> arguments, PrintStream out, PrintStream err) {
-    DenoiseVideo program;
-    try {
-      program = new DenoiseVideo(new Arguments(arguments));
-    } catch (IllegalArgumentException e) {
-      err.println(e.getMessage());
-      err.println(USAGE);
-      return 2;
-    }
-    try {
-      program.run(out);
-      return 0;
-    } catch (SparseDitException | IllegalArgumentException | IOException e) {
-      err.println(e.getMessage());
-      return 1;
-    }
+    return Program.run(arguments, USAGE, DenoiseVideo::new, out, err);
   }
 
-  private void run(PrintStream out) throws IOException {
+  @Override
+  public boolean run(PrintStream out) throws IOException {
     Condition shown = ReadyConditions.load(condition);
     try (Model model = Model.load(bundle, options)) {
       Map<String, Tensor> start = SeededInputs.of(model.bundle(), sizes, seed);
@@ -121,6 +107,7 @@ public final class DenoiseVideo {
       print(frames, out);
       out.println("dense.gif, sparse.gif, sheet.png, metrics.json are in " + folder);
     }
+    return true;
   }
 
   private static String warmup(Denoised sparse) {

@@ -11,7 +11,6 @@ import io.sparsedit.tensorrt.Gpu;
 import io.sparsedit.tensorrt.IoTensor;
 import io.sparsedit.tensorrt.PluginLibrary;
 import io.sparsedit.tensorrt.TensorRt;
-import io.sparsedit.tensorrt.TensorRtException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
@@ -30,7 +29,7 @@ import java.util.stream.Stream;
  * whole step and its longest layers, and the GPU memory that engine, context, state and inputs
  * take.
  */
-public final class ProfileEngine {
+public final class ProfileEngine implements Program {
   private static final String USAGE =
       """
       usage: ProfileEngine BUNDLE [options]
@@ -66,24 +65,11 @@ public final class ProfileEngine {
 
   /** Runs the program and returns its exit code: 0, 1 for a failure, 2 for wrong usage. */
   static int run(List<String> arguments, PrintStream out, PrintStream err) {
-    ProfileEngine program;
-    try {
-      program = new ProfileEngine(new Arguments(arguments));
-    } catch (IllegalArgumentException e) {
-      err.println(e.getMessage());
-      err.println(USAGE);
-      return 2;
-    }
-    try {
-      program.run(out);
-      return 0;
-    } catch (TensorRtException | IOException e) {
-      err.println(e.getMessage());
-      return 1;
-    }
+    return Program.run(arguments, USAGE, ProfileEngine::new, out, err);
   }
 
-  private void run(PrintStream out) throws IOException {
+  @Override
+  public boolean run(PrintStream out) throws IOException {
     PluginLibrary plugins = PluginLibrary.load(find("plugins-", ".so"));
     Gpu gpu = plugins.requireGpu();
     TensorRt tensorRt = plugins.openTensorRt();
@@ -110,6 +96,7 @@ public final class ProfileEngine {
         }
       }
     }
+    return true;
   }
 
   private Path find(String prefix, String suffix) throws IOException {
@@ -132,9 +119,7 @@ public final class ProfileEngine {
     for (IoTensor tensor : engine.tensors()) {
       long[] dims = tensor.dims().stream().mapToLong(Long::longValue).toArray();
       ElementType type =
-          Arrays.stream(ElementType.values())
-              .filter(known -> known.shortName().equals(tensor.type()))
-              .findFirst()
+          ElementType.ofShortName(tensor.type())
               .orElseThrow(() -> new IllegalStateException(tensor.toString()));
       long bytes = Arrays.stream(dims).reduce(type.bytes(), Math::multiplyExact);
       DeviceMemory place = DeviceMemory.allocate(bytes);

@@ -3,7 +3,6 @@ package io.sparsedit.examples;
 import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
-import io.sparsedit.runtime.SparseDitException;
 import io.sparsedit.runtime.Tensor;
 import io.sparsedit.runtime.sampling.Roles;
 import io.sparsedit.runtime.sampling.SeededInputs;
@@ -19,7 +18,7 @@ import java.util.Map;
  * Runs a bundle through a denoising schedule on seeded noise, beside the same model with all sites
  * dense, and prints for each step what the sites did, the time and how far the outputs are apart.
  */
-public final class RunSteps {
+public final class RunSteps implements Program {
   private static final String USAGE =
       """
       usage: RunSteps BUNDLE [options]
@@ -59,24 +58,11 @@ public final class RunSteps {
 
   /** Runs the program and returns its exit code: 0, 1 where a bundle fails, 2 for wrong usage. */
   static int run(List<String> arguments, PrintStream out, PrintStream err) {
-    RunSteps program;
-    try {
-      program = new RunSteps(new Arguments(arguments));
-    } catch (IllegalArgumentException e) {
-      err.println(e.getMessage());
-      err.println(USAGE);
-      return 2;
-    }
-    try {
-      program.run(out);
-      return 0;
-    } catch (SparseDitException | IllegalArgumentException e) {
-      err.println(e.getMessage());
-      return 1;
-    }
+    return Program.run(arguments, USAGE, RunSteps::new, out, err);
   }
 
-  private void run(PrintStream out) {
+  @Override
+  public boolean run(PrintStream out) {
     try (Model model = Model.load(folder, options)) {
       Schedule schedule = steps == 0 ? Schedule.of(model.bundle()) : Schedule.steps(steps);
       Map<String, Tensor> start = SeededInputs.of(model.bundle(), sizes, seed);
@@ -92,6 +78,7 @@ public final class RunSteps {
             out);
       }
     }
+    return true;
   }
 
   private void compare(Session session, Trajectory sparse, Trajectory dense, PrintStream out) {

@@ -53,7 +53,7 @@ public enum ElementType {
   }
 
   /** The type of this short name, if the runtime knows it. */
-  static Optional<ElementType> ofShortName(String name) {
+  public static Optional<ElementType> ofShortName(String name) {
     return Arrays.stream(values()).filter(type -> type.shortName.equals(name)).findFirst();
   }
 
