@@ -53,13 +53,14 @@ import picocli.CommandLine.Spec;
       "",
       "A sweep is lines of NAME: OPTIONS. Options are those of compile (--method and what belongs to"
           + " it, and of the schedule), {a|b} stands for a choice, all combinations are measured. A"
-          + " sweep that was stopped goes on where it was."
+          + " sweep that was stopped goes on where it was; more lines or seeds add to it."
     },
     footer = {
       "",
       "Examples:",
       "  sparsify-model quality dit.onnx -o out/quality --condition scene.txt --seeds 0,1",
       "  sparsify-model quality dit.onnx -o out/q --try 'SVG2: --top-p {.8|.9|.95} --clusters 16,64'",
+      "  sparsify-model quality dit.onnx -o out/all --show --add out/seed0 --add out/seed1",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 4 nothing to sparsify"
     })
@@ -177,18 +178,37 @@ final class QualityCommand implements Callable<Integer> {
       description = "Leave out the run with activations rounded to half precision.")
   private boolean noFloor;
 
+  @Option(
+      names = "--add",
+      paramLabel = "DIR",
+      description =
+          "Take over what another sweep of this model with these options measured into DIR, such as"
+              + " other samples or lines on another machine; repeat for more.")
+  private List<Path> added = new ArrayList<>();
+
+  @Option(
+      names = "--show",
+      description =
+          "Measure nothing: tables and plots of what is in the folder and added, of the lines given"
+              + " or of all.")
+  private boolean show;
+
   @Option(names = "--fresh", description = "Forget what an earlier sweep left in the folder.")
   private boolean fresh;
 
   @Override
   public Integer call() {
     List<Candidate> candidates = candidates();
+    QualitySweep.Scope scope = new QualitySweep.Scope(!noFloor, fresh, added);
     QualitySweep.Report report;
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
-      report =
+      QualitySweep measurements =
           new QualitySweep(
-                  setup(), candidates.get(0).options(), VersionProvider.version(), output, progress)
-              .run(candidates, !noFloor, fresh);
+              setup(), candidates.get(0).options(), VersionProvider.version(), output, progress);
+      report =
+          show
+              ? measurements.show(sweep == null && lines.isEmpty() ? List.of() : candidates, scope)
+              : measurements.run(candidates, scope);
     }
     if (!common.quiet()) {
       PrintWriter out = spec.commandLine().getOut();

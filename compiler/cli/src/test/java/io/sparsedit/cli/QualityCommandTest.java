@@ -113,6 +113,107 @@ final class QualityCommandTest {
   }
 
   @Test
+  void sweepsArePutTogether() throws IOException {
+    Path one = folder.resolve("one");
+    Path two = folder.resolve("two");
+    Path all = folder.resolve("all");
+    CommandLineRun.of("quality", WAN, "-o", one, "--steps", 2, "--try", "SVG2: --top-p {.5|.8}");
+    CommandLineRun.of(
+        "quality", WAN, "-o", two, "--steps", 2, "--seeds", 1, "--try", "SVG2: --top-p .5");
+    CommandLineRun run =
+        CommandLineRun.of(
+            "quality", WAN, "-o", all, "--steps", 2, "--show", "--add", one, "--add", two);
+
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out()).contains("2 samples.", "1 of 2 samples");
+    JsonNode results = new ObjectMapper().readTree(all.resolve("quality.json").toFile());
+    assertThat(results.path("setup").path("samples")).hasSize(2);
+    assertThat(results.path("floor")).hasSize(2);
+    JsonNode runs = results.path("candidates").get(0).path("runs");
+    assertThat(runs).hasSize(2);
+    assertThat(mean(results, 0, "psnr"))
+        .isCloseTo(
+            (runs.get(0).path("psnr").asDouble() + runs.get(1).path("psnr").asDouble()) / 2,
+            within(1e-3));
+
+    // What is known is not measured again, and the lines given are shown alone.
+    CommandLineRun again =
+        CommandLineRun.of(
+            "quality",
+            WAN,
+            "-o",
+            all,
+            "--steps",
+            2,
+            "--add",
+            one,
+            "--show",
+            "--try",
+            "SVG2: --top-p .8");
+    assertThat(again.out()).contains("--top-p .8").doesNotContain("--top-p .5");
+    assertThat(new ObjectMapper().readTree(all.resolve("quality.json").toFile()))
+        .isEqualTo(results);
+
+    CommandLineRun other =
+        CommandLineRun.of("quality", WAN, "-o", all, "--steps", 2, "--shift", 1, "--add", one);
+    assertThat(other.exitCode()).isEqualTo(1);
+    assertThat(other.err()).contains("with other options");
+    CommandLineRun nothing =
+        CommandLineRun.of("quality", WAN, "-o", folder.resolve("new"), "--show");
+    assertThat(nothing.exitCode()).isEqualTo(1);
+    assertThat(nothing.err()).contains("nothing was measured of this sweep");
+    CommandLineRun absent =
+        CommandLineRun.of(
+            "quality", WAN, "-o", all, "--steps", 2, "--show", "--add", folder.resolve("no"));
+    assertThat(absent.exitCode()).isEqualTo(1);
+    assertThat(absent.err()).contains("to add");
+  }
+
+  /** A sweep that is told to stop keeps what it has measured, and takes its bundle with it. */
+  @Test
+  void aStoppedSweepKeepsItsRuns() throws IOException, InterruptedException {
+    Files.createDirectories(folder.resolve(".bundle-999999999"));
+    Files.writeString(folder.resolve(".bundle-999999999").resolve("model.onnx"), "killed");
+    Process process =
+        new ProcessBuilder(
+                ProcessHandle.current().info().command().orElseThrow(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName(),
+                "quality",
+                TINY.toString(),
+                "-o",
+                folder.toString(),
+                "--condition",
+                SCENE.toString(),
+                "--steps",
+                "3",
+                "--no-floor",
+                "--try",
+                "AdaSpa: --method adaspa --density {.1|.2|.3|.4|.5|.6|.7} --search-steps 0")
+            .redirectErrorStream(true)
+            .redirectOutput(folder.resolve("log").toFile())
+            .start();
+    try {
+      for (int i = 0;
+          i < 1200 && process.isAlive() && !Files.exists(folder.resolve("psnr.svg"));
+          i++) {
+        Thread.sleep(50);
+      }
+      assertThat(process.isAlive()).as("stopped before its end").isTrue();
+    } finally {
+      process.destroy();
+    }
+    assertThat(process.waitFor(60, java.util.concurrent.TimeUnit.SECONDS)).isTrue();
+    assertThat(results().path("candidates").size()).isBetween(1, 6);
+    try (var files = Files.list(folder)) {
+      assertThat(files.map(file -> String.valueOf(file.getFileName())))
+          .contains("quality.json", "quality.svg", "psnr.svg", "quality.html")
+          .noneMatch(name -> name.startsWith(".bundle"));
+    }
+  }
+
+  @Test
   void everythingKeptIsEqualButForRounding() throws IOException {
     assertThat(
             CommandLineRun.of(

@@ -16,12 +16,10 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Stream;
 
 /**
  * Measures candidates: compiles each to a bundle with measuring outputs, runs it in the runtime
@@ -60,15 +58,69 @@ public final class QualitySweep {
   }
 
   /**
-   * Measures what is not measured yet.
+   * What is done beside the settings.
    *
-   * @param candidates the settings
    * @param floor whether the noise of half precision is measured as well
    * @param fresh whether earlier results in the folder are forgotten
-   * @return what is known of all settings, earlier ones in the folder included
+   * @param added folders of other sweeps of the same model and sampling
+   */
+  public record Scope(boolean floor, boolean fresh, List<Path> added) {
+    /** Keeps its own copy. */
+    public Scope {
+      added = List.copyOf(added);
+    }
+  }
+
+  /**
+   * Measures what is not measured yet. Everything in the folder is rewritten after each setting, so
+   * that a sweep that is stopped leaves what it has found.
+   *
+   * @param candidates the settings
+   * @param scope what else is done
+   * @return what is known of all settings, earlier and added ones included
    * @throws SparsifyException if the model cannot be sampled, or a candidate not be compiled
    */
-  public Report run(List<Candidate> candidates, boolean floor, boolean fresh) {
+  public Report run(List<Candidate> candidates, Scope scope) {
+    Results results = open(scope);
+    int todo = candidates.size() * setup.samples().size();
+    int done = 0;
+    try {
+      if (scope.floor()) {
+        measureFloor(results);
+      }
+      for (Candidate candidate : candidates) {
+        measure(candidate, results, done, todo);
+        done += setup.samples().size();
+        new Report(results).write(folder, PLOT, CURVE, PAGE);
+      }
+    } catch (SparseDitException | IllegalArgumentException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE, String.valueOf(e.getMessage()), e);
+    }
+    return new Report(results);
+  }
+
+  /**
+   * Writes tables and plots of what is known, without measuring anything.
+   *
+   * @param candidates the settings that are shown, or none for all that are known
+   * @throws SparsifyException if nothing is known of them
+   */
+  public Report show(List<Candidate> candidates, Scope scope) {
+    Results results = open(scope);
+    if (!candidates.isEmpty()) {
+      results = results.only(candidates.stream().map(QualitySweep::key).toList());
+    }
+    if (results.curves().isEmpty()) {
+      throw SparsifyException.failure(
+          "nothing was measured of this sweep in " + folder + " nor in what is added");
+    }
+    Report report = new Report(results);
+    report.write(folder, PLOT, CURVE, PAGE);
+    return report;
+  }
+
+  private Results open(Scope scope) {
     try {
       Files.createDirectories(folder);
     } catch (IOException e) {
@@ -77,24 +129,14 @@ public final class QualitySweep {
           "cannot make the folder " + folder + ": " + AtomicFile.reason(e),
           e);
     }
-    Results results = Results.open(folder, setup.describe(Sha256.of(setup.model())), fresh);
-    int todo = candidates.size() * setup.samples().size();
-    int done = 0;
-    try {
-      if (floor) {
-        measureFloor(results);
-      }
-      for (Candidate candidate : candidates) {
-        measure(candidate, results, done, todo);
-        done += setup.samples().size();
-      }
-    } catch (SparseDitException | IllegalArgumentException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.FAILURE, String.valueOf(e.getMessage()), e);
-    }
-    Report report = new Report(results);
-    report.write(folder, PLOT, CURVE, PAGE);
-    return report;
+    TemporaryBundle.deleteLeftovers(folder);
+    Results results = Results.open(folder, setup.describe(Sha256.of(setup.model())), scope.fresh());
+    scope.added().forEach(results::addAll);
+    return results;
+  }
+
+  private static Results.Key key(Candidate candidate) {
+    return new Results.Key(candidate.series(), candidate.settings());
   }
 
   private void measureFloor(Results results) {
@@ -104,7 +146,7 @@ public final class QualitySweep {
       return;
     }
     references(missing);
-    try (Temporary bundle = compile(base, Set.of(Instrument.ROUND_ACTIVATIONS));
+    try (TemporaryBundle bundle = compile(base, Set.of(Instrument.ROUND_ACTIVATIONS));
         Model model = load(bundle)) {
       for (Setup.Sample sample : missing) {
         progress.stage("half precision, " + sample.label());
@@ -115,7 +157,7 @@ public final class QualitySweep {
   }
 
   private void measure(Candidate candidate, Results results, int done, int todo) {
-    Results.Key key = new Results.Key(candidate.series(), candidate.settings());
+    Results.Key key = key(candidate);
     List<Setup.Sample> missing =
         setup.samples().stream().filter(s -> results.run(key, s.label()).isEmpty()).toList();
     if (missing.isEmpty()) {
@@ -123,7 +165,7 @@ public final class QualitySweep {
     }
     references(missing);
     int run = done + setup.samples().size() - missing.size();
-    try (Temporary bundle = compile(candidate.options(), Set.of(Instrument.MEASURE_PLANS));
+    try (TemporaryBundle bundle = compile(candidate.options(), Set.of(Instrument.MEASURE_PLANS));
         Model model = load(bundle)) {
       for (Setup.Sample sample : missing) {
         run++;
@@ -144,7 +186,7 @@ public final class QualitySweep {
     if (missing.isEmpty()) {
       return;
     }
-    try (Temporary bundle = compile(base, Set.of());
+    try (TemporaryBundle bundle = compile(base, Set.of());
         Model model = load(bundle)) {
       for (Setup.Sample sample : missing) {
         progress.stage("dense, " + sample.label());
@@ -174,35 +216,23 @@ public final class QualitySweep {
         pixels);
   }
 
-  private Model load(Temporary bundle) {
+  private Model load(TemporaryBundle bundle) {
     Model.Options options = Model.Options.defaults();
     if (setup.threads().isPresent()) {
       options = options.withThreads(setup.threads().getAsInt());
     }
-    return Model.load(bundle.folder, options);
+    return Model.load(bundle.folder(), options);
   }
 
-  private Temporary compile(CompileOptions options, Set<Instrument> instruments) {
-    Temporary temporary = new Temporary(folder.resolve(".bundle-" + ProcessHandle.current().pid()));
-    Pipeline.compileInstrumented(
-        setup.model(), temporary.folder, options, instruments, version, Progress.SILENT);
-    return temporary;
-  }
-
-  /** A bundle that goes when it was used. */
-  private record Temporary(Path folder) implements AutoCloseable {
-    @Override
-    public void close() {
-      try (Stream<Path> all = Files.walk(folder)) {
-        for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
-          Files.deleteIfExists(path);
-        }
-      } catch (IOException e) {
-        throw new SparsifyException(
-            SparsifyException.Kind.FAILURE,
-            "cannot remove " + folder + ": " + AtomicFile.reason(e),
-            e);
-      }
+  private TemporaryBundle compile(CompileOptions options, Set<Instrument> instruments) {
+    TemporaryBundle bundle = TemporaryBundle.in(folder);
+    try {
+      Pipeline.compileInstrumented(
+          setup.model(), bundle.folder(), options, instruments, version, Progress.SILENT);
+      return bundle;
+    } catch (RuntimeException e) {
+      bundle.close();
+      throw e;
     }
   }
 

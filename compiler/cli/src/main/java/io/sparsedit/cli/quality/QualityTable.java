@@ -23,6 +23,7 @@ final class QualityTable {
             "SSIM",
             "relative L1",
             ""));
+    int samples = results.setup().path("samples").size();
     List<Curve> curves = results.curves();
     List<Curve.Point> front = Curve.front(curves);
     results
@@ -35,10 +36,16 @@ final class QualityTable {
                 curve.name(),
                 point.settings(),
                 point.mean(),
-                front.contains(point) ? "front" : ""));
+                mark(front.contains(point), point.runs().size(), samples)));
       }
     }
     return rows;
+  }
+
+  /** Means over other samples than those of the rest are not to be compared with them. */
+  private static String mark(boolean front, int runs, int samples) {
+    String part = runs == samples ? "" : runs + " of " + samples + " samples";
+    return front && !part.isEmpty() ? "front, " + part : front ? "front" : part;
   }
 
   private static List<String> row(String series, String settings, Mean mean, String mark) {

@@ -12,9 +12,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * {@code quality.json}: what was measured so far, rewritten after every run, so that a sweep that
@@ -22,6 +24,8 @@ import java.util.Optional;
  */
 final class Results {
   static final String FILE = "quality.json";
+
+  private static final String SAMPLES = "samples";
 
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -46,35 +50,65 @@ final class Results {
    * @throws SparsifyException if earlier ones were measured otherwise
    */
   static Results open(Path folder, ObjectNode setup, boolean fresh) {
-    Path file = folder.resolve(FILE);
-    Results results = new Results(file, setup);
-    if (fresh || !Files.isRegularFile(file)) {
-      return results;
-    }
-    JsonNode root;
-    try {
-      root = JSON.readTree(file.toFile());
-    } catch (IOException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.FAILURE,
-          file + " is damaged. Remove it, or say --fresh to measure anew.",
-          e);
-    }
-    if (!root.path("setup").equals(setup)) {
-      throw SparsifyException.failure(
-          file
-              + " holds what was measured of another model or with other options ("
-              + root.path("setup")
-              + "). Choose another output folder, or say --fresh to measure anew.");
-    }
-    root.path("floor").forEach(run -> results.floor.add(Measurement.fromJson(run)));
-    for (JsonNode candidate : root.path("candidates")) {
-      List<Measurement> list =
-          results.runsOf(
-              new Key(candidate.path("series").asText(), candidate.path("settings").asText()));
-      candidate.path("runs").forEach(run -> list.add(Measurement.fromJson(run)));
+    Results results = new Results(folder.resolve(FILE), setup);
+    if (!fresh && Files.isRegularFile(results.file)) {
+      results.read(results.file, "Choose another output folder, or say --fresh to measure anew.");
     }
     return results;
+  }
+
+  /**
+   * Takes over what a sweep into another folder measured; what is known already stays.
+   *
+   * @throws SparsifyException if there is nothing, or it was measured otherwise
+   */
+  void addAll(Path folder) {
+    Path other = folder.resolve(FILE);
+    if (!Files.isRegularFile(other)) {
+      throw SparsifyException.failure("there is no " + other + " to add");
+    }
+    read(other, "Only sweeps of one model with the same options can be put together.");
+    write();
+  }
+
+  private void read(Path from, String remedy) {
+    JsonNode root;
+    try {
+      root = JSON.readTree(from.toFile());
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE, from + " is damaged, or no JSON. " + remedy, e);
+    }
+    if (!conditions(root.path("setup")).equals(conditions(setup))) {
+      throw SparsifyException.failure(
+          from
+              + " holds what was measured of another model or with other options ("
+              + root.path("setup")
+              + "). "
+              + remedy);
+    }
+    for (JsonNode run : root.path("floor")) {
+      if (floor(run.path("sample").asText()).isEmpty()) {
+        floor.add(Measurement.fromJson(run));
+      }
+    }
+    for (JsonNode candidate : root.path("candidates")) {
+      Key key = new Key(candidate.path("series").asText(), candidate.path("settings").asText());
+      for (JsonNode run : candidate.path("runs")) {
+        if (run(key, run.path("sample").asText()).isEmpty()) {
+          runsOf(key).add(Measurement.fromJson(run));
+        }
+      }
+    }
+  }
+
+  /** What runs depend on: the setup but for the samples, which each run names for itself. */
+  private static JsonNode conditions(JsonNode setup) {
+    JsonNode conditions = setup.deepCopy();
+    if (conditions instanceof ObjectNode object) {
+      object.remove(SAMPLES);
+    }
+    return conditions;
   }
 
   private List<Measurement> runsOf(Key key) {
@@ -109,7 +143,7 @@ final class Results {
   ObjectNode toJson() {
     ObjectNode root = JSON.createObjectNode();
     root.put("schemaVersion", 1);
-    root.set("setup", setup);
+    root.set("setup", setup());
     ArrayNode floors = root.putArray("floor");
     floor.forEach(run -> floors.add(run.toJson()));
     ArrayNode candidates = root.putArray("candidates");
@@ -144,6 +178,18 @@ final class Results {
     AtomicFile.write(file, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
   }
 
+  /** These settings alone, in this order, as far as they were measured. */
+  Results only(List<Key> keys) {
+    Results some = new Results(file, setup);
+    some.floor.addAll(floor);
+    for (Key key : keys) {
+      if (runs.containsKey(key)) {
+        some.runs.put(key, runsOf(key));
+      }
+    }
+    return some;
+  }
+
   /** All series with the means of their settings, in the order of measurement. */
   List<Curve> curves() {
     Map<String, List<Curve.Point>> points = new LinkedHashMap<>();
@@ -162,7 +208,14 @@ final class Results {
     return floor.isEmpty() ? Optional.empty() : Optional.of(Mean.of(floor));
   }
 
+  /** How was sampled: the sweep's own samples, then those of earlier or other sweeps. */
   ObjectNode setup() {
-    return setup;
+    Set<String> samples = new LinkedHashSet<>();
+    setup.path(SAMPLES).forEach(sample -> samples.add(sample.asText()));
+    floor.forEach(run -> samples.add(run.sample()));
+    runs.values().forEach(list -> list.forEach(run -> samples.add(run.sample())));
+    ObjectNode all = setup.deepCopy();
+    samples.forEach(all.putArray(SAMPLES)::add);
+    return all;
   }
 }
