@@ -8,6 +8,7 @@ import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.legal.Legalisation;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.tensorrt.Engine;
@@ -58,6 +59,7 @@ public final class BuildEngine {
     CallPlugins.in(model, plugins.operators(), plugins.pluginVersion(), plugins.file().toString());
     ReadTokenMajor.in(model.graph());
     OmitNeutralAttributes.in(model.graph());
+    Legalisation.apply(model);
     Map<String, EngineBuilder.Shapes> shapes =
         ShapeProfile.of(model.graph(), options.min(), options.opt(), options.max());
 

@@ -1,0 +1,43 @@
+package io.sparsedit.compiler.legal;
+
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.pass.Pass;
+import io.sparsedit.compiler.pass.PassRecord;
+import io.sparsedit.compiler.pass.PassRunner;
+import java.util.List;
+
+/**
+ * Writes a model with operators that TensorRT's ONNX parser takes; what it computes stays the same.
+ */
+public final class Legalisation {
+  private Legalisation() {}
+
+  /** The passes in order. */
+  static List<Pass<EngineModel>> passes() {
+    return List.of(
+        new ReplaceCastLike(),
+        new DecomposeRmsNormalization(),
+        new DecomposeSkipNormalization(),
+        new DecomposeRotaryEmbedding(),
+        new DecomposeAttention(),
+        new DecomposeMultiHeadAttention(),
+        new DecomposeSwish(),
+        new DecomposeGelu(),
+        new DecomposeFusedMatMul(),
+        // Last: the others read what the model's own operator set means.
+        new LowerOperatorSet());
+  }
+
+  /**
+   * Changes the model.
+   *
+   * @return what each pass did
+   */
+  public static List<PassRecord> apply(Model model) {
+    PassRunner<EngineModel> runner =
+        new PassRunner<>(passes(), EngineModel::model, EngineModel::changed);
+    List<PassRecord> records = runner.run(new EngineModel(model));
+    model.graph().removeDeadNodes();
+    return records;
+  }
+}
