@@ -1,11 +1,13 @@
 package io.sparsedit.examples;
 
 import io.sparsedit.runtime.Action;
-import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.compare.BackendComparison;
+import io.sparsedit.runtime.compare.ComparedStep;
+import io.sparsedit.runtime.compare.TensorError;
 import io.sparsedit.runtime.sampling.SeededInputs;
 import io.sparsedit.tensorrt.DeviceMemory;
 import java.io.IOException;
@@ -17,9 +19,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.OptionalDouble;
-import java.util.Random;
 
 /**
  * Runs a bundle's TensorRT engine beside its portable model in ONNX Runtime, step by step on the
@@ -110,25 +110,7 @@ public final class CompareBackends implements Program {
     return good;
   }
 
-  /** What all sites do at each of the steps, some of it re-use where the plan is kept. */
-  private static List<Action> actions(Bundle bundle) {
-    boolean reuse = bundle.sites().stream().allMatch(site -> bundle.keepsPlan(site.index()));
-    Action held = reuse ? Action.REUSE_SPARSE : Action.PLAN_SPARSE;
-    return List.of(
-        Action.PLAN_SPARSE_COLD,
-        Action.PLAN_SPARSE,
-        Action.PLAN_SPARSE,
-        held,
-        Action.DENSE,
-        Action.PLAN_DENSE,
-        held,
-        Action.PLAN_DENSE_COLD,
-        Action.PLAN_SPARSE,
-        Action.DENSE);
-  }
-
   private boolean compare(Model engine, Model portable, PrintStream out) {
-    List<Action> actions = actions(engine.bundle());
     boolean half =
         engine.bundle().inputs().values().stream()
             .anyMatch(type -> type.element().isFloating() && type.element().bytes() == 2);
@@ -145,53 +127,36 @@ public final class CompareBackends implements Program {
         "rel. L1",
         "cosine",
         "state err");
-    try (Session left = engine.newSession(Schedule.listed(actions));
-        Session right = portable.newSession(Schedule.listed(actions))) {
-      for (int round = 0; round < rounds; round++) {
-        Map<String, Tensor> inputs = SeededInputs.of(engine.bundle(), sizes, seed + round);
-        for (int step = 0; step < actions.size(); step++) {
-          disturb(inputs, step);
-          long start = System.nanoTime();
-          Map<String, Tensor> found = left.run(step, 0, inputs);
-          long middle = System.nanoTime();
-          Map<String, Tensor> wanted = right.run(step, 0, inputs);
-          long end = System.nanoTime();
-          double output = 0;
-          Similarity similarity = Similarity.EQUAL;
-          for (Map.Entry<String, Tensor> tensor : wanted.entrySet()) {
-            Tensor other = named(found, tensor.getKey());
-            output = Math.max(output, error(other, tensor.getValue()));
-            similarity = similarity.worse(Similarity.of(other, tensor.getValue()));
-          }
-          double state = 0;
-          for (Bundle.StateTensor tensor : engine.bundle().state()) {
-            state = Math.max(state, error(left.copyState(0, tensor), right.copyState(0, tensor)));
-          }
-          // "Not at most" counts NaN as a failure.
-          good &=
-              half
-                  ? similarity.relativeL1() <= limit && similarity.cosine() >= COSINE
-                  : output <= limit && state <= limit;
-          out.printf(
-              "%5d %4d  %-16s %9.2f %11.1f  %10.2e %10.2e %9.6f  %11.2e%n",
-              round,
-              step,
-              actions.get(step),
-              (middle - start) / 1e6,
-              (end - middle) / 1e6,
-              output,
-              similarity.relativeL1(),
-              similarity.cosine(),
-              state);
-        }
-      }
+    for (ComparedStep step :
+        BackendComparison.run(
+            engine, portable, sizes, seed, rounds, compared -> print(compared, out))) {
+      TensorError output = step.output();
+      // "Not at most" counts NaN as a failure.
+      good &=
+          half
+              ? output.relativeL1() <= limit && output.cosine() >= COSINE
+              : output.maximum() <= limit && step.worstState().maximum() <= limit;
     }
     out.println(good ? "all within " + limit : "ABOVE the tolerance of " + limit);
     return good;
   }
 
+  private static void print(ComparedStep step, PrintStream out) {
+    out.printf(
+        "%5d %4d  %-16s %9.2f %11.1f  %10.2e %10.2e %9.6f  %11.2e%n",
+        step.round(),
+        step.step(),
+        step.action(),
+        step.foundMillis(),
+        step.wantedMillis(),
+        step.output().maximum(),
+        step.output().relativeL1(),
+        step.output().cosine(),
+        step.worstState().maximum());
+  }
+
   private boolean runAlone(Model model, PrintStream out) {
-    List<Action> actions = actions(model.bundle());
+    List<Action> actions = BackendComparison.actions(model.bundle());
     Map<Action, List<Double>> times = new LinkedHashMap<>();
     boolean good = true;
     try (Session session = model.newSession(Schedule.listed(actions))) {
@@ -220,7 +185,7 @@ public final class CompareBackends implements Program {
 
   private void runOnce(Model.Options options) {
     try (Model model = Model.load(folder, options)) {
-      List<Action> actions = actions(model.bundle());
+      List<Action> actions = BackendComparison.actions(model.bundle());
       try (Session session = model.newSession(Schedule.listed(actions))) {
         Map<String, Tensor> inputs = SeededInputs.of(model.bundle(), sizes, seed);
         for (int step = 0; step < actions.size(); step++) {
@@ -228,67 +193,6 @@ public final class CompareBackends implements Program {
         }
       }
     }
-  }
-
-  /** Moves the inputs a little, as a sampler does from step to step. */
-  private void disturb(Map<String, Tensor> inputs, int step) {
-    Random random = new Random(seed + 1000 + step);
-    for (Tensor tensor : inputs.values()) {
-      if (tensor.type().isFloating()) {
-        for (int i = 0; i < tensor.elementCount(); i++) {
-          tensor.set(i, tensor.get(i) + 0.02 * random.nextGaussian());
-        }
-      }
-    }
-  }
-
-  /** How alike two tensors are as a whole. */
-  private record Similarity(double relativeL1, double cosine) {
-    static final Similarity EQUAL = new Similarity(0, 1);
-
-    static Similarity of(Tensor found, Tensor wanted) {
-      double difference = 0;
-      double magnitude = 0;
-      double product = 0;
-      double foundSquares = 0;
-      double wantedSquares = 0;
-      for (int i = 0; i < wanted.elementCount(); i++) {
-        double a = found.get(i);
-        double b = wanted.get(i);
-        difference += Math.abs(a - b);
-        magnitude += Math.abs(b);
-        product += a * b;
-        foundSquares += a * a;
-        wantedSquares += b * b;
-      }
-      if (difference == 0) {
-        return EQUAL;
-      }
-      return new Similarity(
-          difference / magnitude, product / Math.sqrt(foundSquares * wantedSquares));
-    }
-
-    Similarity worse(Similarity other) {
-      return new Similarity(Math.max(relativeL1, other.relativeL1), Math.min(cosine, other.cosine));
-    }
-  }
-
-  private static Tensor named(Map<String, Tensor> tensors, String name) {
-    return Objects.requireNonNull(tensors.get(name), name);
-  }
-
-  private static double error(Tensor found, Tensor wanted) {
-    double largest = 1;
-    double difference = 0;
-    for (int i = 0; i < wanted.elementCount(); i++) {
-      double value = wanted.get(i);
-      largest = Math.max(largest, Math.abs(value));
-      double distance = Math.abs(found.get(i) - value);
-      if (!(distance <= difference)) {
-        difference = distance;
-      }
-    }
-    return difference / largest;
   }
 
   private static boolean isFinite(Tensor tensor) {

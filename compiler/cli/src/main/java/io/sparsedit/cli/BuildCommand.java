@@ -1,9 +1,7 @@
 package io.sparsedit.cli;
 
-import io.sparsedit.compiler.engine.BuildEngine;
-import io.sparsedit.compiler.engine.BuildTools;
-import io.sparsedit.compiler.engine.BuiltEngine;
 import java.io.PrintWriter;
+import java.io.Writer;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -31,7 +29,8 @@ import picocli.CommandLine.Spec;
       "  sparsify-model build wan.sparse --min-shapes latents:1x16x21x90x160 \\",
       "      --opt-shapes latents:2x16x21x90x160 --max-shapes latents:2x16x21x90x160",
       "",
-      "Exit codes: 0 ok, 1 failure, 2 usage, 5 no usable GPU, driver, TensorRT or plugin library"
+      "Exit codes: 0 ok, 1 failure, 2 usage, 3 the engine does not compute what the portable model"
+          + " does (and is taken out again), 5 no usable GPU, driver, TensorRT or plugin library"
           + " (nothing is changed)"
     })
 final class BuildCommand implements Callable<Integer> {
@@ -44,18 +43,16 @@ final class BuildCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    BuiltEngine built;
-    try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
-      BuildTools tools = engine.tools();
-      built =
-          BuildEngine.run(
-              bundle, tools, engine.toOptions(tools), VersionProvider.version(), progress);
-    }
     PrintWriter out = spec.commandLine().getOut();
-    if (!common.quiet()) {
-      EngineArguments.print(out, bundle, built);
+    try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
+      engine.build(bundle, engine.tools(), progress, common.quiet() ? silent() : out);
     }
     out.flush();
     return 0;
+  }
+
+  /** Prints to nowhere. */
+  static PrintWriter silent() {
+    return new PrintWriter(Writer.nullWriter());
   }
 }

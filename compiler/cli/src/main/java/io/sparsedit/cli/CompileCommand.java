@@ -1,9 +1,7 @@
 package io.sparsedit.cli;
 
 import io.sparsedit.compiler.SparsifyException;
-import io.sparsedit.compiler.engine.BuildEngine;
 import io.sparsedit.compiler.engine.BuildTools;
-import io.sparsedit.compiler.engine.BuiltEngine;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.passes.CompileOptions;
 import io.sparsedit.passes.CompileResult;
@@ -148,15 +146,10 @@ final class CompileCommand implements Callable<Integer> {
   }
 
   private void build(BuildTools tools) {
-    BuiltEngine built;
+    PrintWriter out = spec.commandLine().getOut();
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
-      built =
-          BuildEngine.run(
-              output, tools, engine.toOptions(tools), VersionProvider.version(), progress);
+      engine.build(output, tools, progress, common.quiet() ? BuildCommand.silent() : out);
     }
-    if (!common.quiet()) {
-      EngineArguments.print(spec.commandLine().getOut(), output, built);
-      spec.commandLine().getOut().flush();
-    }
+    out.flush();
   }
 }

@@ -1,5 +1,7 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.engine.BuildEngine;
 import io.sparsedit.compiler.engine.BuildTools;
 import io.sparsedit.compiler.engine.BuiltEngine;
 import io.sparsedit.compiler.engine.EngineOptions;
@@ -9,15 +11,17 @@ import io.sparsedit.tensorrt.PluginLibrary;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /** Options of an engine build. */
 final class EngineArguments {
   private static final String PLUGINS = "SPARSEDIT_PLUGINS";
-  private static final int MOST_WARNINGS = 10;
+  private static final int MOST_LINES = 10;
 
   @Option(
       names = "--plugin-library",
@@ -31,8 +35,8 @@ final class EngineArguments {
       names = "--min-shapes",
       paramLabel = "SHAPES",
       description =
-          "Smallest shapes of inputs with dynamic dimensions, as trtexec spells them:"
-              + " NAME:1x2x3,NAME:4x5. The state's shapes follow.")
+          "Smallest shapes of inputs with dynamic dimensions, as trtexec or Polygraphy spell them:"
+              + " NAME:1x2x3,NAME:4x5 or 'NAME:[1,2,3] NAME:[4,5]'. The state's shapes follow.")
   private @Nullable String minShapes;
 
   @Option(names = "--opt-shapes", paramLabel = "SHAPES", description = "The shapes to tune for.")
@@ -70,6 +74,43 @@ final class EngineArguments {
       description = "Write TensorRT's description of the engine's layers, as JSON.")
   private @Nullable Path layerInfo;
 
+  @Option(
+      names = "--check",
+      paramLabel = "HOW",
+      defaultValue = "auto",
+      description = {
+        "auto: compare the engine with the portable model over ten steps, where ONNX Runtime takes"
+            + " minutes at most (default).",
+        "full: whatever it takes.",
+        "none: do not compare."
+      })
+  private EngineCheck.When check = EngineCheck.When.AUTO;
+
+  @Option(
+      names = "--max-engine-error",
+      paramLabel = "E",
+      description =
+          "Largest relative L1 error of an output against the portable model; above it the engine is"
+              + " taken out of the bundle and the exit code is 3. Default: 0.001, or 0.02 in 16-bit"
+              + " floats, where steps by a plan of their own may have five times that.")
+  private @Nullable Double maxError;
+
+  /**
+   * Builds an engine and compares it with the portable model.
+   *
+   * @param bundle its folder
+   * @param tools what {@link #tools} found
+   * @param out told what was built
+   */
+  void build(Path bundle, BuildTools tools, Progress progress, PrintWriter out) {
+    BuiltEngine built =
+        BuildEngine.run(bundle, tools, toOptions(tools), VersionProvider.version(), progress);
+    print(out, bundle, built);
+    OptionalDouble tolerance =
+        maxError == null ? OptionalDouble.empty() : OptionalDouble.of(maxError);
+    new EngineCheck(bundle, built, check, tolerance).run(out, progress);
+  }
+
   /** Finds the plugin library, the GPU and TensorRT, after a look at what was typed. */
   BuildTools tools() {
     shapes("--min-shapes", minShapes);
@@ -91,7 +132,7 @@ final class EngineArguments {
     return Files.isRegularFile(built) ? built : besideCommand;
   }
 
-  EngineOptions toOptions(BuildTools tools) {
+  private EngineOptions toOptions(BuildTools tools) {
     return new EngineOptions(
         library(),
         shapes("--min-shapes", minShapes),
@@ -110,7 +151,7 @@ final class EngineArguments {
   }
 
   /** Says what was built. */
-  static void print(PrintWriter out, Path bundle, BuiltEngine engine) {
+  private static void print(PrintWriter out, Path bundle, BuiltEngine engine) {
     out.printf(
         Locale.ROOT,
         "Engine %s: %.1f MB, TensorRT %s, for %s, built in %.0f s%n",
@@ -119,10 +160,15 @@ final class EngineArguments {
         engine.tensorRt(),
         engine.gpu(),
         engine.seconds());
-    int shown = Math.min(engine.warnings().size(), MOST_WARNINGS);
-    engine.warnings().subList(0, shown).forEach(warning -> out.println("TensorRT: " + warning));
-    if (shown < engine.warnings().size()) {
-      out.println("TensorRT: " + (engine.warnings().size() - shown) + " more warnings");
+    printSome(out, "copy beside a plugin: ", engine.copies());
+    printSome(out, "TensorRT: ", engine.warnings());
+  }
+
+  private static void printSome(PrintWriter out, String what, List<String> lines) {
+    int shown = Math.min(lines.size(), MOST_LINES);
+    lines.subList(0, shown).forEach(line -> out.println(what + line));
+    if (shown < lines.size()) {
+      out.println(what + (lines.size() - shown) + " more");
     }
   }
 }

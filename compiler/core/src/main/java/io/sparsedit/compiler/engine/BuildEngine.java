@@ -22,8 +22,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
@@ -72,9 +74,13 @@ public final class BuildEngine {
     Runtime.getRuntime().addShutdownHook(cleanUp);
     try {
       build(entries.model(), model, shapes, tools, options, engine, warnings, progress);
+      String layers = layers(tools.tensorRt(), engine);
+      options.layers().ifPresent(file -> write(file, layers));
+      List<EngineLayers.Copy> copies = EngineLayers.copies(layers);
       progress.stage("complete " + folder);
       copy(plugins.file(), library);
       ObjectNode entry = describe(engine, library, entries, tools, options, shapes, compiler);
+      describe(copies, entry.putArray("copies"));
       String engineFile = entry.path("file").asText();
       String pluginFile = entry.path("plugins").path("file").asText();
       long bytes = size(engine);
@@ -88,11 +94,28 @@ public final class BuildEngine {
           tools.gpu().toString(),
           tools.tensorRt().version(),
           (System.nanoTime() - start) / 1e9,
+          usual(shapes),
+          copies.stream().map(BuildEngine::text).toList(),
           warnings);
     } finally {
       deleteBoth(engine, library);
       removeHook(cleanUp);
     }
+  }
+
+  /**
+   * Adds to the entry of an engine in the bundle's description what was found by running it.
+   *
+   * @param file the engine
+   * @param check what was found
+   */
+  public static void record(Path folder, String file, ObjectNode check) {
+    EngineEntries.read(folder).add(file, "check", check);
+  }
+
+  /** Takes an engine out of the bundle again. */
+  public static void remove(Path folder, String file) {
+    EngineEntries.read(folder).remove(file);
   }
 
   private static void deleteBoth(Path engine, Path library) {
@@ -126,16 +149,11 @@ public final class BuildEngine {
       if (!shapes.isEmpty()) {
         builder.addProfile(shapes);
       }
-      builder.configure(
-          new EngineBuilder.Settings(
-              options.tf32(), options.layers().isPresent(), options.level(), 0));
+      builder.configure(new EngineBuilder.Settings(options.tf32(), true, options.level(), 0));
       TimingCache cache = new TimingCache(options.timingCache());
       cache.lend(builder);
       builder.build(file, watcher(progress));
       cache.keep(builder).ifPresent(said::add);
-      if (options.layers().isPresent()) {
-        describeLayers(tensorRt, file, options.layers().get());
-      }
     } catch (TensorRtException e) {
       throw new SparsifyException(
           e.reason() == TensorRtException.Reason.TENSORRT
@@ -174,11 +192,51 @@ public final class BuildEngine {
     };
   }
 
-  private static void describeLayers(TensorRt tensorRt, Path engine, Path file) {
+  /** The layers of an engine as TensorRT describes them. */
+  private static String layers(TensorRt tensorRt, Path engine) {
     try (Engine loaded = tensorRt.load(engine)) {
-      byte[] text = loaded.layers().getBytes(StandardCharsets.UTF_8);
-      AtomicFile.write(file, out -> out.write(text));
+      return loaded.layers();
+    } catch (TensorRtException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          "TensorRT does not load the engine that it has built: " + e.getMessage(),
+          e);
     }
+  }
+
+  private static void write(Path file, String text) {
+    AtomicFile.write(file, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
+  }
+
+  private static void describe(List<EngineLayers.Copy> copies, ArrayNode array) {
+    for (EngineLayers.Copy copy : copies) {
+      array
+          .addObject()
+          .put("layer", copy.layer())
+          .put(copy.before() ? "before" : "behind", copy.plugin())
+          .put("tensor", copy.tensor())
+          .put("bytes", copy.bytes());
+    }
+  }
+
+  /** As in {@code "layer" copies 1.2 MB before blocks.0.attn1.plan}. */
+  private static String text(EngineLayers.Copy copy) {
+    return String.format(
+        Locale.ROOT,
+        "%s copies %s %s %s",
+        copy.layer(),
+        copy.bytes() == 0
+            ? copy.tensor()
+            : String.format(Locale.ROOT, "%.1f MB", copy.bytes() / 1e6),
+        copy.before() ? "before" : "behind",
+        copy.plugin());
+  }
+
+  /** The shapes that the engine is tuned for. */
+  private static Map<String, List<Long>> usual(Map<String, EngineBuilder.Shapes> shapes) {
+    Map<String, List<Long>> usual = new LinkedHashMap<>();
+    shapes.forEach((input, range) -> usual.put(input, range.usual()));
+    return usual;
   }
 
   private static ByteBuffer direct(byte[] bytes) {

@@ -1,6 +1,7 @@
 package io.sparsedit.compiler.engine;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * What a build gave.
@@ -11,6 +12,8 @@ import java.util.List;
  * @param gpu the GPU that it was built on and for
  * @param tensorRt the version of TensorRT
  * @param seconds how long the build took
+ * @param shapes the shapes that it is tuned for, of each input with a dynamic dimension
+ * @param copies layers beside plugins that only move data, a line each
  * @param warnings what TensorRT warned of, each once
  */
 public record BuiltEngine(
@@ -20,4 +23,6 @@ public record BuiltEngine(
     String gpu,
     String tensorRt,
     double seconds,
+    Map<String, List<Long>> shapes,
+    List<String> copies,
     List<String> warnings) {}

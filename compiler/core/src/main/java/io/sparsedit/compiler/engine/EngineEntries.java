@@ -105,6 +105,40 @@ final class EngineEntries {
       }
     }
     kept.add(entry);
+    replace(kept, before);
+  }
+
+  /**
+   * Adds something to the entry of an engine.
+   *
+   * @param file the engine
+   * @throws SparsifyException if the bundle has no such engine
+   */
+  void add(String file, String key, JsonNode value) {
+    for (JsonNode engine : root.path(ENGINES)) {
+      if (engine.path("file").asText().equals(file) && engine instanceof ObjectNode entry) {
+        entry.set(key, value);
+        write();
+        return;
+      }
+    }
+    throw SparsifyException.failure(folder + " has no engine " + file + " any more.");
+  }
+
+  /** Removes an engine and its files, as far as no other engine needs them. */
+  void remove(String file) {
+    Set<String> before = files();
+    ArrayNode kept = JSON.createArrayNode();
+    for (JsonNode engine : root.path(ENGINES)) {
+      if (!engine.path("file").asText().equals(file)) {
+        kept.add(engine);
+      }
+    }
+    replace(kept, before);
+  }
+
+  /** Sets the engines, and removes the files that were theirs before and are nobody's now. */
+  private void replace(ArrayNode kept, Set<String> before) {
     root.set(ENGINES, kept);
     Set<String> after = files();
     Set<String> all = new TreeSet<>();

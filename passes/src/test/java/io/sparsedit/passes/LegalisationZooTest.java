@@ -1,0 +1,72 @@
+package io.sparsedit.passes;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.sparsedit.compiler.ir.GraphVerifier;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.legal.Legalisation;
+import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.ort.OrtRunner;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Every graph of the zoo computes the same after legalisation. */
+final class LegalisationZooTest {
+  /** What the exporters write that TensorRT 10.6's parser does not know. */
+  private static final Set<String> UNKNOWN =
+      Set.of("RMSNormalization", "Attention", "RotaryEmbedding", "CastLike");
+
+  private static final double TOLERANCE = 2e-5;
+
+  @TempDir private Path folder;
+
+  static List<String> graphs() {
+    return ZooGraphs.names();
+  }
+
+  @ParameterizedTest
+  @MethodSource("graphs")
+  void legalisedExportsComputeTheSame(String name) {
+    // External weights stay beside their model.
+    boolean external = name.endsWith("external");
+    Path file = external ? ZooGraphs.model(name, folder) : ZooGraphs.weighted(name, folder);
+    Model before = ExpandMaskRows.in(OnnxReader.read(file));
+    Model after = ExpandMaskRows.in(OnnxReader.read(file));
+
+    Legalisation.apply(after);
+
+    assertThat(GraphVerifier.problems(after)).isEmpty();
+    assertThat(after.opset()).isLessThanOrEqualTo(20);
+    assertThat(after.graph().nodes()).noneMatch(node -> UNKNOWN.contains(node.opType()));
+    Map<String, Tensor> inputs = ZooInputs.of(before, 1);
+    Map<String, Tensor> found = OrtRunner.run(after, inputs);
+    OrtRunner.run(before, inputs)
+        .forEach(
+            (output, wanted) ->
+                assertThat(error(Optional.ofNullable(found.get(output)).orElseThrow(), wanted))
+                    .as(output)
+                    .isLessThan(TOLERANCE));
+  }
+
+  /** Largest difference over the larger of 1 and the largest value. */
+  private static double error(Tensor found, Tensor wanted) {
+    assertThat(found.type()).isEqualTo(wanted.type());
+    assertThat(found.dims()).isEqualTo(wanted.dims());
+    double[] a = found.doubles().orElseThrow();
+    double[] b = wanted.doubles().orElseThrow();
+    double largest = 1;
+    double difference = 0;
+    for (int i = 0; i < b.length; i++) {
+      largest = Math.max(largest, Math.abs(b[i]));
+      difference = Math.max(difference, Math.abs(a[i] - b[i]));
+    }
+    return difference / largest;
+  }
+}

@@ -1,0 +1,121 @@
+package io.sparsedit.runtime.compare;
+
+import io.sparsedit.runtime.Action;
+import io.sparsedit.runtime.Bundle;
+import io.sparsedit.runtime.Model;
+import io.sparsedit.runtime.Schedule;
+import io.sparsedit.runtime.Session;
+import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.sampling.SeededInputs;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Random;
+import java.util.function.Consumer;
+
+/**
+ * Runs a bundle on two back ends, step by step on the same inputs, each with its own state, and
+ * compares outputs and state. The steps do everything that a site can do: plan from nothing, plan
+ * on, re-use a plan (where the bundle keeps it), dense with and without planning.
+ */
+public final class BackendComparison {
+  private static final double DISTURBANCE = 0.02;
+  private static final long DISTURBANCE_SEED = 1000;
+
+  private BackendComparison() {}
+
+  /** What all sites do at each of the ten steps. */
+  public static List<Action> actions(Bundle bundle) {
+    boolean reuse = bundle.sites().stream().allMatch(site -> bundle.keepsPlan(site.index()));
+    Action held = reuse ? Action.REUSE_SPARSE : Action.PLAN_SPARSE;
+    return List.of(
+        Action.PLAN_SPARSE_COLD,
+        Action.PLAN_SPARSE,
+        Action.PLAN_SPARSE,
+        held,
+        Action.DENSE,
+        Action.PLAN_DENSE,
+        held,
+        Action.PLAN_DENSE_COLD,
+        Action.PLAN_SPARSE,
+        Action.DENSE);
+  }
+
+  /**
+   * Runs the steps.
+   *
+   * @param found the model that is compared
+   * @param wanted the reference, of the same bundle
+   * @param sizes sizes of the inputs' symbolic dimensions
+   * @param seed seed of the inputs, which move a little from step to step, as a sampler's do
+   * @param rounds how often the steps are run, on other inputs each time
+   * @param watcher told of each step when it is done
+   * @return all steps
+   * @throws IllegalArgumentException if a symbolic dimension has no size
+   */
+  public static List<ComparedStep> run(
+      Model found,
+      Model wanted,
+      Map<String, Long> sizes,
+      long seed,
+      int rounds,
+      Consumer<ComparedStep> watcher) {
+    List<Action> actions = actions(found.bundle());
+    List<ComparedStep> steps = new ArrayList<>();
+    try (Session left = found.newSession(Schedule.listed(actions));
+        Session right = wanted.newSession(Schedule.listed(actions))) {
+      for (int round = 0; round < rounds; round++) {
+        Map<String, Tensor> inputs = SeededInputs.of(found.bundle(), sizes, seed + round);
+        for (int step = 0; step < actions.size(); step++) {
+          disturb(inputs, seed + DISTURBANCE_SEED + step);
+          ComparedStep compared =
+              step(found.bundle(), left, right, round, step, actions.get(step), inputs);
+          watcher.accept(compared);
+          steps.add(compared);
+        }
+      }
+    }
+    return steps;
+  }
+
+  private static ComparedStep step(
+      Bundle bundle,
+      Session left,
+      Session right,
+      int round,
+      int step,
+      Action action,
+      Map<String, Tensor> inputs) {
+    long start = System.nanoTime();
+    Map<String, Tensor> found = left.run(step, 0, inputs);
+    long middle = System.nanoTime();
+    Map<String, Tensor> wanted = right.run(step, 0, inputs);
+    long end = System.nanoTime();
+    Map<String, TensorError> outputs = new LinkedHashMap<>();
+    wanted.forEach(
+        (name, tensor) ->
+            outputs.put(
+                name, TensorError.of(Objects.requireNonNull(found.get(name), name), tensor)));
+    Map<String, TensorError> state = new LinkedHashMap<>();
+    for (Bundle.StateTensor tensor : bundle.state()) {
+      state.put(
+          tensor.input(), TensorError.of(left.copyState(0, tensor), right.copyState(0, tensor)));
+    }
+    return new ComparedStep(
+        round, step, action, outputs, state, (middle - start) / 1e6, (end - middle) / 1e6);
+  }
+
+  /** Moves the inputs a little, as a sampler does from step to step. */
+  private static void disturb(Map<String, Tensor> inputs, long seed) {
+    Random random = new Random(seed);
+    for (Tensor tensor : inputs.values()) {
+      if (tensor.type().isFloating()) {
+        for (int i = 0; i < tensor.elementCount(); i++) {
+          tensor.set(i, tensor.get(i) + DISTURBANCE * random.nextGaussian());
+        }
+      }
+    }
+  }
+}
