@@ -79,6 +79,32 @@ final class EngineEntriesTest {
   }
 
   @Test
+  void whatIsFoundLaterIsAddedToTheEntry() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+
+    BuildEngine.record(folder, "a.plan", JSON.createObjectNode().put("within", true));
+
+    assertThat(description().path("engines").path(0).path("check").path("within").asBoolean())
+        .isTrue();
+    assertThatExceptionOfType(SparsifyException.class)
+        .isThrownBy(() -> BuildEngine.record(folder, "b.plan", JSON.createObjectNode()))
+        .withMessageContaining("has no engine b.plan any more");
+  }
+
+  @Test
+  void anEngineCanBeTakenOutAgain() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+    put("b.plan", "p.so", "GPU B");
+
+    BuildEngine.remove(folder, "b.plan");
+
+    assertThat(description().path("files").toString())
+        .isEqualTo("[\"a.plan\",\"model.onnx\",\"p.so\",\"report.json\"]");
+    assertThat(folder.resolve("b.plan")).doesNotExist();
+    assertThat(folder.resolve("p.so")).exists();
+  }
+
+  @Test
   void aModelThatWasChangedIsRefused() throws IOException {
     Files.writeString(folder.resolve("model.onnx"), "changed");
     assertThatExceptionOfType(SparsifyException.class)

@@ -75,6 +75,21 @@ final class ShapeProfileTest {
     assertUsage(() -> InputShapes.parse("--opt-shapes", "x:1,x:2"), "names x twice");
   }
 
+  @Test
+  void shapesAreSpeltAsPolygraphySpellsThem() {
+    Map<String, List<Long>> wanted = Map.of("x", List.of(1L, 2L, 3L), "y", List.of(4L));
+    for (String text :
+        new String[] {
+          "x:[1,2,3] y:[4]", "x:[1, 2, 3],y:[4]", "x:[1,2,3], y:4", " x:1x2x3  y:[ 4 ] "
+        }) {
+      assertThat(InputShapes.parse("--opt-shapes", text).dims()).as(text).isEqualTo(wanted);
+    }
+    assertThat(InputShapes.parse("--opt-shapes", "z:[]").dims()).isEqualTo(Map.of("z", List.of()));
+    for (String wrong : new String[] {"x:[1,2", "x:1,2]", "x:[1x2]", "x:[a]", "x:[1] [2]"}) {
+      assertUsage(() -> InputShapes.parse("--opt-shapes", wrong), "NAME:[1,2,3]", wrong);
+    }
+  }
+
   private Map<String, EngineBuilder.Shapes> all(String shapes) {
     return profile(shapes, shapes, shapes);
   }
