@@ -35,10 +35,7 @@ public record TensorError(double maximum, double relativeL1, double cosine) {
       double a = found.get(i);
       double b = wanted.get(i);
       double distance = a == b || (Double.isNaN(a) && Double.isNaN(b)) ? 0 : Math.abs(a - b);
-      // Not "larger than": a NaN counts.
-      if (!(distance <= worst)) {
-        worst = distance;
-      }
+      worst = Math.max(worst, distance); // A NaN stays.
       largest = Math.max(largest, Math.abs(b));
       difference += distance;
       magnitude += Math.abs(b);
