@@ -1,9 +1,11 @@
 // Times block-sparse attention on the shapes of real models and checks what it timed.
 //
-//   attention_bench [--plan skewed|uniform|blocks] [--repeat N] SHAPE:DENSITY ...
-//   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise the fraction
-//   of segment pairs that a random plan keeps. Segments have sizes with a long tail (skewed), equal
-//   sizes (uniform) or 128 tokens (blocks); the token order is random.
+//   attention_bench [--plan PLAN] [--keep FILE] [--repeat N] SHAPE:DENSITY ...
+//   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise what PLAN keeps.
+//   PLAN skewed, uniform, blocks: random pairs of segments in a random token order; segments have
+//        sizes with a long tail, equal sizes or 128 tokens
+//        adaspa-random, adaspa, svg: the plans of bench/block_plans.h
+//   --keep FILE  writes which blocks each plan keeps, for attention_baselines.py
 //
 // Inputs are random bf16, two sets in turn. Effective TFLOP/s counts 4 D flops for every kept pair
 // and divides by the time of the whole launch: schedule, gather of K and V, attention.
@@ -14,11 +16,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "bench/bench_data.cuh"
+#include "bench/block_plans.h"
 #include "bench/sampled_rows.cuh"
 #include "kernels/attention_schedule.h"
 #include "kernels/block_sparse_attention.h"
@@ -48,8 +52,8 @@ PlanShape PlanShapeOf(const Shape& shape) {
 }
 
 // Segments of video tokens, then one of text that all keep and that keeps all.
-HostPlan MakePlan(const PlanShape& shape, int text_tokens, double density,
-                  const std::string& kind) {
+HostPlan MakeRandomPlan(const PlanShape& shape, int text_tokens, double density,
+                        const std::string& kind) {
   test::Random random(11);
   HostPlan plan;
   plan.shape = shape;
@@ -97,6 +101,28 @@ HostPlan MakePlan(const PlanShape& shape, int text_tokens, double density,
   return plan;
 }
 
+HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
+  if (kind == "adaspa-random") return MakeAdaSpaPlan(shape, density, 0.0);
+  if (kind == "adaspa") return MakeAdaSpaPlan(shape, density, 0.95);
+  if (kind == "svg") return MakeSvgPlan(shape, density);
+  PlanShape s = PlanShapeOf(shape);
+  if (kind == "blocks") {
+    s.query_segments = s.key_segments =
+        (shape.tokens - shape.text_tokens + 127) / 128 + (shape.text_tokens > 0 ? 1 : 0);
+  }
+  return MakeRandomPlan(s, shape.text_tokens, density, kind);
+}
+
+// Heads, query segments, key segments and words of a row; then keep.
+void WriteKeep(const HostPlan& plan, const std::string& file) {
+  std::ofstream out(file, std::ios::binary);
+  const std::int32_t extents[] = {plan.shape.batch * plan.shape.heads, plan.shape.query_segments,
+                                  plan.shape.key_segments, KeepWords(plan.shape.key_segments)};
+  out.write(reinterpret_cast<const char*>(extents), sizeof extents);
+  out.write(reinterpret_cast<const char*>(plan.keep.data()),
+            static_cast<std::streamsize>(plan.keep.size() * sizeof plan.keep[0]));
+}
+
 // Median milliseconds of `run` over `repeat` calls; the argument is the number of the call.
 template <typename Run>
 double MedianMilliseconds(int repeat, Run run) {
@@ -121,16 +147,14 @@ double MedianMilliseconds(int repeat, Run run) {
 }
 
 // True if the output was right.
-bool Measure(const Shape& shape, double density, const std::string& kind, int repeat) {
-  PlanShape s = PlanShapeOf(shape);
-  if (kind == "blocks") {
-    s.query_segments = s.key_segments =
-        (shape.tokens - shape.text_tokens + 127) / 128 + (shape.text_tokens > 0 ? 1 : 0);
-  }
+bool Measure(const Shape& shape, double density, const std::string& kind,
+             const std::string& keep_file, int repeat) {
   const bool dense = density >= 1.0;
+  const HostPlan plan = MakePlan(shape, dense ? 0.0 : density, dense ? "uniform" : kind);
+  if (!keep_file.empty()) WriteKeep(plan, keep_file);
+  const PlanShape s = plan.shape;
   const int heads = s.batch * s.heads;
   const std::int64_t count = static_cast<std::int64_t>(heads) * s.tokens * shape.head_dim;
-  const HostPlan plan = MakePlan(s, shape.text_tokens, dense ? 0.0 : density, kind);
   double kept = 0.0;
   for (int head = 0; head < heads; ++head) kept += dense ? 1.0 : plan.Density(head);
   kept /= heads;
@@ -199,13 +223,15 @@ bool Measure(const Shape& shape, double density, const std::string& kind, int re
 }
 
 int Main(int argc, char** argv) {
-  std::string kind = "skewed";
+  std::string kind = "skewed", keep_file;
   int repeat = 5;
   bool right = true;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--plan" && i + 1 < argc) {
       kind = argv[++i];
+    } else if (argument == "--keep" && i + 1 < argc) {
+      keep_file = argv[++i];
     } else if (argument == "--repeat" && i + 1 < argc) {
       repeat = std::atoi(argv[++i]);
     } else {
@@ -213,7 +239,7 @@ int Main(int argc, char** argv) {
       const double density = std::atof(argument.substr(colon + 1).c_str());
       for (const Shape& shape : kShapes) {
         if (argument.substr(0, colon) == shape.name) {
-          right = Measure(shape, density, kind, repeat) && right;
+          right = Measure(shape, density, kind, keep_file, repeat) && right;
         }
       }
     }

@@ -33,7 +33,9 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
   const __nv_bfloat16* v = static_cast<const __nv_bfloat16*>(args.v) + offset;
   const __nv_bfloat16* o = static_cast<const __nv_bfloat16*>(args.o) + offset;
   const std::int64_t at = static_cast<std::int64_t>(bh) * tokens;
-  const int token = dense ? position : args.plan.query_order[at + position];
+  const int token = dense || args.plan.query_order == nullptr ? position
+                                                              : args.plan.query_order[at + position];
+  const bool natural = dense || args.plan.key_order == nullptr;
   float* score = scores + static_cast<std::int64_t>(blockIdx.x) * tokens;  // -inf: not kept
   __shared__ double partial[256];
   __shared__ int segment;
@@ -73,7 +75,7 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
       }
       kept = Keeps(keep, low);
     }
-    const int key = dense ? p : args.plan.key_order[at + p];
+    const int key = natural ? p : args.plan.key_order[at + p];
     double dot = 0.0;
     for (int d = 0; d < dim; ++d) {
       dot += static_cast<double>(__bfloat162float(q[token * strides.token + d])) *
@@ -98,7 +100,7 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
   double sum = 0.0, out = 0.0;
   for (int p = 0; p < tokens; ++p) {
     if (score[p] == -INFINITY) continue;
-    const int key = dense ? p : args.plan.key_order[at + p];
+    const int key = natural ? p : args.plan.key_order[at + p];
     const double weight = exp(score[p] - maximum);
     sum += weight;
     out += weight * static_cast<double>(__bfloat162float(v[key * strides.token + d]));
@@ -110,7 +112,7 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
   if (d == 0) atomicAdd(&sums[2], sum / (sum + skipped));
 }
 
-// `args` as they were launched, with both orders.
+// `args` as they were launched.
 inline SampledRows CompareSampledRows(const BlockSparseAttentionArgs& args, bool dense) {
   constexpr int kSamples = 96;
   std::vector<int2> samples;

@@ -1,9 +1,9 @@
 // Times a whole SVG2 step on the shapes of real models: k-means, scores and selection, attention on
 // the plan that they made. Checks the outputs that it timed.
 //
-//   svg2_bench [--captures DIR] [--repeat N] SHAPE:DENSITY ...
+//   svg2_bench [--captures DIR] [--ranking mass|mass-per-token] [--repeat N] SHAPE:DENSITY ...
 //   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise the density
-//   that top-p is chosen for.
+//   that top-p is chosen for, or with --ranking the budget.
 //
 // Data, bf16, [B,S,H,D]:
 //   mixture    (default) 400 normal centres a head, of K and of Q, correlated by .4. Patches of 4 x
@@ -20,7 +20,7 @@
 // which adds normal noise of .1 and gives one token in 50 another's place in the mixture. Two such
 // steps of different drift take turns, each a CUDA graph; times are medians over both.
 //   k-means   2 iterations of Q and K, with counting sort into orders and offsets
-//   scores    scores of the centroids, selection by top-p
+//   scores    scores of the centroids, selection by top-p or by a budget
 //   attention schedule, gather of K and V, attention with queries gathered and outputs scattered
 //   step      all of it in one graph
 //   means     means of K and V (compensation), apart
@@ -192,7 +192,16 @@ double DensityOf(const PlanShape& s, const Step& step) {
   return sum / s.batch / s.heads;
 }
 
-bool Measure(const Shape& shape, double target, const std::vector<char>& captures, int repeat) {
+const char* NameOf(Selection selection) {
+  switch (selection) {
+    case Selection::kTopP: return "top-p";
+    case Selection::kBudgetByMass: return "by mass";
+    case Selection::kBudgetByMassPerToken: return "by mass per token";
+  }
+  return "";
+}
+
+bool Measure(const Shape& shape, double target, const std::vector<char>& captures, Selection selection, int repeat) {
   const bool dense = target >= 1.0;
   const PlanShape s = {shape.batch, shape.heads, shape.tokens,
                        SegmentsOf(shape.query_clusters, shape.text),
@@ -222,6 +231,11 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
   scores.text = shape.text;
   scores.scale = scale;
   scores.min_kept = target >= .2 ? .1f : .02f;
+  scores.selection = selection;
+  if (selection != Selection::kTopP) {
+    scores.p = static_cast<float>(target);
+    scores.min_kept = 0.f;
+  }
   DeviceArray<char> kmeans_workspace(KmeansWorkspaceSize(kmeans));
   DeviceArray<char> scores_workspace(PlanScoresWorkspaceSize(scores));
   const std::size_t attention_bytes =
@@ -284,6 +298,7 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
     b.query_centroids = step.query_centroids.get();
     b.key_centroids = step.key_centroids.get();
     b.key_offsets = step.key_offsets.get();
+    b.query_offsets = step.query_offsets.get();
     b.action = warm.get();
     b.keep = step.keep.get();
     Require(LaunchPlanScores(scores, b, scores_workspace.get(), scores_workspace.size(), stream));
@@ -332,7 +347,7 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
 
   for (Step& step : steps) launch_kmeans(step, false);
   double low = 0, high = 1;
-  for (int i = 0; i < 14; ++i) {
+  for (int i = 0; i < 14 && selection == Selection::kTopP; ++i) {
     scores.p = static_cast<float>((low + high) / 2);
     launch_scores(steps[0]);
     CUDA_OK(cudaStreamSynchronize(stream));
@@ -401,10 +416,10 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
   const double kernel_ms = attention_ms - gather_ms - schedule_ms;
   const bool right = worst <= 1e-2;
   std::printf(
-      "%-9s %-8s top-p %.4f density %.3f attention %7.2f ms %6.1f TFLOP/s  k-means %6.3f  scores %.3f  "
+      "%-9s %-8s %s %.4f density %.3f attention %7.2f ms %6.1f TFLOP/s  k-means %6.3f  scores %.3f  "
       "schedule %.3f  gather %.3f  (means %.3f)  step %7.2f ms  overhead %4.1f %%  | cold k-means %.1f ms, "
       "largest clusters %.0f %.0f, mass kept %.3f, rel L1 %.1e %s\n",
-      shape.name, data, scores.p, density, attention_ms, flops * density / attention_ms * 1e-9,
+      shape.name, data, NameOf(selection), scores.p, density, attention_ms, flops * density / attention_ms * 1e-9,
       kmeans_ms, scores_ms, schedule_ms, gather_ms, means_ms, step_ms,
       (step_ms - kernel_ms) / kernel_ms * 100, cold_ms, largest[0], largest[1], mass, worst,
       right ? "ok" : "WRONG");
@@ -417,6 +432,7 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
 
 int Main(int argc, char** argv) {
   std::vector<char> captures;
+  Selection selection = Selection::kTopP;
   int repeat = 5;
   bool right = true;
   for (int i = 1; i < argc; ++i) {
@@ -424,6 +440,9 @@ int Main(int argc, char** argv) {
     const std::size_t colon = argument.find(':');
     if (argument == "--captures" && i + 1 < argc) {
       captures = ReadCaptures(argv[++i]);
+    } else if (argument == "--ranking" && i + 1 < argc) {
+      selection = std::strcmp(argv[++i], "mass") == 0 ? Selection::kBudgetByMass
+                                                      : Selection::kBudgetByMassPerToken;
     } else if (argument == "--repeat" && i + 1 < argc) {
       repeat = std::atoi(argv[++i]);
     } else {
@@ -431,7 +450,7 @@ int Main(int argc, char** argv) {
       for (const Shape& shape : kShapes) {
         if (colon == std::string::npos || argument.substr(0, colon) != shape.name) continue;
         const double density = std::atof(argument.substr(colon + 1).c_str());
-        right = Measure(shape, density, captures, repeat) && right;
+        right = Measure(shape, density, captures, selection, repeat) && right;
         known = true;
       }
       if (!known) {

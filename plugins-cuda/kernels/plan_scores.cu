@@ -1,5 +1,7 @@
 #include "kernels/plan_scores.h"
 
+#include <climits>
+
 namespace sparsedit {
 namespace {
 
@@ -7,17 +9,66 @@ struct ScoreParams {
   const float* query_centroids;
   const float* key_centroids;
   const std::int32_t* key_offsets;
+  const std::int32_t* query_offsets;
   const std::int32_t* action;
   const std::int32_t* previous_keep;
   std::int32_t* keep;
-  float* scores;
+  PlanScoresWorkspace work;
   int batch_heads, query_clusters, key_clusters, head_dim;
   int text;  // TextPosition
   float scale;
-  bool density;
+  Selection selection;
   float p;
   int minimum;
+
+  // Segments beside the clusters, and how many of them come first.
+  __device__ int Text() const { return text != static_cast<int>(TextPosition::kNone) ? 1 : 0; }
+  __device__ int Shift() const { return text == static_cast<int>(TextPosition::kFirst) ? 1 : 0; }
+  // Of a head: offset j is where cluster j begins.
+  __device__ const std::int32_t* KeyOffsets(int bh) const {
+    return key_offsets + static_cast<std::int64_t>(bh) * (key_clusters + Text() + 1) + Shift();
+  }
+  __device__ const std::int32_t* QueryOffsets(int bh) const {
+    return query_offsets + static_cast<std::int64_t>(bh) * (query_clusters + Text() + 1) + Shift();
+  }
 };
+
+// Orders as the numbers do; -inf is kNoKeys.
+constexpr std::uint32_t kNoKeys = 0x007fffffu;
+__device__ std::uint32_t Ordered(float x) {
+  const std::uint32_t bits = __float_as_uint(x + 0.f);  // -0 becomes 0
+  return bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u);
+}
+
+// Rounded as written wherever they are inlined: every kernel must rank alike.
+__device__ float LogMass(float score, float log_keys) { return __fadd_rn(score, log_keys); }
+__device__ std::uint32_t RankPerToken(float log_mass, float lse, float log_keys) {
+  return Ordered(__fsub_rn(__fsub_rn(log_mass, lse), log_keys));
+}
+
+// The beginning of the search by mass per token: sizes of 64 key clusters, and the head's state.
+__device__ void StartSearch(const ScoreParams& p, int bh, int first) {
+  const std::int32_t* offsets = p.KeyOffsets(bh);
+  const int j = first + threadIdx.x;
+  if (threadIdx.x < 64 && j < p.key_clusters) {
+    const int keys = offsets[j + 1] - offsets[j];
+    p.work.sizes[static_cast<std::int64_t>(bh) * p.key_clusters + j] = {
+        keys > 0 ? logf(static_cast<float>(keys)) : -INFINITY, keys};
+  }
+  if (first == 0) {
+    RankedHead& head = p.work.heads[bh];
+    constexpr int kSums = RankedHead::kRounds * RankedHead::kCuts;
+    for (int i = threadIdx.x; i < kSums; i += blockDim.x) {
+      head.above[i / RankedHead::kCuts][i % RankedHead::kCuts] = 0;
+    }
+    if (threadIdx.x == 0) {
+      head.first = 0;
+      head.lowest = 0xffffffffu;
+      head.highest = 0;
+      head.candidates = 0;
+    }
+  }
+}
 
 constexpr int kTile = 64;
 constexpr int kDepth = 16;
@@ -31,6 +82,9 @@ __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
   const int bh = blockIdx.z, row0 = blockIdx.y * kTile, column0 = blockIdx.x * kTile;
   const float* q = p.query_centroids + static_cast<std::int64_t>(bh) * p.query_clusters * p.head_dim;
   const float* k = p.key_centroids + static_cast<std::int64_t>(bh) * p.key_clusters * p.head_dim;
+  if (p.selection == Selection::kBudgetByMassPerToken && blockIdx.y == 0) {
+    StartSearch(p, bh, column0);
+  }
   const int x = threadIdx.x % 16, y = threadIdx.x / 16;
   const int load_row = threadIdx.x / 4, load_element = threadIdx.x % 4 * 4;
   float acc[4][4] = {};
@@ -65,7 +119,7 @@ __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
       }
     }
   }
-  float* out = p.scores + static_cast<std::int64_t>(bh) * p.query_clusters * p.key_clusters;
+  float* out = p.work.scores + static_cast<std::int64_t>(bh) * p.query_clusters * p.key_clusters;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int row = row0 + y * 4 + i;
@@ -84,8 +138,74 @@ __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
 // (w*kPerLane + i)*32 + l, so that a ballot is a word of `keep`.
 template <int kWarps, int kPerLane>
 struct Row {
-  std::uint32_t rank[kPerLane];    // orders as S + ln |K| does
+  float logit[kPerLane];           // S + ln |K|
+  std::uint32_t keys[kPerLane];
+  std::uint32_t rank[kPerLane];    // orders as the logit does; 0 where there is no cluster
   std::uint32_t weight[kPerLane];  // mass in 2^-30, or keys
+
+  // Fills all but the weights.
+  __device__ void Load(const ScoreParams& p, int bh, int cluster) {
+    const int shift = p.Shift();
+    const std::int32_t* offsets = p.KeyOffsets(bh);
+    const float* scores =
+        p.work.scores +
+        (static_cast<std::int64_t>(bh) * p.query_clusters + cluster) * p.key_clusters;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      const int j = Segment(i) - shift;
+      keys[i] = rank[i] = 0;
+      logit[i] = -INFINITY;
+      if (j >= 0 && j < p.key_clusters) {
+        keys[i] = offsets[j + 1] - offsets[j];
+        if (keys[i] > 0) logit[i] = LogMass(scores[j], logf(static_cast<float>(keys[i])));
+        rank[i] = Ordered(logit[i]);
+      }
+    }
+  }
+
+  __device__ float Largest(std::uint32_t* shared) const {
+    float largest = -INFINITY;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) largest = fmaxf(largest, logit[i]);
+#pragma unroll
+    for (int distance = 16; distance > 0; distance >>= 1) {
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    }
+    if (kWarps > 1) {
+      __syncthreads();
+      if ((threadIdx.x & 31) == 0) shared[threadIdx.x >> 5] = __float_as_uint(largest);
+      __syncthreads();
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) largest = fmaxf(largest, __uint_as_float(shared[w]));
+      __syncthreads();
+    }
+    return largest;
+  }
+
+  // Of exp(logit - largest), each of which goes to `mass`. Summed in an order that the shapes fix: a
+  // lane's, then the butterfly's, then the warps'.
+  __device__ float Total(float largest, float (&mass)[kPerLane], std::uint32_t* shared) const {
+    float total = 0.f;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      mass[i] = logit[i] == -INFINITY ? 0.f : expf(logit[i] - largest);
+      total += mass[i];
+    }
+#pragma unroll
+    for (int distance = 16; distance > 0; distance >>= 1) {
+      total += __shfl_xor_sync(0xffffffffu, total, distance);
+    }
+    if (kWarps > 1) {
+      __syncthreads();
+      if ((threadIdx.x & 31) == 0) shared[threadIdx.x >> 5] = __float_as_uint(total);
+      __syncthreads();
+      total = 0.f;
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) total += __uint_as_float(shared[w]);
+      __syncthreads();
+    }
+    return total;
+  }
 
   static __device__ std::uint32_t Sum(std::uint32_t mine, std::uint32_t* shared) {
     mine = __reduce_add_sync(0xffffffffu, mine);
@@ -150,14 +270,13 @@ struct Row {
   }
 };
 
+// Row by row: by top-p, or by a budget of each row.
 template <int kWarps, int kPerLane>
 __global__ void __launch_bounds__(kWarps * 32) Select(const ScoreParams p) {
   using ThisRow = Row<kWarps, kPerLane>;
   __shared__ std::uint32_t shared[kWarps];
-  const bool text = p.text != static_cast<int>(TextPosition::kNone);
-  const bool leading = p.text == static_cast<int>(TextPosition::kFirst);
-  const int shift = leading ? 1 : 0;
-  const int query_segments = p.query_clusters + text, key_segments = p.key_clusters + text;
+  const int shift = p.Shift();
+  const int query_segments = p.query_clusters + p.Text(), key_segments = p.key_clusters + p.Text();
   const int words = KeepWords(key_segments);
   const int bh = blockIdx.y, segment = blockIdx.x;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
@@ -171,84 +290,35 @@ __global__ void __launch_bounds__(kWarps * 32) Select(const ScoreParams p) {
   }
   const int cluster = segment - shift;
   const bool text_row = cluster < 0 || cluster >= p.query_clusters;
-  const std::int32_t* offsets =
-      p.key_offsets + static_cast<std::int64_t>(bh) * (key_segments + 1);
+  const bool budget_of_keys = p.selection == Selection::kBudgetByMass;
 
   ThisRow r;
   bool everything = text_row;
   typename ThisRow::Prefix kept = {0, 0}, least = {0xffffffffu, -1};
   if (!text_row) {
-    const float* scores =
-        p.scores + (static_cast<std::int64_t>(bh) * p.query_clusters + cluster) * p.key_clusters;
-    float logit[kPerLane];
-    std::uint32_t keys[kPerLane];
-    float largest = -INFINITY;
-#pragma unroll
-    for (int i = 0; i < kPerLane; ++i) {
-      const int j = ThisRow::Segment(i) - shift;
-      keys[i] = 0;
-      logit[i] = -INFINITY;
-      if (j >= 0 && j < p.key_clusters) {
-        keys[i] = offsets[j + shift + 1] - offsets[j + shift];
-        if (keys[i] > 0) logit[i] = scores[j] + logf(static_cast<float>(keys[i]));
-      }
-      largest = fmaxf(largest, logit[i]);
-    }
-#pragma unroll
-    for (int distance = 16; distance > 0; distance >>= 1) {
-      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
-    }
-    if (kWarps > 1) {
-      __syncthreads();
-      if (lane == 0) shared[warp] = __float_as_uint(largest);
-      __syncthreads();
-#pragma unroll
-      for (int w = 0; w < kWarps; ++w) largest = fmaxf(largest, __uint_as_float(shared[w]));
-      __syncthreads();
-    }
-    // Summed in an order that the shapes fix: a lane's, then the butterfly's, then the warps'.
-    float total = 0.f;
+    r.Load(p, bh, cluster);
     float mass[kPerLane];
-#pragma unroll
-    for (int i = 0; i < kPerLane; ++i) {
-      mass[i] = logit[i] == -INFINITY ? 0.f : expf(logit[i] - largest);
-      total += mass[i];
-    }
-#pragma unroll
-    for (int distance = 16; distance > 0; distance >>= 1) {
-      total += __shfl_xor_sync(0xffffffffu, total, distance);
-    }
-    if (kWarps > 1) {
-      __syncthreads();
-      if (lane == 0) shared[warp] = __float_as_uint(total);
-      __syncthreads();
-      total = 0.f;
-#pragma unroll
-      for (int w = 0; w < kWarps; ++w) total += __uint_as_float(shared[w]);
-      __syncthreads();
-    }
+    const float total = r.Total(r.Largest(shared), mass, shared);
     // In f64, that equal masses which make up p exactly do not exceed it.
     const double unit = total > 0.f ? 1073741824. / total : 0.;
     std::uint32_t all_keys = 0, all = 0;
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
-      const int j = ThisRow::Segment(i) - shift;
-      const bool exists = j >= 0 && j < p.key_clusters;
-      const std::uint32_t bits = __float_as_uint(logit[i]);
-      // Every cluster ranks above 0, which stands for "no cluster".
-      r.rank[i] = exists ? bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u) : 0u;
-      r.weight[i] = p.density ? keys[i] : __double2uint_rn(mass[i] * unit);
-      all_keys += keys[i];
+      r.weight[i] = budget_of_keys ? r.keys[i] : __double2uint_rn(mass[i] * unit);
+      all_keys += r.keys[i];
       all += r.weight[i];
     }
     all_keys = ThisRow::Sum(all_keys, shared);
     all = ThisRow::Sum(all, shared);
-    const double share = p.p < 1.f ? p.p : 1.;
-    const std::uint32_t limit =
-        static_cast<std::uint32_t>(share * (p.density ? static_cast<double>(all_keys) : 1073741824.));
+    // A prefix ends where it exceeds `limit`; none is taken where the budget is 0.
+    std::int64_t limit = static_cast<std::int64_t>((p.p < 1.f ? p.p : 1.) * 1073741824.);
+    if (budget_of_keys) limit = DensityBudget(p.p, all_keys) - 1;
     everything = p.p >= 1.f || all <= limit;
     if (!everything) {
-      kept = r.template Exceeding<false>(limit, shared);
+      kept = {0xffffffffu, -1};
+      if (limit >= 0) {
+        kept = r.template Exceeding<false>(static_cast<std::uint32_t>(limit), shared);
+      }
       std::uint32_t count = 0;
 #pragma unroll
       for (int i = 0; i < kPerLane; ++i) {
@@ -275,6 +345,337 @@ __global__ void __launch_bounds__(kWarps * 32) Select(const ScoreParams p) {
   }
 }
 
+// ------------------------------------------------------------------ by mass per token, head by head
+//
+// The pairs of a head, a hundred thousand or more, are not sorted: the last one that is kept is
+// searched for. Its rank is enclosed by rounds that cut the interval left into 16 and add up the pairs
+// of tokens above each cut (16 times fewer each round), pairs of clusters that remain are listed, and
+// one block finishes on the list. All sums are of integers, so the result does not depend on an order.
+
+// What every row has to know first: the logarithm of its sum, and its clusters that are kept anyway.
+template <int kWarps, int kPerLane>
+__global__ void __launch_bounds__(kWarps * 32) RankRows(const ScoreParams p) {
+  if (!ActionPlans(*p.action)) return;
+  using ThisRow = Row<kWarps, kPerLane>;
+  __shared__ std::uint32_t shared[kWarps];
+  const int bh = blockIdx.y, cluster = blockIdx.x;
+  const std::int32_t* offsets = p.QueryOffsets(bh);
+  const int queries = offsets[cluster + 1] - offsets[cluster];
+  ThisRow r;
+  r.Load(p, bh, cluster);
+  float mass[kPerLane];
+  const float largest = r.Largest(shared);
+  const float lse = largest + logf(r.Total(largest, mass, shared));
+  const typename ThisRow::Prefix least = r.template Exceeding<true>(p.minimum - 1, shared);
+  std::uint32_t first = 0, lowest = 0xffffffffu, highest = 0;
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) {
+    if (r.rank[i] == 0) continue;
+    if (r.rank[i] > least.top || (r.rank[i] == least.top && ThisRow::Segment(i) <= least.until)) {
+      first += r.keys[i];
+    } else {
+      const std::uint32_t rank =
+          r.keys[i] > 0 ? RankPerToken(r.logit[i], lse, logf(static_cast<float>(r.keys[i])))
+                        : kNoKeys;
+      lowest = min(lowest, rank);
+      highest = max(highest, rank);
+    }
+  }
+  first = __reduce_add_sync(0xffffffffu, first);
+  lowest = __reduce_min_sync(0xffffffffu, lowest);
+  highest = __reduce_max_sync(0xffffffffu, highest);
+  RankedHead& head = p.work.heads[bh];
+  if ((threadIdx.x & 31) == 0 && queries > 0) {
+    atomicAdd(&head.first, static_cast<unsigned long long>(first) * queries);
+    atomicMin(&head.lowest, lowest);
+    atomicMax(&head.highest, highest);
+  }
+  if (threadIdx.x == 0) {
+    p.work.rows[static_cast<std::int64_t>(bh) * p.query_clusters + cluster] = {
+        lse, least.top, least.until, queries};
+  }
+}
+
+// Where the last pair that is kept lies: its rank is in [low, high), and `above` pairs of tokens come
+// before all pairs of clusters there. Or all pairs are kept, or none but those kept anyway.
+struct Interval {
+  enum State : int { kOpen, kAll, kNone } state;
+  std::uint32_t low, high;
+  unsigned long long above, budget;
+
+  __device__ std::uint32_t Cut(int n) const {
+    return low + static_cast<std::uint32_t>(static_cast<std::uint64_t>(high - low) * n >> 4);
+  }
+};
+
+__device__ Interval IntervalAfter(const ScoreParams& p, int bh, int rounds) {
+  const RankedHead& head = p.work.heads[bh];
+  Interval x = {Interval::kAll, 0, 0, 0, 0};
+  if (p.p >= 1.f) return x;
+  const std::int32_t* offsets = p.QueryOffsets(bh);
+  const std::int64_t tokens = offsets[p.query_clusters] - offsets[0];
+  const std::int64_t pairs = tokens * tokens;
+  x.budget = DensityBudget(p.p, pairs);
+  x.above = head.first;
+  if (x.budget > static_cast<unsigned long long>(pairs)) return x;
+  x.state = x.above >= x.budget ? Interval::kNone : Interval::kOpen;
+  x.low = head.lowest;
+  x.high = head.highest + 1;
+  for (int round = 0; round < rounds; ++round) {
+    int n = RankedHead::kCuts;  // the greatest cut with enough above it
+    while (n > 0 && head.first + head.above[round][n - 1] < x.budget) --n;
+    if (n < RankedHead::kCuts) x.above = head.first + head.above[round][n];
+    const std::uint32_t low = x.Cut(n);
+    x.high = x.Cut(n + 1);
+    x.low = low;
+  }
+  return x;
+}
+
+// A pair of clusters.
+struct Pair {
+  std::uint32_t rank;  // by mass per token
+  std::uint32_t mass;  // rank by mass
+  bool anyway;         // kept anyway
+};
+
+__device__ __forceinline__ Pair PairOf(const RankedRow& row, float score, ClusterSize size,
+                                       int segment) {
+  const float logit = size.keys > 0 ? LogMass(score, size.log) : -INFINITY;
+  const std::uint32_t mass = Ordered(logit);
+  return {size.keys > 0 ? RankPerToken(logit, row.lse, size.log) : kNoKeys, mass,
+          mass > row.least_top || (mass == row.least_top && segment <= row.least_until)};
+}
+
+constexpr int kRowWarps = 8;
+
+// One round; with kCollect the listing of what the rounds left. A warp a row.
+template <bool kCollect>
+__global__ void __launch_bounds__(kRowWarps * 32) Narrow(const ScoreParams p, int round) {
+  if (!ActionPlans(*p.action)) return;
+  constexpr int kCuts = RankedHead::kCuts;
+  __shared__ Interval interval;
+  const int bh = blockIdx.y, lane = threadIdx.x & 31;
+  if (threadIdx.x == 0) interval = IntervalAfter(p, bh, round);
+  __syncthreads();
+  if (interval.state != Interval::kOpen) return;
+  const int i = blockIdx.x * kRowWarps + (threadIdx.x >> 5);
+  if (i >= p.query_clusters) return;
+  const std::int64_t at = static_cast<std::int64_t>(bh) * p.query_clusters + i;
+  const RankedRow row = p.work.rows[at];
+  if (row.queries == 0) return;
+  const float* scores = p.work.scores + at * p.key_clusters;
+  const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
+  RankedHead& head = p.work.heads[bh];
+  const int shift = p.Shift();
+  std::uint32_t cuts[kCuts], above[kCuts];
+#pragma unroll
+  for (int n = 0; n < kCuts; ++n) {
+    cuts[n] = interval.Cut(n + 1);
+    above[n] = 0;
+  }
+#pragma unroll 4
+  for (int j0 = 0; j0 < p.key_clusters; j0 += 32) {
+    const int j = j0 + lane;
+    const bool exists = j < p.key_clusters;
+    const ClusterSize size = exists ? sizes[j] : ClusterSize{0.f, 0};
+    const Pair pair = PairOf(row, exists ? scores[j] : 0.f, size, j + shift);
+    const bool counts = exists && !pair.anyway;
+    if constexpr (kCollect) {
+      const bool listed = counts && pair.rank >= interval.low && pair.rank < interval.high;
+      const unsigned mask = __ballot_sync(0xffffffffu, listed);
+      if (mask == 0) continue;
+      int base = 0;
+      if (lane == 0) base = atomicAdd(&head.candidates, __popc(mask));
+      base = __shfl_sync(0xffffffffu, base, 0);
+      if (listed) {
+        p.work.candidates[static_cast<std::int64_t>(bh) * p.query_clusters * p.key_clusters + base +
+                          __popc(mask & ((1u << lane) - 1))] = i * p.key_clusters + j;
+      }
+    } else {
+      const std::uint32_t keys = counts ? size.keys : 0;
+#pragma unroll
+      for (int n = 0; n < kCuts; ++n) above[n] += pair.rank >= cuts[n] ? keys : 0;
+    }
+  }
+  if constexpr (!kCollect) {
+    std::uint32_t own = 0;
+#pragma unroll
+    for (int n = 0; n < kCuts; ++n) {
+      const std::uint32_t sum = __reduce_add_sync(0xffffffffu, above[n]);
+      if (lane == n) own = sum;
+    }
+    if (lane < kCuts && own > 0) {
+      atomicAdd(&head.above[round][lane], static_cast<unsigned long long>(own) * row.queries);
+    }
+  }
+}
+
+// Finds the last pair that is kept among the listed ones. A block a head.
+constexpr int kFinishThreads = 512;
+__global__ void __launch_bounds__(kFinishThreads) FinishSearch(const ScoreParams p) {
+  if (!ActionPlans(*p.action)) return;
+  __shared__ unsigned long long partial[2][kFinishThreads / 32];
+  const int bh = blockIdx.x;
+  RankedHead& head = p.work.heads[bh];
+  const Interval x = IntervalAfter(p, bh, RankedHead::kRounds);
+  if (x.state != Interval::kOpen) {
+    if (threadIdx.x == 0) {
+      head.rank = x.state == Interval::kAll ? 0u : 0xffffffffu;
+      head.row = -1;
+      head.mass = 0;
+      head.segment = -1;
+    }
+    return;
+  }
+  const std::int64_t pairs = static_cast<std::int64_t>(p.query_clusters) * p.key_clusters;
+  const std::int32_t* list = p.work.candidates + bh * pairs;
+  const float* scores = p.work.scores + bh * pairs;
+  const RankedRow* rows = p.work.rows + static_cast<std::int64_t>(bh) * p.query_clusters;
+  const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
+  const int count = head.candidates, shift = p.Shift();
+  int turn = 0;
+  // Over the listed pairs for which which(pair, row, segment) holds: of tokens, or how many.
+  const auto sum_of = [&](bool tokens, auto which) {
+    unsigned long long sum = 0;
+    for (int n = threadIdx.x; n < count; n += kFinishThreads) {
+      const int index = list[n], i = index / p.key_clusters, j = index % p.key_clusters;
+      const RankedRow row = rows[i];
+      const ClusterSize size = sizes[j];
+      const Pair pair = PairOf(row, scores[index], size, j + shift);
+      if (which(pair, i, j + shift)) {
+        sum += tokens ? static_cast<unsigned long long>(size.keys) * row.queries : 1;
+      }
+    }
+    for (int distance = 16; distance > 0; distance >>= 1) {
+      sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    }
+    if ((threadIdx.x & 31) == 0) partial[turn][threadIdx.x >> 5] = sum;
+    __syncthreads();
+    sum = 0;
+    for (int w = 0; w < kFinishThreads / 32; ++w) sum += partial[turn][w];
+    turn ^= 1;
+    return sum;
+  };
+  // The greatest number in [low, high) with `enough(number)`, which holds for low.
+  const auto greatest = [&](std::uint32_t low, std::uint64_t high, auto enough) {
+    while (high - low > 1) {
+      const std::uint32_t middle = static_cast<std::uint32_t>((low + high) / 2);
+      if (enough(middle)) {
+        low = middle;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  };
+  unsigned long long above = x.above;
+  const std::uint32_t rank = greatest(x.low, x.high, [&](std::uint32_t cut) {
+    return above + sum_of(true, [&](Pair c, int, int) { return c.rank >= cut; }) >= x.budget;
+  });
+  above += sum_of(true, [&](Pair c, int, int) { return c.rank > rank; });
+  int row = INT_MAX, segment = INT_MAX;
+  std::uint32_t mass = 0;
+  if (sum_of(false, [&](Pair c, int, int) { return c.rank == rank; }) > 1) {
+    // Equals: the last row that begins within the budget, then the same by mass, then by segment.
+    row = greatest(0, p.query_clusters, [&](std::uint32_t last) {
+      return above + sum_of(true, [&](Pair c, int i, int) {
+               return c.rank == rank && i < static_cast<int>(last);
+             }) < x.budget;
+    });
+    above += sum_of(true, [&](Pair c, int i, int) { return c.rank == rank && i < row; });
+    mass = greatest(0, 1ull << 32, [&](std::uint32_t cut) {
+      return above + sum_of(true, [&](Pair c, int i, int) {
+               return c.rank == rank && i == row && c.mass >= cut;
+             }) >= x.budget;
+    });
+    above += sum_of(true, [&](Pair c, int i, int) {
+      return c.rank == rank && i == row && c.mass > mass;
+    });
+    segment = greatest(0, p.key_clusters + shift, [&](std::uint32_t last) {
+      return above + sum_of(true, [&](Pair c, int i, int j) {
+               return c.rank == rank && i == row && c.mass == mass && j < static_cast<int>(last);
+             }) < x.budget;
+    });
+  }
+  if (threadIdx.x == 0) {
+    head.rank = rank;
+    head.row = row;
+    head.mass = mass;
+    head.segment = segment;
+  }
+}
+
+// Writes `keep` from what the search found. A warp a row.
+__global__ void __launch_bounds__(kRowWarps * 32) WriteKeep(const ScoreParams p) {
+  const int shift = p.Shift();
+  const int query_segments = p.query_clusters + p.Text(), key_segments = p.key_clusters + p.Text();
+  const int words = KeepWords(key_segments);
+  const int bh = blockIdx.y, lane = threadIdx.x & 31;
+  const int query_segment = blockIdx.x * kRowWarps + (threadIdx.x >> 5);
+  if (query_segment >= query_segments) return;
+  const std::int64_t at = (static_cast<std::int64_t>(bh) * query_segments + query_segment) * words;
+  if (!ActionPlans(*p.action)) {
+    if (p.previous_keep != nullptr && p.previous_keep != p.keep) {
+      for (int i = lane; i < words; i += 32) p.keep[at + i] = p.previous_keep[at + i];
+    }
+    return;
+  }
+  const int cluster = query_segment - shift;
+  const bool text_row = cluster < 0 || cluster >= p.query_clusters;
+  const std::int64_t row_at =
+      static_cast<std::int64_t>(bh) * p.query_clusters + (text_row ? 0 : cluster);
+  const RankedRow row = p.work.rows[row_at];
+  const float* scores = p.work.scores + row_at * p.key_clusters;
+  const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
+  const RankedHead& last = p.work.heads[bh];
+#pragma unroll 4
+  for (int word = 0; word < words; ++word) {
+    const int segment = word * 32 + lane, j = segment - shift;
+    bool bit = segment < key_segments;
+    if (bit && !text_row && j >= 0 && j < p.key_clusters) {
+      const Pair pair = PairOf(row, scores[j], sizes[j], segment);
+      bit = pair.anyway || pair.rank > last.rank;
+      if (pair.rank == last.rank) {
+        bit = bit || cluster < last.row ||
+              (cluster == last.row &&
+               (pair.mass > last.mass || (pair.mass == last.mass && segment <= last.segment)));
+      }
+    }
+    const std::uint32_t kept = __ballot_sync(0xffffffffu, bit);
+    if (lane == 0) p.keep[at + word] = static_cast<std::int32_t>(kept);
+  }
+}
+
+Status LaunchSearch(const ScoreParams& p, CUstream_st* stream) {
+  const dim3 rows(p.query_clusters, p.batch_heads);
+  if (p.key_clusters < 256) {  // and a text segment before them
+    RankRows<1, 8><<<rows, 32, 0, stream>>>(p);
+  } else if (p.key_clusters < 1024) {
+    RankRows<1, 32><<<rows, 32, 0, stream>>>(p);
+  } else if (p.key_clusters < 2048) {
+    RankRows<2, 32><<<rows, 64, 0, stream>>>(p);
+  } else {
+    RankRows<5, 32><<<rows, 160, 0, stream>>>(p);
+  }
+  SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
+  const int warps = kRowWarps;
+  const dim3 groups(static_cast<unsigned>(CeilDiv(p.query_clusters, warps)), p.batch_heads);
+  for (int round = 0; round < RankedHead::kRounds; ++round) {
+    Narrow<false><<<groups, warps * 32, 0, stream>>>(p, round);
+    SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
+  }
+  Narrow<true><<<groups, warps * 32, 0, stream>>>(p, RankedHead::kRounds);
+  SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
+  FinishSearch<<<p.batch_heads, kFinishThreads, 0, stream>>>(p);
+  SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
+  const int query_segments =
+      SegmentsOf(p.query_clusters, static_cast<TextPosition>(p.text));
+  const dim3 all(static_cast<unsigned>(CeilDiv(query_segments, warps)), p.batch_heads);
+  WriteKeep<<<all, warps * 32, 0, stream>>>(p);
+  return LaunchStatus();
+}
+
 }  // namespace
 
 Status LaunchPlanScores(const PlanScoresProblem& problem, const PlanScoresBuffers& b,
@@ -285,28 +686,32 @@ Status LaunchPlanScores(const PlanScoresProblem& problem, const PlanScoresBuffer
                         IsAligned(b.keep, 4) && IsAligned(workspace, 16),
                     Status::kInvalidArgument);
   SPARSEDIT_REQUIRE(workspace_size >= PlanScoresWorkspaceSize(problem), Status::kWorkspaceTooSmall);
+  const bool by_head = problem.selection == Selection::kBudgetByMassPerToken;
+  SPARSEDIT_REQUIRE(!by_head || IsAligned(b.query_offsets, 4), Status::kInvalidArgument);
   ScoreParams p;
   p.query_centroids = b.query_centroids;
   p.key_centroids = b.key_centroids;
   p.key_offsets = b.key_offsets;
+  p.query_offsets = b.query_offsets;
   p.action = b.action;
   p.previous_keep = b.previous_keep;
   p.keep = b.keep;
-  p.scores = static_cast<float*>(workspace);
+  p.work = CarvePlanScoresWorkspace(problem, workspace);
   p.batch_heads = problem.batch * problem.heads;
   p.query_clusters = problem.query_clusters;
   p.key_clusters = problem.key_clusters;
   p.head_dim = problem.head_dim;
   p.text = static_cast<int>(problem.text);
   p.scale = problem.scale;
-  p.density = problem.selection == Selection::kDensity;
+  p.selection = problem.selection;
   p.p = problem.p;
-  p.minimum = MinimumKept(problem.min_kept, problem.key_clusters);
+  p.minimum = LeastKept(problem);
 
   const dim3 tiles(static_cast<unsigned>(CeilDiv(p.key_clusters, kTile)),
                    static_cast<unsigned>(CeilDiv(p.query_clusters, kTile)), p.batch_heads);
   Scores<<<tiles, kScoreThreads, 0, stream>>>(p);
   SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
+  if (by_head) return LaunchSearch(p, stream);
   const int segments = SegmentsOf(problem.key_clusters, problem.text);
   const dim3 rows(SegmentsOf(problem.query_clusters, problem.text), p.batch_heads);
   if (segments <= 256) {

@@ -45,6 +45,15 @@ const char* NameOf(TextPosition position) {
   return "";
 }
 
+const char* NameOf(Ranking ranking) {
+  switch (ranking) {
+    case Ranking::kNone: return "none";
+    case Ranking::kMass: return "mass";
+    case Ranking::kMassPerToken: return "mass-per-token";
+  }
+  return "";
+}
+
 bool ReadField(const PluginField& field, int& value) {
   if (field.data == nullptr || field.length != 1) return false;
   std::int64_t wide;
@@ -81,6 +90,11 @@ bool ReadField(const PluginField& field, TextPosition& value) {
   return ReadName(field, {TextPosition::kNone, TextPosition::kFirst, TextPosition::kLast}, value);
 }
 
+bool ReadField(const PluginField& field, Ranking& value) {
+  // A stored engine lists every field, also the one that its node did not have.
+  return ReadName(field, {Ranking::kNone, Ranking::kMass, Ranking::kMassPerToken}, value);
+}
+
 PluginField MakeField(const char* name, const int& value) {
   return PluginField(name, &value, PluginFieldType::kINT32, 1);
 }
@@ -94,6 +108,10 @@ PluginField MakeField(const char* name, const Layout& value) {
 }
 
 PluginField MakeField(const char* name, const TextPosition& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const Ranking& value) {
   return NameField(name, NameOf(value));
 }
 

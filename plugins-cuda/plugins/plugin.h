@@ -232,6 +232,7 @@ class Plugin final : public nvinfer1::IPluginV3,
   static std::string ToText(float value) { return std::to_string(value); }
   static std::string ToText(Layout value) { return NameOf(value); }
   static std::string ToText(TextPosition value) { return NameOf(value); }
+  static std::string ToText(Ranking value) { return NameOf(value); }
 
   // Logs, and returns what TensorRT takes for failure.
   std::int32_t Fail(const std::string& fault) const {

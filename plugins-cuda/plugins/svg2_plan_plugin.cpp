@@ -61,7 +61,12 @@ PlanScoresProblem ScoresOf(const Svg2PlanOp::Settings& settings, const Extents& 
   problem.head_dim = extents.Of(Variable::kHeadDim);
   problem.text = settings.text;
   problem.scale = settings.scale;
-  problem.p = settings.top_p;
+  switch (settings.ranking) {
+    case Ranking::kNone: problem.selection = Selection::kTopP; break;
+    case Ranking::kMass: problem.selection = Selection::kBudgetByMass; break;
+    case Ranking::kMassPerToken: problem.selection = Selection::kBudgetByMassPerToken; break;
+  }
+  problem.p = settings.ranking == Ranking::kNone ? settings.top_p : settings.density;
   problem.min_kept = settings.min_kept;
   return problem;
 }
@@ -83,7 +88,13 @@ const char* Svg2PlanOp::Settings::Check() const {
       key_clusters > kMaxClusters) {
     return "q_clusters and k_clusters must be from 1 to 4096";
   }
-  if (!(top_p >= 0.0f)) return "top_p must not be negative";
+  const bool has_top_p = top_p != kUnset, has_density = density != kUnset;
+  const bool has_ranking = ranking != Ranking::kNone;
+  if (has_top_p == has_density || has_density != has_ranking) {
+    return "either top_p, or density and ranking";
+  }
+  if (has_top_p && !(top_p >= 0.0f)) return "top_p must not be negative";
+  if (has_density && !(density > 0.0f)) return "density must be above 0";
   if (!(min_kept >= 0.0f && min_kept <= 1.0f)) return "min_kept must be from 0 to 1";
   if (iterations < 1 || init_iterations < 1) return "iterations must be at least 1";
   return nullptr;
@@ -162,6 +173,7 @@ Status Svg2PlanOp::Enqueue(const Settings& settings, const Call& call) {
   scores.query_centroids = kmeans.query_centroids;
   scores.key_centroids = kmeans.key_centroids;
   scores.key_offsets = plan.key_offsets;
+  scores.query_offsets = plan.query_offsets;
   scores.action = action;
   scores.previous_keep = last.keep;
   scores.keep = plan.keep;

@@ -4,10 +4,15 @@
 //     [, last_query_order, last_key_order, last_query_offsets, last_key_offsets, last_keep], action
 //   -> query_order, key_order, query_offsets, key_offsets, keep, next_q_centroids, next_k_centroids
 //
+// A node has either top_p, or density and ranking ("mass" or "mass-per-token"), the budget of
+// docs/methods.md.
+//
 // A step that does not plan passes the centroids through, and the last plan where it is an input;
 // where it is not, the plan is the natural order with everything kept.
 #ifndef SPARSEDIT_PLUGINS_SVG2_PLAN_PLUGIN_H_
 #define SPARSEDIT_PLUGINS_SVG2_PLAN_PLUGIN_H_
+
+#include <limits>
 
 #include "plugins/plugin.h"
 
@@ -19,12 +24,16 @@ struct Svg2PlanOp {
   static constexpr int kOutputCount = 7;
 
   struct Settings {
+    static constexpr float kUnset = -std::numeric_limits<float>::infinity();
+
     int site = 0;
     Layout layout = Layout::kBhsd;
     float scale = 1.0f;
     int query_clusters = 1;
     int key_clusters = 1;
-    float top_p = 0.9f;
+    float top_p = kUnset;  // or density and ranking
+    float density = kUnset;
+    Ranking ranking = Ranking::kNone;
     float min_kept = 0.0f;
     int iterations = 2;
     int init_iterations = 50;
@@ -38,7 +47,9 @@ struct Svg2PlanOp {
       visit("scale", self.scale, Needed::kYes);
       visit("q_clusters", self.query_clusters, Needed::kYes);
       visit("k_clusters", self.key_clusters, Needed::kYes);
-      visit("top_p", self.top_p, Needed::kYes);
+      visit("top_p", self.top_p, Needed::kNo);
+      visit("density", self.density, Needed::kNo);
+      visit("ranking", self.ranking, Needed::kNo);
       visit("min_kept", self.min_kept, Needed::kYes);
       visit("iterations", self.iterations, Needed::kYes);
       visit("init_iterations", self.init_iterations, Needed::kYes);

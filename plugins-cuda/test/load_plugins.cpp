@@ -217,10 +217,16 @@ std::vector<std::int64_t> QDims(bool bshd, int tokens, int head_dim) {
   return {2, 3, tokens, head_dim};
 }
 
-void Svg2Attributes(Fields& fields, bool bshd, const char* text) {
+// With a budget where `ranking` is given, else with top_p.
+void Svg2Attributes(Fields& fields, bool bshd, const char* text, const char* ranking) {
   fields.Int("site", 1).Text("layout", bshd ? "BSHD" : "BHSD").Float("scale", 0.125f);
   fields.Text("plugin_namespace", "sparsedit").Text("plugin_version", "1");
-  fields.Int("q_clusters", 6).Int("k_clusters", 40).Float("top_p", 0.9f).Float("min_kept", 0.1f);
+  fields.Int("q_clusters", 6).Int("k_clusters", 40).Float("min_kept", 0.1f);
+  if (ranking == nullptr) {
+    fields.Float("top_p", 0.9f);
+  } else {
+    fields.Float("density", 0.25f).Text("ranking", ranking);
+  }
   fields.Int("iterations", 2).Int("init_iterations", 20).Text("text_position", text);
 }
 
@@ -233,11 +239,11 @@ Shapes PlanShapes(int tokens, int text) {
           {{2, 3, nq, 2}, kI32}};
 }
 
-Node Svg2Node(bool bshd, const char* text, bool last_plan) {
+Node Svg2Node(bool bshd, const char* text, bool last_plan, const char* ranking = nullptr) {
   const int has_text = std::strcmp(text, "none") != 0;
   Node node;
   node.name = "Svg2Plan";
-  node.attributes = [=](Fields& fields) { Svg2Attributes(fields, bshd, text); };
+  node.attributes = [=](Fields& fields) { Svg2Attributes(fields, bshd, text, ranking); };
   node.inputs = last_plan ? 11 : 6;
   node.outputs = 7;
   node.bshd = bshd;
@@ -263,9 +269,12 @@ Node Svg2Node(bool bshd, const char* text, bool last_plan) {
                         "B,H," + nq + ",2",
                         "B,H,6,D",
                         "B,H,40,D"};
-  node.workspace = [](int, DataType) {
+  node.workspace = [=](int, DataType) {
     // K-means' size function is not host code; the scores' is a lower bound.
     PlanScoresProblem problem;
+    if (ranking != nullptr && std::strcmp(ranking, "mass-per-token") == 0) {
+      problem.selection = Selection::kBudgetByMassPerToken;
+    }
     problem.batch = 2;
     problem.heads = 3;
     problem.query_clusters = 6;
@@ -486,7 +495,7 @@ void TestCreators(const Host& host) {
   const std::string svg2 = NamesOf(host.Creator("Svg2Plan")->getFieldNames());
   CHECK(svg2 ==
         "site:int layout:string scale:float q_clusters:int k_clusters:int top_p:float "
-        "min_kept:float iterations:int init_iterations:int text_position:string inputs:int ");
+        "density:float ranking:string min_kept:float iterations:int init_iterations:int text_position:string inputs:int ");
   const std::string attention = NamesOf(host.Creator("BlockSparseAttention")->getFieldNames());
   CHECK(attention == "site:int layout:string scale:float compensate:int inputs:int ");
   for (const char* name : {"Svg2Plan", "BlockSparseAttention"}) {
@@ -500,13 +509,23 @@ void TestCreators(const Host& host) {
 
 void TestFaultyAttributes(const Host& host) {
   const Node svg2 = Svg2Node(false, "none", false);
+  const Node budget = Svg2Node(false, "none", false, "mass-per-token");
   const Node attention = AttentionNode(false, false, false, false);
   const struct {
     const Node& node;
     std::function<void(Fields&)> change;
     const char* message;
   } cases[] = {
-      {svg2, [](Fields& f) { f.Without("top_p"); }, "attribute top_p is missing"},
+      {svg2, [](Fields& f) { f.Without("top_p"); }, "either top_p, or density and ranking"},
+      {svg2, [](Fields& f) { f.Float("density", 0.25f); }, "either top_p, or density and ranking"},
+      {svg2, [](Fields& f) { f.Text("ranking", "mass"); }, "either top_p, or density and ranking"},
+      {budget, [](Fields& f) { f.Without("ranking"); }, "either top_p, or density and ranking"},
+      {budget, [](Fields& f) { f.Without("density"); }, "either top_p, or density and ranking"},
+      {budget, [](Fields& f) { f.Text("ranking", "tokens"); },
+       "attribute ranking must be \"mass\" or \"mass-per-token\""},
+      {budget, [](Fields& f) { f.Float("density", 0); }, "density must be above 0"},
+      {budget, [](Fields& f) { f.Float("density", NAN); }, "density must be above 0"},
+      {budget, [](Fields& f) { f.Text("density", "all"); }, "attribute density must be one number"},
       {svg2, [](Fields& f) { f.Int("top_p", 1); }, "attribute top_p must be one number"},
       {svg2, [](Fields& f) { f.Float("site", 1); }, "attribute site must be one integer"},
       {svg2, [](Fields& f) { f.Int("site", -1); }, "site is negative"},
@@ -624,7 +643,11 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
   TestCreators(host);
   for (const bool bshd : {false, true}) {
     for (const char* text : {"none", "first", "last"}) {
-      for (const bool last_plan : {false, true}) TestNode(host, Svg2Node(bshd, text, last_plan));
+      for (const bool last_plan : {false, true}) {
+        for (const char* ranking : {static_cast<const char*>(nullptr), "mass", "mass-per-token"}) {
+          TestNode(host, Svg2Node(bshd, text, last_plan, ranking));
+        }
+      }
     }
     for (const bool natural_order : {false, true}) {
       TestNode(host, AttentionNode(bshd, false, false, natural_order));

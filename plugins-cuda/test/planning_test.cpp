@@ -103,13 +103,33 @@ void TestWorkspaces() {
   CHECK(CheckPlanScores(scores) == Status::kInvalidArgument);
   scores.min_kept = .1f, scores.p = NAN;
   CHECK(CheckPlanScores(scores) == Status::kInvalidArgument);
-  scores.p = .9f, scores.key_clusters = kMaxClusters + 1;
+  scores.p = .9f, scores.selection = static_cast<Selection>(3);
+  CHECK(CheckPlanScores(scores) == Status::kInvalidArgument);
+  // One planner's workspace serves k-means and the selection after it.
+  scores = {1, 40, 300, 1000, 128, TextPosition::kNone, .1f, Selection::kBudgetByMassPerToken};
+  CHECK(PlanScoresWorkspaceSize(scores) > 2 * sizeof(float) * 40 * 300 * 1000);
+  CHECK(PlanScoresWorkspaceSize(scores) < kmeans::CarveWorkspace(wan, nullptr).bytes);
+  scores.key_clusters = kMaxClusters + 1;
   CHECK(CheckPlanScores(scores) == Status::kUnsupported);
 }
 
 void TestMinimumKept() {
   CHECK(MinimumKept(.1f, 1000) == 100 && MinimumKept(.1f, 9) == 0 && MinimumKept(1.f, 7) == 7);
   CHECK(MinimumKept(.3f, 10) == 3 && MinimumKept(.29f, 10) == 2 && MinimumKept(0.f, 4096) == 0);
+  CHECK(MinimumKept(1.f, 4096) == 4096 && MinimumKept(.29f, 100) == 29);
+  PlanScoresProblem p;
+  p.key_clusters = 9;
+  CHECK(LeastKept(p) == 0);
+  p.selection = Selection::kBudgetByMass;
+  CHECK(LeastKept(p) == 1);
+  p.min_kept = .5f;
+  CHECK(LeastKept(p) == 4);
+}
+
+void TestDensityBudget() {
+  // A decimal fraction is not a little short of what it says.
+  CHECK(DensityBudget(.25f, 1000) == 250 && DensityBudget(.29f, 100) == 29);
+  CHECK(DensityBudget(.1f, 75600ll * 75600) == 571541723 && DensityBudget(0.f, 100) == 0);
 }
 
 // Tokens 0 1 2 10 11 12 on a line, clusters from tokens floor(.5*3) = 1 and floor(1.5*3) = 4.
@@ -152,6 +172,23 @@ void TestSelectionReference() {
   CHECK(ExceedingPrefix(row.ranked, row.mass, .4) == 1);
   CHECK(ExceedingPrefix(row.ranked, row.mass, .6) == 2);
   CHECK(ExceedingPrefix(row.ranked, row.mass, 2.) == 4);
+
+  // Two rows alike, of 1 and 3 queries: masses per token are all 1/8, so pairs come by row, then by
+  // mass; those without keys last. Their weights: 4 3 1, 12 9 3, then none.
+  using Keep = std::vector<std::vector<bool>>;
+  const std::vector<RankedRow> rows = {row, row};
+  const std::vector<int> queries = {1, 3}, keys = {1, 3, 0, 4};
+  CHECK((KeepByMassPerToken(rows, queries, keys, 0, 7) ==
+         Keep{{false, true, false, true}, {false, false, false, false}}));
+  CHECK((KeepByMassPerToken(rows, queries, keys, 0, 8) ==
+         Keep{{true, true, false, true}, {false, false, false, false}}));
+  CHECK((KeepByMassPerToken(rows, queries, keys, 0, 9) ==
+         Keep{{true, true, false, true}, {false, false, false, true}}));
+  // Of each row the first come first: 4 12, then 3 1, 9 3.
+  CHECK((KeepByMassPerToken(rows, queries, keys, 1, 17) ==
+         Keep{{false, true, false, true}, {false, false, false, true}}));
+  CHECK((KeepByMassPerToken(rows, queries, keys, 1, 0) ==
+         Keep{{false, false, false, true}, {false, false, false, true}}));
 }
 
 }  // namespace
@@ -163,6 +200,7 @@ int main() {
   TestGroups();
   TestWorkspaces();
   TestMinimumKept();
+  TestDensityBudget();
   TestKmeansReference();
   TestOrderReference();
   TestSelectionReference();

@@ -29,6 +29,7 @@ constexpr int kBatch = 2, kHeads = 3, kDim = 64, kQueryClusters = 6, kKeyCluster
 constexpr int kVideo = 5 * 10 * 13;
 constexpr int kSites = 3, kSite = 1;
 constexpr float kScale = 0.125f;
+constexpr float kDensity = 0.3f;
 
 trt::DataType TypeOf(DataType type) {
   return type == DataType::kFloat32   ? trt::DataType::kFLOAT
@@ -138,6 +139,7 @@ struct Case {
   DataType type;
   Layout layout;
   TextPosition text;
+  const char* ranking;  // of a budget; null: top-p
   int tokens() const { return kVideo + (text == TextPosition::kNone ? 0 : 50); }
   int nq() const { return SegmentsOf(kQueryClusters, text); }
   int nk() const { return SegmentsOf(kKeyClusters, text); }
@@ -145,16 +147,22 @@ struct Case {
 
 Node MakePlanner(const Case& c) {
   static const int site = kSite, cq = kQueryClusters, ck = kKeyClusters, warm = 2, cold = 8;
-  static const float scale = kScale, top_p = 0.6f, min_kept = 0.1f;
-  return Node("Svg2Plan",
-              {Field("site", &site), Field("scale", &scale), Field("q_clusters", &cq),
-               Field("k_clusters", &ck), Field("top_p", &top_p), Field("min_kept", &min_kept),
-               Field("iterations", &warm), Field("init_iterations", &cold),
-               Field("layout", c.layout == Layout::kBhsd ? "BHSD" : "BSHD"),
-               Field("text_position", c.text == TextPosition::kNone    ? "none"
-                                      : c.text == TextPosition::kFirst ? "first"
-                                                                       : "last")},
-              trt::TensorRTPhase::kRUNTIME);
+  static const float scale = kScale, top_p = 0.6f, density = kDensity, min_kept = 0.1f;
+  std::vector<trt::PluginField> fields = {
+      Field("site", &site), Field("scale", &scale), Field("q_clusters", &cq),
+      Field("k_clusters", &ck), Field("min_kept", &min_kept), Field("iterations", &warm),
+      Field("init_iterations", &cold),
+      Field("layout", c.layout == Layout::kBhsd ? "BHSD" : "BSHD"),
+      Field("text_position", c.text == TextPosition::kNone    ? "none"
+                             : c.text == TextPosition::kFirst ? "first"
+                                                              : "last")};
+  if (c.ranking == nullptr) {
+    fields.push_back(Field("top_p", &top_p));
+  } else {
+    fields.push_back(Field("density", &density));
+    fields.push_back(Field("ranking", c.ranking));
+  }
+  return Node("Svg2Plan", fields, trt::TensorRTPhase::kRUNTIME);
 }
 
 Node MakeAttention(const Case& c, bool compensate,
@@ -305,6 +313,34 @@ void CheckCentroids(const Problem& p, const std::vector<float>& x,
   CHECK(worst < 1e-4);
 }
 
+// Video pairs of each head meet the budget, and exceed it by less than a cluster of keys a row, or a
+// pair of clusters.
+void CheckBudget(const Case& c, const HostPlan& plan) {
+  const int shift = c.text == TextPosition::kFirst ? 1 : 0;
+  const double budget = std::floor((kDensity + 1e-6) * kVideo);
+  for (int bh = 0; bh < kBatch * kHeads; ++bh) {
+    const std::int32_t* queries = &plan.query_offsets[bh * (c.nq() + 1) + shift];
+    const std::int32_t* keys = &plan.key_offsets[bh * (c.nk() + 1) + shift];
+    double all = 0.0, largest = 0.0;
+    for (int i = 0; i < kQueryClusters; ++i) {
+      const double rows = queries[i + 1] - queries[i];
+      double row = 0.0, largest_kept = 0.0;
+      for (int j = 0; j < kKeyClusters; ++j) {
+        if (!Keeps(plan.KeepRow(bh, i + shift), j + shift)) continue;
+        row += keys[j + 1] - keys[j];
+        largest_kept = std::max(largest_kept, static_cast<double>(keys[j + 1] - keys[j]));
+      }
+      if (std::strcmp(c.ranking, "mass") == 0) CHECK(row >= budget && row - largest_kept < budget);
+      all += row * rows;
+      largest = std::max(largest, largest_kept * rows);
+    }
+    if (std::strcmp(c.ranking, "mass-per-token") == 0) {
+      const double pairs = std::floor((kDensity + 1e-6) * kVideo * kVideo);
+      CHECK(all >= pairs && all - largest < pairs);
+    }
+  }
+}
+
 void CheckNatural(const HostPlan& plan) {
   const PlanShape& s = plan.shape;
   bool same = true;
@@ -349,6 +385,7 @@ void TestCase(const Case& c) {
   CheckCentroids(p, p.host.k, plan.key_order, plan.key_offsets, kKeyClusters,
                  cold[6].Read<float>());
   CHECK(plan.Density(0) > 0.1 && plan.Density(0) < 1.0);
+  if (c.ranking != nullptr) CheckBudget(c, plan);
   for (const bool bias : {false, true}) {
     for (const bool compensate : {false, true}) {
       Node attention = MakeAttention(c, compensate);
@@ -445,15 +482,18 @@ int main(int argc, char** argv) {
     return kSkipped;
   }
   if (quick) {
-    TestCase({DataType::kBFloat16, Layout::kBshd, TextPosition::kFirst});
-    TestCase({DataType::kFloat32, Layout::kBhsd, TextPosition::kLast});
+    TestCase({DataType::kBFloat16, Layout::kBshd, TextPosition::kFirst, "mass-per-token"});
+    TestCase({DataType::kFloat32, Layout::kBhsd, TextPosition::kLast, nullptr});
     return Report("plugin_run_test");
   }
+  const char* const rankings[] = {nullptr, "mass", "mass-per-token"};
+  int cases = 0;
   for (const Layout layout : {Layout::kBhsd, Layout::kBshd}) {
     for (const TextPosition text :
          {TextPosition::kNone, TextPosition::kFirst, TextPosition::kLast}) {
       for (const DataType type : {DataType::kBFloat16, DataType::kFloat16, DataType::kFloat32}) {
-        TestCase({type, layout, text});
+        TestCase({type, layout, text, nullptr});
+        TestCase({type, layout, text, rankings[1 + cases++ % 2]});
       }
     }
   }

@@ -129,6 +129,7 @@ struct RankedRow {
   std::vector<double> logits;  // by cluster
   std::vector<int> ranked;     // clusters by descending logit, ties to the lower
   std::vector<double> mass;    // by cluster, sums to 1
+  std::vector<double> per_token;  // by cluster: ln(mass / keys), -inf without keys
 };
 
 inline RankedRow RankRow(const std::vector<double>& scores, const std::vector<int>& sizes) {
@@ -149,6 +150,11 @@ inline RankedRow RankRow(const std::vector<double>& scores, const std::vector<in
     total += row.mass[j];
   }
   for (double& m : row.mass) m /= std::max(total, 1e-12);
+  // The number of keys cancels out: clusters of one score are alike whatever their sizes.
+  for (int j = 0; j < n; ++j) {
+    row.per_token.push_back(sizes[j] > 0 ? scores[j] - (largest + std::log(total))
+                                         : -std::numeric_limits<double>::infinity());
+  }
   std::iota(row.ranked.begin(), row.ranked.end(), 0);
   std::stable_sort(row.ranked.begin(), row.ranked.end(),
                    [&](int a, int b) { return row.logits[a] > row.logits[b]; });
@@ -164,6 +170,37 @@ inline int ExceedingPrefix(const std::vector<int>& ranked, const std::vector<dou
     if (sum > limit) return static_cast<int>(i) + 1;
   }
   return static_cast<int>(ranked.size());
+}
+
+// Which pairs of a head a budget by mass per token keeps: [row][cluster]. The `least` most massive
+// clusters of each row come first, then pairs by mass per key token; equals by row, then by mass, then
+// by cluster.
+inline std::vector<std::vector<bool>> KeepByMassPerToken(const std::vector<RankedRow>& rows,
+                                                         const std::vector<int>& queries,
+                                                         const std::vector<int>& keys, int least,
+                                                         std::int64_t budget) {
+  struct Pair {
+    double rank;
+    int row, place, cluster;
+  };
+  std::vector<Pair> pairs;
+  for (int i = 0; i < static_cast<int>(rows.size()); ++i) {
+    for (int place = 0; place < static_cast<int>(keys.size()); ++place) {
+      const int j = rows[i].ranked[place];
+      const double rank =
+          place < least ? std::numeric_limits<double>::infinity() : rows[i].per_token[j];
+      pairs.push_back({rank, i, place, j});
+    }
+  }
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const Pair& a, const Pair& b) { return a.rank > b.rank; });
+  std::vector<std::vector<bool>> keep(rows.size(), std::vector<bool>(keys.size()));
+  std::int64_t before = 0;
+  for (const Pair& pair : pairs) {
+    keep[pair.row][pair.cluster] = before < budget || pair.place < least;
+    before += static_cast<std::int64_t>(queries[pair.row]) * keys[pair.cluster];
+  }
+  return keep;
 }
 
 }  // namespace sparsedit::test
