@@ -99,11 +99,18 @@ if [ $quick -eq 0 ]; then
     cogvideo:1 cogvideo:0.25 cogvideo:0.1 wan-small:1 wan-small:0.25 wan-small:0.1
   bench 90 "$build/bench/svg2_bench" --captures "$captures" wan:0.25 wan:0.1 hunyuan:0.25 \
     hunyuan:0.1
-  if python3 -c 'import torch' 2>/dev/null; then
-    bench 200 python3 "$here/bench/attention_baselines.py" wan hunyuan
-  fi
+  blocks=$(mktemp -d)
   bench 60 "$build/bench/attention_bench" --plan uniform --repeat 5 wan:0.25
   bench 60 "$build/bench/attention_bench" --plan blocks --repeat 5 wan:0.25
+  for plan in adaspa-random adaspa svg; do
+    bench 60 "$build/bench/attention_bench" --plan $plan --keep "$blocks/$plan" wan:0.25
+    bench 60 "$build/bench/attention_bench" --plan $plan hunyuan:0.25
+  done
+  if python3 -c 'import torch' 2>/dev/null; then
+    bench 200 python3 "$here/bench/attention_baselines.py" wan hunyuan \
+      "wan:64:$blocks/adaspa-random" "wan:64:$blocks/adaspa" "wan:128:$blocks/svg"
+  fi
+  rm -rf "$blocks"
   bench 60 "$build/bench/planning_bench" wan hunyuan cogvideo wan-small
   bench 60 "$build/bench/planning_bench" --data random wan
 fi

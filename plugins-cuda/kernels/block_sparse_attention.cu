@@ -24,11 +24,9 @@ Status LaunchBlockSparseAttention(const BlockSparseAttentionArgs& args, void* wo
       args.shape, args.head_dim, args.type, args.means_k != nullptr, workspace);
   const bool fast = args.path == AttentionPath::kAuto && major == 9 && minor == 0 &&
                     HasFastAttention(args.type, args.head_dim);
-  const int rows = fast ? 64 : kPortableAttentionRows;
-  const int groups = fast ? HopperAttentionWarpgroups(args.head_dim) : 1;
-  SPARSEDIT_RETURN_IF_ERROR(LaunchAttentionSchedule(args, rows, groups, parts, stream));
+  SPARSEDIT_RETURN_IF_ERROR(LaunchAttentionSchedule(args, fast, parts, stream));
   if (!fast) return LaunchPortableAttention(args, parts, stream);
-  SPARSEDIT_RETURN_IF_ERROR(LaunchGatherKeys(args, parts.keys, parts.values, stream));
+  SPARSEDIT_RETURN_IF_ERROR(LaunchGatherKeys(args, parts, stream));
   return LaunchHopperAttention(args, parts, multiprocessors, stream);
 }
 

@@ -75,28 +75,52 @@ struct AttentionPart {
   std::int32_t keys;     // keys of the kept segments, without pseudo-keys
 };
 
-// A piece of work of a thread block: one part, or two of different segments of a head, of which the
-// first has at least as many keys.
+// A piece of work of a thread block. Packed: one part, or two of different segments of a head, of
+// which the first has at least as many keys. Of runs: three parts of 64 rows at most.
 struct AttentionItem {
-  std::int32_t head;  // b * H + h
-  std::int32_t unused[3];
-  AttentionPart parts[2];
+  std::int32_t head;     // b * H + h
+  std::int32_t ordered;  // whether the head's keys are read in key order; else as they are given
+  std::int32_t unused[2];
+  AttentionPart parts[3];
+};
+
+// How the keys of an item come; each kind has its own queue.
+enum class AttentionKind : int {
+  kPacked = 0,     // a stream of tiles for each part, packed without gaps
+  kShortRuns = 1,  // one stream for all parts, tiles that are cut where the parts that keep change
+  kLongRuns = 2,   // the same with larger tiles
+};
+constexpr int kAttentionKinds = 3;
+
+struct AttentionQueue {
+  std::int32_t made, taken;  // items
+};
+
+// What is known of a head's plan.
+struct AttentionHead {
+  std::int32_t ordered;     // whether its key order differs from the natural one
+  std::int32_t runs;        // of neighbouring kept key segments, over all its query segments
+  unsigned long long keys;  // in those
 };
 
 // The parts of a workspace; with a null base only `bytes` is meaningful.
 struct BlockSparseAttentionWorkspace {
-  std::int32_t* counters;  // [2]: items made, items taken
-  std::int32_t* costs;     // [B,H,Nq]: keys that a query segment attends
-  std::int32_t* rests[2];  // [B,H,Nq]: segments that leave 1, 2 groups of rows to share an item
-  AttentionItem* items;
+  AttentionQueue* queues;                 // [kAttentionKinds]
+  AttentionHead* heads;                   // [B,H]
+  std::size_t zeroed;                     // bytes from `queues` on that have to start as zeros
+  std::int32_t* costs;                    // [B,H,Nq]: keys that a query segment attends
+  std::int32_t* rests;                    // [B,H,2,Nq]: see attention_schedule.cu
+  AttentionItem* items[kAttentionKinds];  // the last two are null off the fast path
   void* keys;              // [B,H,S + Nk,D] in key order, pseudo-keys last
   void* values;
-  std::int64_t item_capacity;
+  std::int64_t item_capacity;  // of kPacked
   std::size_t bytes;
 };
 
-// Rows of an item: what one thread block of each path works on.
+// Rows of an item: what one thread block of each path works on; of the fast one groups of rows.
 constexpr int kPortableAttentionRows = 32;
+constexpr int kAttentionGroupRows = 64;
+constexpr int kAttentionGroups = 3;
 
 inline BlockSparseAttentionWorkspace CarveBlockSparseAttentionWorkspace(const PlanShape& shape,
                                                                         int head_dim, DataType type,
@@ -105,15 +129,20 @@ inline BlockSparseAttentionWorkspace CarveBlockSparseAttentionWorkspace(const Pl
   const std::int64_t all_heads = static_cast<std::int64_t>(shape.batch) * shape.heads;
   WorkspaceCarver carver(base);
   BlockSparseAttentionWorkspace parts{};
-  parts.counters = carver.Take<std::int32_t>(2);
+  parts.queues = carver.Take<AttentionQueue>(kAttentionKinds);
+  parts.heads = carver.Take<AttentionHead>(all_heads);
+  parts.zeroed = carver.used();
   parts.costs = carver.Take<std::int32_t>(all_heads * shape.query_segments);
-  for (std::int32_t*& rest : parts.rests) {
-    rest = carver.Take<std::int32_t>(all_heads * shape.query_segments);
-  }
+  parts.rests = carver.Take<std::int32_t>(2 * all_heads * shape.query_segments);
   parts.item_capacity =
       all_heads * (CeilDiv(shape.tokens, kPortableAttentionRows) + shape.query_segments);
-  parts.items = carver.Take<AttentionItem>(parts.item_capacity);
+  parts.items[0] = carver.Take<AttentionItem>(parts.item_capacity);
   if (HasFastAttention(type, head_dim)) {
+    const std::int64_t groups = CeilDiv(shape.tokens, kAttentionGroupRows) + shape.query_segments;
+    for (int kind = 1; kind < kAttentionKinds; ++kind) {
+      parts.items[kind] =
+          carver.Take<AttentionItem>(all_heads * CeilDiv(groups, kAttentionGroups));
+    }
     const std::int64_t rows = shape.tokens + (compensate ? shape.key_segments : 0);
     parts.keys = carver.Take<std::uint16_t>(all_heads * rows * head_dim);
     parts.values = carver.Take<std::uint16_t>(all_heads * rows * head_dim);

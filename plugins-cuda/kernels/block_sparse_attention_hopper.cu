@@ -11,128 +11,19 @@
 // Consumers keep scores, probabilities and output in registers; the scores of a tile are computed
 // while the values of the tile before are multiplied. Queries are gathered and outputs scattered by
 // token.
+//
+// Items of many small segments of uniform size go to block_sparse_attention_union.cuh instead.
 #include <cuda.h>
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
+#include "kernels/block_sparse_attention_device.cuh"
 #include "kernels/block_sparse_attention_paths.h"
-#include "kernels/hopper.h"
-#include "kernels/strides.h"
-#include "kernels/wgmma.h"
+#include "kernels/block_sparse_attention_union.cuh"
 
 namespace sparsedit {
 namespace {
 
-constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
-constexpr float kNegativeInfinity = -__builtin_huge_valf();
-constexpr float kLog2E = 1.4426950408889634f;
-// The running maximum moves only when a row exceeds it by this much (in log2): until then
-// probabilities stay below 2^8 and the output need not be rescaled.
-constexpr float kRescaleThreshold = 8.0f;
-
-// Tensor maps of k and v as given (source 0) and in key order (source 1), a box size each.
-struct TensorMaps {
-  CUtensorMap k[2][kBoxSizes];
-  CUtensorMap v[2][kBoxSizes];
-};
-
-struct HopperParams {
-  const void* q;
-  void* o;
-  float* lse;
-  const std::int32_t* query_order;
-  const std::int32_t* key_order;
-  const std::int32_t* key_offsets;
-  const std::int32_t* keep;
-  const std::int32_t* action;
-  const float* key_bias;
-  const float* means_bias;
-  const AttentionItem* items;
-  std::int32_t* counters;
-  Strides strides;
-  int heads, tokens, query_segments, key_segments;
-  int pseudo_keys;  // key_segments with compensation, else 0
-  float scale;
-};
-
-template <typename T, int kHeadDim_, int kKeys_, int kWarpgroups_>
-struct Config {
-  using Type = T;
-  static constexpr int kHeadDim = kHeadDim_;
-  static constexpr int kKeys = kKeys_;
-  static constexpr int kWarpgroups = kWarpgroups_;
-  static constexpr int kStages = 4;
-  static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
-  static constexpr int kThreads = 128 * (kWarpgroups + 1);
-  static constexpr int kProducerRegisters = kWarpgroups == 2 ? 40 : 32;
-  static constexpr int kConsumerRegisters = kWarpgroups == 2 ? 232 : 160;
-
-  static constexpr int kQueryBytes = 64 * kHeadDim * 2;  // of a warpgroup
-  static constexpr int kColumnBytes = kKeys * 128;
-  static constexpr int kTileBytes = kColumnBytes * kHalves;
-  static constexpr int kKeysAt = kQueryBytes * kWarpgroups;
-  static constexpr int kValuesAt = kKeysAt + kStages * kTileBytes;
-  static constexpr int kBiasAt = kValuesAt + kStages * kTileBytes;
-  static constexpr int kFlagsAt = kBiasAt + kStages * kKeys * 4;
-  static constexpr int kItemsAt = kFlagsAt + 32;
-  static constexpr int kBarriersAt = kItemsAt + 2 * static_cast<int>(sizeof(AttentionItem));
-  static constexpr int kBarriers = 4 * kStages + 6;
-  static constexpr int kSharedBytes = kBarriersAt + kBarriers * 8 + 1024;  // and to align
-  static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
-  static_assert((kStages & (kStages - 1)) == 0, "stages are a power of two");
-  static_assert(kColumnBytes % 1024 == 0 && kKeys % 16 == 0, "swizzle and k step");
-};
-
-// Addresses in shared memory.
-template <typename C>
-struct Shared {
-  std::uint32_t base;
-  __device__ std::uint32_t Query(int warpgroup) const { return base + warpgroup * C::kQueryBytes; }
-  __device__ std::uint32_t Keys(int stage) const {
-    return base + C::kKeysAt + stage * C::kTileBytes;
-  }
-  __device__ std::uint32_t Values(int stage) const {
-    return base + C::kValuesAt + stage * C::kTileBytes;
-  }
-  __device__ std::uint32_t Barrier(int index) const { return base + C::kBarriersAt + index * 8; }
-  __device__ std::uint32_t KeysFull(int stage) const { return Barrier(stage); }
-  __device__ std::uint32_t KeysEmpty(int stage) const { return Barrier(C::kStages + stage); }
-  __device__ std::uint32_t ValuesFull(int stage) const { return Barrier(2 * C::kStages + stage); }
-  __device__ std::uint32_t ValuesEmpty(int stage) const {
-    return Barrier(3 * C::kStages + stage);
-  }
-  __device__ std::uint32_t ItemFull(int slot) const { return Barrier(4 * C::kStages + slot); }
-  __device__ std::uint32_t ItemEmpty(int slot) const {
-    return Barrier(4 * C::kStages + 2 + slot);
-  }
-  // The second part's values may follow: the first part's values up to this item are under way.
-  __device__ std::uint32_t ItemReached(int slot) const {
-    return Barrier(4 * C::kStages + 4 + slot);
-  }
-};
-
-// One lane arrives at a barrier for its warp. compute-sanitizer's racecheck does not follow the
-// order through __syncwarp; built with SPARSEDIT_EVERY_LANE_ARRIVES every lane arrives, and it can.
-#ifdef SPARSEDIT_EVERY_LANE_ARRIVES
-constexpr int kWarpArrivals = 32;
-#else
-constexpr int kWarpArrivals = 1;
-#endif
-__device__ __forceinline__ void ArriveWarp(std::uint32_t barrier) {
-  __syncwarp();
-  if (static_cast<int>(threadIdx.x % 32) < kWarpArrivals) BarrierArrive(barrier);
-}
-
-// A place in a ring of stages; the parity flips at every turn.
-struct Slot {
-  int stage = 0;
-  std::uint32_t parity = 0;
-  __device__ __forceinline__ void Advance() {
-    stage ^= 1;
-    parity ^= stage == 0 ? 1 : 0;
-  }
-};
+using namespace attention;
 
 // The tiles of an item in the ring: those of its two parts alternate until the second, which never
 // has more, ends. Numbers count all tiles since the kernel began.
@@ -143,6 +34,8 @@ struct Slot {
 // been idle for long, and start on an item when the first part's of the same tensor reaches it.
 template <int kStages>
 struct Tiles {
+  static_assert((kStages & (kStages - 1)) == 0, "stages are a power of two");
+
   std::uint32_t first = 0;    // number of the item's first tile
   int counts[2] = {0, 0};     // of its parts; indexed by constants only, to stay in registers
 
@@ -168,10 +61,11 @@ __device__ __forceinline__ int CountTiles(const AttentionPart& part, int pseudo_
 template <typename C, bool kIsKeys>
 struct Producer {
   const HopperParams& params;
-  const CUtensorMap* maps;  // kBoxSizes of them
+  const TensorMaps& all_maps;
   Shared<C> shared;
   char* generic;  // the shared memory that `shared` addresses
   int lane;
+  const CUtensorMap* maps = nullptr;  // of the head's keys or values, kBoxSizes of them
   int head = 0, batch = 0;
   int end_row = 0;  // first row that is outside of the tensor
   bool biased = false;  // whether every tile has a bias to look up
@@ -283,8 +177,9 @@ struct Producer {
   }
 
   // Streams this warp's part of an item.
-  __device__ void Stream(int all_head, const AttentionPart& first, const AttentionPart& second,
-                         bool sparse) {
+  __device__ void Stream(int all_head, bool ordered, const AttentionPart& first,
+                         const AttentionPart& second, bool sparse) {
+    maps = (kIsKeys ? all_maps.k : all_maps.v)[ordered];
     const int pseudo_keys = sparse ? params.pseudo_keys : 0;
     tiles.counts[0] = CountTiles<C>(first, pseudo_keys);
     tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
@@ -345,6 +240,7 @@ struct Producer {
       }
       Put(run_start, run_stop - run_start);
     }
+    maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
     Put(params.tokens, params.pseudo_keys);
     Finish();
   }
@@ -358,33 +254,17 @@ struct Producer {
   }
 };
 
-// Reads of an item are shuffled so that the compiler knows that a warp agrees: wgmma wants uniform
-// branches.
-template <typename C>
-__device__ __forceinline__ int ReadHead(const char* generic, int slot) {
-  const int head =
-      *reinterpret_cast<const int*>(generic + C::kItemsAt + slot * sizeof(AttentionItem));
-  return __shfl_sync(0xffffffffu, head, 0);
-}
-template <typename C>
-__device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot, int part) {
-  const int4 words = reinterpret_cast<const int4*>(generic + C::kItemsAt +
-                                                   slot * sizeof(AttentionItem))[1 + part];
-  return {__shfl_sync(0xffffffffu, words.x, 0), __shfl_sync(0xffffffffu, words.y, 0),
-          __shfl_sync(0xffffffffu, words.z, 0), __shfl_sync(0xffffffffu, words.w, 0)};
-}
-
 // The producer warp that also takes items from the queue and hands them to the others.
 template <typename C>
 __device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
                                                  const TensorMaps& maps, const Shared<C>& shared,
                                                  char* generic, bool sparse) {
   const int lane = threadIdx.x % 32;
-  Producer<C, true> producer{params, maps.k[sparse], shared, generic, lane};
-  const int count = params.counters[0];
+  Producer<C, true> producer{params, maps, shared, generic, lane};
+  const int count = params.queue->made;
   Slot slot;
   int index = 0;
-  if (lane == 0) index = atomicAdd(&params.counters[1], 1);
+  if (lane == 0) index = atomicAdd(&params.queue->taken, 1);
   index = __shfl_sync(0xffffffffu, index, 0);
   while (true) {
     constexpr int kWords = sizeof(AttentionItem) / 16;
@@ -399,18 +279,19 @@ __device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
     ArriveWarp(shared.ItemFull(slot.stage));
     if (index >= count) return;
     int next = 0;
-    if (lane == 0) next = atomicAdd(&params.counters[1], 1);
+    if (lane == 0) next = atomicAdd(&params.queue->taken, 1);
     const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
     const int head = ReadHead<C>(generic, slot.stage);
+    const bool ordered = ReadOrdered<C>(generic, slot.stage);
     slot.Advance();
-    producer.Stream(head, first, second, sparse);
+    producer.Stream(head, ordered, first, second, sparse);
     index = __shfl_sync(0xffffffffu, next, 0);
   }
 }
 
 template <typename C, bool kIsKeys>
-__device__ __forceinline__ void RunProducer(const HopperParams& params, const CUtensorMap* maps,
+__device__ __forceinline__ void RunProducer(const HopperParams& params, const TensorMaps& maps,
                                             const Shared<C>& shared, char* generic, int part,
                                             bool sparse) {
   const int lane = threadIdx.x % 32;
@@ -424,102 +305,27 @@ __device__ __forceinline__ void RunProducer(const HopperParams& params, const CU
     const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
     const int head = ReadHead<C>(generic, slot.stage);
+    const bool ordered = ReadOrdered<C>(generic, slot.stage);
     if (!kIsKeys && part == 0) ArriveWarp(shared.ItemReached(slot.stage));
     ArriveWarp(shared.ItemEmpty(slot.stage));
     slot.Advance();
     if (first.rows == 0) return;
-    producer.Stream(head, first, second, sparse);
+    producer.Stream(head, ordered, first, second, sparse);
   }
 }
-
-__device__ __forceinline__ std::uint32_t Pack(float low, float high, __nv_bfloat16) {
-  std::uint32_t packed;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ __forceinline__ std::uint32_t Pack(float low, float high, __half) {
-  std::uint32_t packed;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ __forceinline__ float Exp2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-__device__ __forceinline__ float QuadMax(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-}
-__device__ __forceinline__ float QuadSum(float x) {
-  x += __shfl_xor_sync(0xffffffffu, x, 1);
-  return x + __shfl_xor_sync(0xffffffffu, x, 2);
-}
-
-// The online softmax of the two rows of a thread. `maximum` is in raw scores.
-struct Softmax {
-  float scale_log2;
-  float maximum[2] = {kNegativeInfinity, kNegativeInfinity};
-  float sum[2] = {0.0f, 0.0f};
-  float correction[2];
-
-  // Turns scores into probabilities relative to the maximum. True if the output so far must be
-  // multiplied by `correction`; the same for all lanes of a warp.
-  template <int kCount>
-  __device__ __forceinline__ bool Update(float (&s)[kCount]) {
-    float high[2] = {s[0], s[2]};
-#pragma unroll
-    for (int i = 0; i < kCount; i += 4) {
-      high[0] = fmaxf(high[0], fmaxf(s[i], s[i + 1]));
-      high[1] = fmaxf(high[1], fmaxf(s[i + 2], s[i + 3]));
-    }
-    high[0] = QuadMax(high[0]);
-    high[1] = QuadMax(high[1]);
-    const float slack = kRescaleThreshold / scale_log2;
-    const bool exceeds = high[0] > maximum[0] + slack || high[1] > maximum[1] + slack;
-    const bool rescale = __any_sync(0xffffffffu, exceeds);
-    if (rescale) {
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const float before = maximum[r];
-        maximum[r] = fmaxf(before, high[r]);
-        correction[r] =
-            before == maximum[r] ? 1.0f : Exp2((before - maximum[r]) * scale_log2);
-        sum[r] *= correction[r];
-      }
-    }
-    const float shift0 = maximum[0] == kNegativeInfinity ? 0.0f : maximum[0] * scale_log2;
-    const float shift1 = maximum[1] == kNegativeInfinity ? 0.0f : maximum[1] * scale_log2;
-    float sums[2] = {0.0f, 0.0f};
-#pragma unroll
-    for (int i = 0; i < kCount; i += 4) {
-      s[i] = Exp2(fmaf(s[i], scale_log2, -shift0));
-      s[i + 1] = Exp2(fmaf(s[i + 1], scale_log2, -shift0));
-      s[i + 2] = Exp2(fmaf(s[i + 2], scale_log2, -shift1));
-      s[i + 3] = Exp2(fmaf(s[i + 3], scale_log2, -shift1));
-      sums[0] += s[i] + s[i + 1];
-      sums[1] += s[i + 2] + s[i + 3];
-    }
-    sum[0] += sums[0];
-    sum[1] += sums[1];
-    return rescale;
-  }
-};
 
 template <typename C>
-struct Consumer {
-  using T = typename C::Type;
-  static constexpr int kScores = C::kKeys / 2;
-  static constexpr int kOutputs = C::kHeadDim / 2;
+struct Consumer : RowsOfWarpgroup<C> {
+  using Base = RowsOfWarpgroup<C>;
+  using Base::generic, Base::kOutputs, Base::kScores, Base::params, Base::shared, Base::thread,
+      Base::warpgroup;
 
-  const HopperParams& params;
-  Shared<C> shared;
-  char* generic;
-  int warpgroup;
-  int thread;  // in the warpgroup
   Tiles<C::kStages> tiles = {};
 
-  __device__ __forceinline__ void SyncWarpgroup() const { NamedBarrierSync(1 + warpgroup, 128); }
+  __device__ __forceinline__ Consumer(const HopperParams& params, Shared<C> shared, char* generic,
+                                      int warpgroup, int thread)
+      : Base{params, shared, generic, warpgroup, thread} {}
+
   // Wait for tiles of the other part and let them go.
   __device__ __forceinline__ void PassKeys(std::uint32_t number) const {
     const int stage = tiles.Stage(number);
@@ -536,139 +342,6 @@ struct Consumer {
       PassKeys(number);
       PassValues(number);
     }
-  }
-
-  __device__ __forceinline__ void IssueScores(float (&s)[kScores], int stage) const {
-    const std::uint64_t a = SwizzledDescriptor(shared.Query(warpgroup), 16, 1024);
-    const std::uint64_t b = SwizzledDescriptor(shared.Keys(stage), 16, 1024);
-#pragma unroll
-    for (int k = 0; k < C::kHeadDim; k += 16) {
-      const int in_column = k % 64 * 2, column = k / 64;
-      WgmmaSharedShared<T, C::kKeys>::Issue(s, a + ((column * 64 * 128 + in_column) >> 4),
-                                            b + ((column * C::kColumnBytes + in_column) >> 4),
-                                            k > 0);
-    }
-  }
-  __device__ __forceinline__ void IssueOutputs(float (&o)[kOutputs],
-                                               const std::uint32_t (&p)[kScores / 2],
-                                               int stage) const {
-    const std::uint64_t b = SwizzledDescriptor(shared.Values(stage), C::kColumnBytes, 1024);
-#pragma unroll
-    for (int k = 0; k < C::kKeys; k += 16) {
-      WgmmaRegisterShared<T, C::kHeadDim>::Issue(o, p + k / 4, b + (k * 128 >> 4));
-    }
-  }
-
-  // Adds the bias of the keys of a stage, if the tile has one.
-  __device__ __forceinline__ void AddBias(float (&s)[kScores], int stage) const {
-    const int flag = reinterpret_cast<const volatile int*>(generic + C::kFlagsAt)[stage];
-    if (__shfl_sync(0xffffffffu, flag, 0) == 0) return;
-    const float2* bias = reinterpret_cast<const float2*>(generic + C::kBiasAt) +
-                         stage * (C::kKeys / 2) + thread % 4;
-#pragma unroll
-    for (int i = 0; i < kScores / 4; ++i) {
-      const float2 pair = bias[i * 4];
-      s[4 * i] += pair.x;
-      s[4 * i + 1] += pair.y;
-      s[4 * i + 2] += pair.x;
-      s[4 * i + 3] += pair.y;
-    }
-  }
-
-  static __device__ __forceinline__ void PackScores(const float (&s)[kScores],
-                                                    std::uint32_t (&p)[kScores / 2]) {
-#pragma unroll
-    for (int i = 0; i < kScores / 2; ++i) p[i] = Pack(s[2 * i], s[2 * i + 1], T());
-  }
-
-  __device__ __forceinline__ const std::int32_t* OrderOf(int head, bool sparse) const {
-    return sparse && params.query_order != nullptr
-               ? params.query_order + static_cast<std::int64_t>(head) * params.tokens
-               : nullptr;
-  }
-  __device__ __forceinline__ std::int64_t OffsetOf(int head) const {
-    return static_cast<std::int64_t>(head / params.heads) * params.strides.batch +
-           static_cast<std::int64_t>(head % params.heads) * params.strides.head;
-  }
-
-  // Gathers the query rows of this warpgroup, at most 64 from position `first` on; zeros after.
-  __device__ __forceinline__ void LoadQueries(int head, int first, int rows, bool sparse) {
-    const std::int32_t* order = OrderOf(head, sparse);
-    const std::int64_t offset = OffsetOf(head);
-    constexpr int kChunks = C::kHeadDim / 8;
-    const T* q = static_cast<const T*>(params.q) + offset;
-    char* tile = generic + warpgroup * C::kQueryBytes;
-    uint4 loaded[kChunks / 2];
-#pragma unroll
-    for (int n = 0; n < kChunks / 2; ++n) {
-      const int index = n * 128 + thread;
-      const int row = index / kChunks, chunk = index % kChunks;
-      loaded[n] = make_uint4(0, 0, 0, 0);
-      if (row < rows) {
-        const int position = first + row;
-        const int token = order == nullptr ? position : order[position];
-        loaded[n] = __ldg(reinterpret_cast<const uint4*>(q + token * params.strides.token) + chunk);
-      }
-    }
-#pragma unroll
-    for (int n = 0; n < kChunks / 2; ++n) {
-      const int index = n * 128 + thread;
-      const int row = index / kChunks, chunk = index % kChunks;
-      *reinterpret_cast<uint4*>(tile + chunk / 8 * 8192 + row * 128 +
-                                ((chunk % 8) ^ (row % 8)) * 16) = loaded[n];
-    }
-    AsyncProxyFence();
-    SyncWarpgroup();
-  }
-
-  // Normalises and scatters the output rows through the query tile.
-  __device__ __forceinline__ void StoreOutputs(int head, int first, int rows, float (&o)[kOutputs],
-                                               Softmax& softmax, bool sparse) {
-    const std::int32_t* order = OrderOf(head, sparse);
-    const std::int64_t offset = OffsetOf(head);
-    constexpr int kChunks = C::kHeadDim / 8;
-    char* tile = generic + warpgroup * C::kQueryBytes;
-    const int lane = thread % 32;
-    const int row = thread / 32 * 16 + lane / 4;
-    float inverse[2];
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const float sum = QuadSum(softmax.sum[r]);
-      inverse[r] = sum > 0.0f ? 1.0f / sum : 0.0f;
-      if (params.lse != nullptr && lane % 4 == 0 &&
-          row + 8 * r < rows) {
-        const int position = first + row + 8 * r;
-        const int token = order == nullptr ? position : order[position];
-        params.lse[static_cast<std::int64_t>(head) * params.tokens + token] =
-            sum > 0.0f ? softmax.maximum[r] * params.scale + logf(sum) : kNegativeInfinity;
-      }
-    }
-    SyncWarpgroup();  // every warp has read its queries
-#pragma unroll
-    for (int i = 0; i < kOutputs / 4; ++i) {  // eight columns a step
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const int at = row + 8 * r;
-        *reinterpret_cast<std::uint32_t*>(tile + i / 8 * 8192 + at * 128 +
-                                          ((i % 8) ^ (at % 8)) * 16 + lane % 4 * 4) =
-            Pack(o[4 * i + 2 * r] * inverse[r], o[4 * i + 2 * r + 1] * inverse[r], T());
-      }
-    }
-    SyncWarpgroup();
-    T* output = static_cast<T*>(params.o) + offset;
-#pragma unroll
-    for (int n = 0; n < kChunks / 2; ++n) {
-      const int index = n * 128 + thread;
-      const int out_row = index / kChunks, chunk = index % kChunks;
-      if (out_row < rows) {
-        const int position = first + out_row;
-        const int token = order == nullptr ? position : order[position];
-        __stcs(reinterpret_cast<uint4*>(output + token * params.strides.token) + chunk,
-               *reinterpret_cast<const uint4*>(tile + chunk / 8 * 8192 + out_row * 128 +
-                                               ((chunk % 8) ^ (out_row % 8)) * 16));
-      }
-    }
-    SyncWarpgroup();  // the tile is free for the next queries
   }
 
   // Attends this warpgroup's rows of an item. The item is read again at the end: during the
@@ -703,8 +376,8 @@ struct Consumer {
     }
 
     if (count > 0) {
-      LoadQueries(ReadHead<C>(generic, slot), (part == 0 ? first.row : second.row) + skipped, rows,
-                  sparse);
+      this->LoadQueries(ReadHead<C>(generic, slot),
+                        (part == 0 ? first.row : second.row) + skipped, rows, sparse);
       float s[kScores];
       std::uint32_t p[kScores / 2];
       std::uint32_t number = tiles.Number(part, 0);
@@ -716,15 +389,15 @@ struct Consumer {
       }
       BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
       WgmmaFence();
-      IssueScores(s, stage);
+      this->IssueScores(s, stage);
       WgmmaCommit();
       WgmmaWait<0>();
       PinRegisters(s);
-      if (warp_busy) AddBias(s, stage);
+      if (warp_busy && this->ReadFlag(stage) != 0) this->AddBias(s, stage, 0);
       ArriveWarp(shared.KeysEmpty(stage));
       if (warp_busy) {
         softmax.Update(s);
-        PackScores(s, p);
+        this->PackScores(s, p);
       } else {
 #pragma unroll
         for (int i = 0; i < kScores / 2; ++i) p[i] = 0;
@@ -743,17 +416,17 @@ struct Consumer {
         PinRegisters(o);
         PinRegisters(p);
         WgmmaFence();
-        IssueScores(s, stage);
+        this->IssueScores(s, stage);
         WgmmaCommit();
         BarrierWait(shared.ValuesFull(value_stage), tiles.Parity(value_number));
         PinRegisters(o);
         PinRegisters(p);
         WgmmaFence();
-        IssueOutputs(o, p, value_stage);
+        this->IssueOutputs(o, p, value_stage);
         WgmmaCommit();
         WgmmaWait<1>();
         PinRegisters(s);
-        if (warp_busy) AddBias(s, stage);
+        if (warp_busy && this->ReadFlag(stage) != 0) this->AddBias(s, stage, 0);
         ArriveWarp(shared.KeysEmpty(stage));
         const bool rescale = warp_busy && softmax.Update(s);
         WgmmaWait<0>();
@@ -761,7 +434,7 @@ struct Consumer {
         PinRegisters(p);
         ArriveWarp(shared.ValuesEmpty(value_stage));
         if (other_between) PassValues(number - 1);
-        if (warp_busy) PackScores(s, p);
+        if (warp_busy) this->PackScores(s, p);
         if (rescale) {
 #pragma unroll
           for (int i = 0; i < kOutputs; ++i) o[i] *= softmax.correction[i / 2 % 2];
@@ -772,7 +445,7 @@ struct Consumer {
       PinRegisters(o);
       PinRegisters(p);
       WgmmaFence();
-      IssueOutputs(o, p, stage);
+      this->IssueOutputs(o, p, stage);
       WgmmaCommit();
       WgmmaWait<0>();
       PinRegisters(o);
@@ -780,8 +453,8 @@ struct Consumer {
     }
     PassFrom(count > 0 ? tiles.Number(part, count - 1) + 1 : tiles.first);
     const AttentionPart again = ReadPart<C>(generic, slot, part);
-    StoreOutputs(ReadHead<C>(generic, slot), again.row + skipped, min(64, again.rows - skipped), o,
-                 softmax, sparse);
+    this->StoreOutputs(ReadHead<C>(generic, slot), again.row + skipped,
+                       min(64, again.rows - skipped), o, softmax, sparse);
   }
 
   __device__ __forceinline__ void Run(bool sparse) {
@@ -799,8 +472,9 @@ struct Consumer {
 
 template <typename C>
 __global__ void __launch_bounds__(C::kThreads, 1)
-    HopperKernel(const __grid_constant__ HopperParams params,
+    PackedKernel(const __grid_constant__ HopperParams params,
                  const __grid_constant__ TensorMaps maps) {
+  if (params.queue->made == 0) return;
   extern __shared__ char dynamic_shared[];
   const std::uint32_t unaligned = SharedAddress(dynamic_shared);
   const std::uint32_t base = (unaligned + 1023) / 1024 * 1024;
@@ -831,9 +505,9 @@ __global__ void __launch_bounds__(C::kThreads, 1)
     if (warp == 0) {
       RunFirstProducer<C>(params, maps, shared, generic, sparse);
     } else if (warp == 2) {
-      RunProducer<C, true>(params, maps.k[sparse], shared, generic, 1, sparse);
+      RunProducer<C, true>(params, maps, shared, generic, 1, sparse);
     } else {
-      RunProducer<C, false>(params, maps.v[sparse], shared, generic, warp / 2, sparse);
+      RunProducer<C, false>(params, maps, shared, generic, warp / 2, sparse);
     }
   } else {
     GrowRegisters<C::kConsumerRegisters>();
@@ -885,30 +559,56 @@ bool EncodeMaps(EncodeTiled encode, CUtensorMap* maps, DataType type, const void
   return true;
 }
 
-template <typename C>
-Status LaunchConfig(const HopperParams& params, const TensorMaps& maps, int blocks,
+template <typename C, typename Kernel>
+Status LaunchKernel(Kernel kernel, const HopperParams& params, const TensorMaps& maps, int blocks,
                     CUstream_st* stream) {
-  if (cudaFuncSetAttribute(HopperKernel<C>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                            C::kSharedBytes) != cudaSuccess) {
     cudaGetLastError();
     return Status::kLaunchFailed;
   }
-  HopperKernel<C><<<blocks, C::kThreads, C::kSharedBytes, stream>>>(params, maps);
+  kernel<<<blocks, C::kThreads, C::kSharedBytes, stream>>>(params, maps);
   return LaunchStatus();
 }
 
 // Three warpgroups share every tile: with two, reads of K and V through the L2 cache cost more. 80
 // keys are what 160 registers a thread hold at head dim 128; see bench/RESULTS.md.
+template <typename T, int kHeadDim>
+struct Configs;
 template <typename T>
-using Config128 = Config<T, 128, 80, 3>;
+struct Configs<T, 128> {
+  using Packed = Config<T, 128, 80, 3>;
+  using ShortRuns = Config<T, 128, 64, 3, 5, 3>;
+  using LongRuns = Config<T, 128, 80, 3, 4, 3>;
+};
 template <typename T>
-using Config64 = Config<T, 64, 128, 3>;
+struct Configs<T, 64> {
+  using Packed = Config<T, 64, 128, 3>;
+  using ShortRuns = Config<T, 64, 64, 3, 8, 3>;
+  using LongRuns = Config<T, 64, 128, 3, 4, 3>;
+};
+
+// A kernel a queue; those whose queue is empty end at once.
+template <typename T, int kHeadDim>
+Status LaunchAll(HopperParams params, const TensorMaps& maps,
+                 const BlockSparseAttentionWorkspace& workspace, int blocks, CUstream_st* stream) {
+  using Of = Configs<T, kHeadDim>;
+  const auto take = [&](AttentionKind kind) {
+    params.queue = workspace.queues + static_cast<int>(kind);
+    params.items = workspace.items[static_cast<int>(kind)];
+  };
+  take(AttentionKind::kPacked);
+  SPARSEDIT_RETURN_IF_ERROR(LaunchKernel<typename Of::Packed>(
+      PackedKernel<typename Of::Packed>, params, maps, blocks, stream));
+  take(AttentionKind::kShortRuns);
+  SPARSEDIT_RETURN_IF_ERROR(LaunchKernel<typename Of::ShortRuns>(
+      UnionKernel<typename Of::ShortRuns>, params, maps, blocks, stream));
+  take(AttentionKind::kLongRuns);
+  return LaunchKernel<typename Of::LongRuns>(UnionKernel<typename Of::LongRuns>, params, maps,
+                                             blocks, stream);
+}
 
 }  // namespace
-
-int HopperAttentionWarpgroups(int head_dim) {
-  return head_dim == 128 ? Config128<__half>::kWarpgroups : Config64<__half>::kWarpgroups;
-}
 
 Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
                              const BlockSparseAttentionWorkspace& workspace, int multiprocessors,
@@ -943,8 +643,6 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   params.action = args.action;
   params.key_bias = args.key_bias;
   params.means_bias = args.means_bias;
-  params.items = workspace.items;
-  params.counters = workspace.counters;
   params.strides = strides;
   params.heads = args.shape.heads;
   params.tokens = args.shape.tokens;
@@ -952,14 +650,13 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   params.key_segments = args.shape.key_segments;
   params.pseudo_keys = pseudo_keys;
   params.scale = args.scale;
+  const bool bf16 = args.type == DataType::kBFloat16;
   if (args.head_dim == 128) {
-    return args.type == DataType::kBFloat16
-               ? LaunchConfig<Config128<__nv_bfloat16>>(params, maps, multiprocessors, stream)
-               : LaunchConfig<Config128<__half>>(params, maps, multiprocessors, stream);
+    return bf16 ? LaunchAll<__nv_bfloat16, 128>(params, maps, workspace, multiprocessors, stream)
+                : LaunchAll<__half, 128>(params, maps, workspace, multiprocessors, stream);
   }
-  return args.type == DataType::kBFloat16
-             ? LaunchConfig<Config64<__nv_bfloat16>>(params, maps, multiprocessors, stream)
-             : LaunchConfig<Config64<__half>>(params, maps, multiprocessors, stream);
+  return bf16 ? LaunchAll<__nv_bfloat16, 64>(params, maps, workspace, multiprocessors, stream)
+              : LaunchAll<__half, 64>(params, maps, workspace, multiprocessors, stream);
 }
 
 }  // namespace sparsedit

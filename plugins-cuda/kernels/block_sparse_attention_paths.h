@@ -6,9 +6,6 @@
 
 namespace sparsedit {
 
-// Consumer warpgroups of the fast path; each works on 64 rows of an item.
-int HopperAttentionWarpgroups(int head_dim);
-
 Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
                              const BlockSparseAttentionWorkspace& workspace, int multiprocessors,
                              CUstream_st* stream);

@@ -25,7 +25,7 @@ struct PortableParams {
   BlockSparseAttentionArgs args;
   Strides strides;
   const AttentionItem* items;
-  const std::int32_t* counters;
+  const AttentionQueue* queue;
 };
 
 __device__ float ToFloat(float x) { return x; }
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kThreads) PortableKernel(const PortableParams 
   __shared__ float queries[kRows][kPitch];
   __shared__ float tile[kKeys][kPitch];
   __shared__ float probabilities[kRows][kKeys];
-  if (static_cast<int>(blockIdx.x) >= params.counters[0]) return;
+  if (static_cast<int>(blockIdx.x) >= params.queue->made) return;
   const BlockSparseAttentionArgs& args = params.args;
   const AttentionPart item = params.items[blockIdx.x].parts[0];
   const int all_head = params.items[blockIdx.x].head;
@@ -225,7 +225,7 @@ Status LaunchPortableAttention(const BlockSparseAttentionArgs& args,
                                const BlockSparseAttentionWorkspace& workspace,
                                CUstream_st* stream) {
   const PortableParams params{args, StridesOf(args.shape, args.head_dim, args.layout),
-                              workspace.items, workspace.counters};
+                              workspace.items[0], workspace.queues};
   const unsigned blocks = static_cast<unsigned>(workspace.item_capacity);
   switch (args.type) {
     case DataType::kFloat32:

@@ -17,6 +17,7 @@ struct GatherParams {
   const float* means[2];   // or null
   void* destination[2];
   const std::int32_t* order;  // or null
+  const AttentionHead* head_plans;
   const std::int32_t* action;
   Strides strides;
   int heads, tokens, means_rows;
@@ -47,7 +48,8 @@ __global__ void __launch_bounds__(kThreads) GatherKernel(const GatherParams para
   const std::int32_t* order =
       params.order == nullptr ? nullptr
                               : params.order + static_cast<std::int64_t>(head) * params.tokens;
-  const int first = blockIdx.x * kRowsPerBlock * chunks;
+  int first = blockIdx.x * kRowsPerBlock * chunks;
+  if (params.head_plans[head].ordered == 0) first = max(first, params.tokens * chunks);
   const int last = min(rows, (static_cast<int>(blockIdx.x) + 1) * kRowsPerBlock) * chunks;
   for (int start = first + threadIdx.x; start < last; start += kThreads * kUnroll) {
     uint4 values[kUnroll];
@@ -89,17 +91,19 @@ void LaunchForType(const GatherParams& params, int head_dim, dim3 grid, CUstream
 
 }  // namespace
 
-Status LaunchGatherKeys(const BlockSparseAttentionArgs& args, void* keys, void* values,
-                        CUstream_st* stream) {
+Status LaunchGatherKeys(const BlockSparseAttentionArgs& args,
+                        const BlockSparseAttentionWorkspace& workspace, CUstream_st* stream) {
   SPARSEDIT_REQUIRE(HasFastAttention(args.type, args.head_dim),
                     Status::kUnsupported);
   SPARSEDIT_REQUIRE(args.means_k == nullptr ||
                         (IsAligned(args.means_k, 16) && IsAligned(args.means_v, 16)),
                     Status::kInvalidArgument);
+  if (args.plan.key_order == nullptr && args.means_k == nullptr) return Status::kOk;
   GatherParams params{{args.k, args.v},
                       {args.means_k, args.means_v},
-                      {keys, values},
+                      {workspace.keys, workspace.values},
                       args.plan.key_order,
+                      workspace.heads,
                       args.action,
                       StridesOf(args.shape, args.head_dim, args.layout),
                       args.shape.heads,

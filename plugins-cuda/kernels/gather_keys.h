@@ -3,8 +3,9 @@
 //   keys[b,h,p,:] = k[b,h,key_order[b,h,p],:]      p < S
 //   keys[b,h,S+j,:] = means_k[b,h,j,:]             j < Nk, with means; rounded to the type of k
 // and the same for values. Types: f16 and bf16; D 64 or 128. `keys` and `values` are
-// [B,H,S(+Nk),D]. Does nothing where `action` on the device says dense. One read and one write of
-// K and V: memory-bound.
+// [B,H,S(+Nk),D], in the workspace. Does nothing where `action` on the device says dense, and leaves
+// the first S rows of a head out whose order is the natural one (workspace.heads, written by the
+// schedule). One read and one write of K and V: memory-bound.
 #ifndef SPARSEDIT_KERNELS_GATHER_KEYS_H_
 #define SPARSEDIT_KERNELS_GATHER_KEYS_H_
 
@@ -12,8 +13,8 @@
 
 namespace sparsedit {
 
-Status LaunchGatherKeys(const BlockSparseAttentionArgs& args, void* keys, void* values,
-                        CUstream_st* stream);
+Status LaunchGatherKeys(const BlockSparseAttentionArgs& args,
+                        const BlockSparseAttentionWorkspace& workspace, CUstream_st* stream);
 
 }  // namespace sparsedit
 

@@ -158,41 +158,45 @@ __device__ inline void ClearCounts(const Params& p) {
   }
 }
 
-// Outgoing centroids from incoming ones or from tokens, the head's scale, the first image. A block
-// takes a head; batches of loads hide their latency.
+// Outgoing centroids from incoming ones or from tokens, the head's scale, the first image. Blocks share
+// a head where there are more of them than heads: each looks at all its centroids for the scale, and
+// writes a part of them. Batches of loads hide their latency.
 template <typename T, typename Image, int kDim, int kParts>
 __device__ void Prepare(const Params& p, Extent e, bool cold, float* shared) {
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-  for (int item = blockIdx.x; item < 2 * p.batch_heads; item += gridDim.x) {
-    const Side& s = p.side[item / p.batch_heads];
-    const int bh = item % p.batch_heads;
+  const int quads = p.head_dim / 4;
+  constexpr int kBatch = 8;
+  const int shares = max(1, static_cast<int>(gridDim.x) / (2 * p.batch_heads));
+  for (int item = blockIdx.x; item < 2 * p.batch_heads * shares; item += gridDim.x) {
+    const int share = item % shares;
+    const Side& s = p.side[item / shares / p.batch_heads];
+    const int bh = item / shares % p.batch_heads;
     const std::int64_t start = static_cast<std::int64_t>(bh) * s.clusters * p.head_dim;
     const T* tokens = HeadTokens<T>(p, s, e, bh);
+    // Four elements of centroid j.
+    const auto load = [&](int j, int quad) {
+      if (!cold) {
+        return *reinterpret_cast<const float4*>(s.incoming + start +
+                                                (static_cast<std::int64_t>(j) * quads + quad) * 4);
+      }
+      if (e.video == 0) return make_float4(0.f, 0.f, 0.f, 0.f);
+      const std::int64_t token =
+          (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * s.clusters);
+      Quad<T> row;
+      row.Load(tokens + token * p.token_stride + quad * 4);
+      return row.Get();
+    };
     float largest = 0.f;
-    const int quads = p.head_dim / 4;
-    constexpr int kBatch = 8;
     for (int i0 = threadIdx.x; i0 < s.clusters * quads; i0 += blockDim.x * kBatch) {
       float4 c[kBatch];
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
         const int i = i0 + u * blockDim.x;
         c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
-        if (i >= s.clusters * quads) continue;
-        if (!cold) {
-          c[u] = *reinterpret_cast<const float4*>(s.incoming + start + i * 4);
-        } else if (e.video > 0) {
-          const int j = i / quads;
-          const std::int64_t token =
-              (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * s.clusters);
-          Quad<T> row;
-          row.Load(tokens + token * p.token_stride + i % quads * 4);
-          c[u] = row.Get();
-        }
+        if (i < s.clusters * quads) c[u] = load(i / quads, i % quads);
       }
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
-        const int i = i0 + u * blockDim.x;
-        if (i < s.clusters * quads) *reinterpret_cast<float4*>(s.centroids + start + i * 4) = c[u];
         largest = fmaxf(largest, fmaxf(fmaxf(fabsf(c[u].x), fabsf(c[u].y)),
                                        fmaxf(fabsf(c[u].z), fabsf(c[u].w))));
       }
@@ -210,21 +214,23 @@ __device__ void Prepare(const Params& p, Extent e, bool cold, float* shared) {
       const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
       scale = __uint_as_float(static_cast<unsigned>(min(max(3 - exponent, -100), 100) + 127) << 23);
     }
-    if (threadIdx.x == 0) s.scale[bh] = scale;
+    if (threadIdx.x == 0 && share == 0) s.scale[bh] = scale;
     const int columns = s.plan.groups * s.plan.columns;
-    for (int j0 = warp * kBatch; j0 < columns; j0 += warps * kBatch) {
+    for (int j0 = (warp * shares + share) * kBatch; j0 < columns; j0 += warps * shares * kBatch) {
       float4 c[kBatch];
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
         const int j = j0 + u;
         c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
-        if (j < s.clusters && lane < quads) {
-          c[u] = *reinterpret_cast<const float4*>(s.centroids + start + j * p.head_dim + lane * 4);
-        }
+        if (j < s.clusters && lane < quads) c[u] = load(j, lane);
       }
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
         const int j = j0 + u;
+        if (j < s.clusters && lane < quads) {
+          *reinterpret_cast<float4*>(s.centroids + start +
+                                     static_cast<std::int64_t>(j) * p.head_dim + lane * 4) = c[u];
+        }
         WriteImage<Image, kDim, kParts>(s, bh, j, scale, c[u]);
         if (j >= s.clusters && lane == 0) {
           s.norms[static_cast<std::int64_t>(bh) * columns + j] = INFINITY;

@@ -88,15 +88,16 @@ __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
   const int x = threadIdx.x % 16, y = threadIdx.x / 16;
   const int load_row = threadIdx.x / 4, load_element = threadIdx.x % 4 * 4;
   float acc[4][4] = {};
+  // The next elements are on their way while these are multiplied.
+  const float4 zero = make_float4(0.f, 0.f, 0.f, 0.f);
+  const auto load = [&](const float* from, int at, int rows, int d0) {
+    return at < rows && d0 < p.head_dim
+               ? *reinterpret_cast<const float4*>(from + at * p.head_dim + d0 + load_element)
+               : zero;
+  };
+  float4 a = load(q, row0 + load_row, p.query_clusters, 0);
+  float4 b = load(k, column0 + load_row, p.key_clusters, 0);
   for (int d0 = 0; d0 < p.head_dim; d0 += kDepth) {
-    float4 a = make_float4(0.f, 0.f, 0.f, 0.f), b = a;
-    if (row0 + load_row < p.query_clusters) {
-      a = *reinterpret_cast<const float4*>(q + (row0 + load_row) * p.head_dim + d0 + load_element);
-    }
-    if (column0 + load_row < p.key_clusters) {
-      b = *reinterpret_cast<const float4*>(k + (column0 + load_row) * p.head_dim + d0 +
-                                           load_element);
-    }
     __syncthreads();
     query[load_element][load_row] = a.x;
     query[load_element + 1][load_row] = a.y;
@@ -107,6 +108,8 @@ __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
     key[load_element + 2][load_row] = b.z;
     key[load_element + 3][load_row] = b.w;
     __syncthreads();
+    a = load(q, row0 + load_row, p.query_clusters, d0 + kDepth);
+    b = load(k, column0 + load_row, p.key_clusters, d0 + kDepth);
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
       const float4 u = *reinterpret_cast<const float4*>(&query[d][y * 4]);

@@ -126,6 +126,49 @@ inline HostPlan RandomPlan(Random& random, const PlanShape& shape, double densit
   return plan;
 }
 
+// Blocks of `size` tokens with a text segment of `text` tokens before or after them (none: 0), and two
+// empty segments after the blocks. Keeps each pair of blocks with the chance `density`, or where
+// `band` >= 0 those up to so many blocks apart and the first two; text keeps all and is kept by all.
+// Every second head has random orders where `with_order`, the others the natural one, spelt out.
+inline HostPlan BlockPlan(Random& random, const PlanShape& extents, int size, int text,
+                          bool text_first, double density, int band, bool with_order) {
+  const int video = extents.tokens - text, blocks = (video + size - 1) / size;
+  const int shift = text > 0 && text_first ? 1 : 0;
+  HostPlan plan;
+  plan.shape = extents;
+  plan.shape.query_segments = plan.shape.key_segments = blocks + 2 + (text > 0 ? 1 : 0);
+  const PlanShape& s = plan.shape;
+  const int heads = s.batch * s.heads;
+  plan.keep.assign(
+      static_cast<std::size_t>(heads) * s.query_segments * KeepWords(s.key_segments), 0);
+  for (int head = 0; head < heads; ++head) {
+    std::vector<std::int32_t> starts = {0};
+    if (shift) starts.push_back(text);
+    for (int i = 1; i <= blocks + 2; ++i) {
+      starts.push_back(shift * text + std::min(video, i * size));
+    }
+    if (text > 0 && !shift) starts.push_back(extents.tokens);
+    plan.query_offsets.insert(plan.query_offsets.end(), starts.begin(), starts.end());
+    if (with_order) {
+      for (std::vector<std::int32_t>* order : {&plan.query_order, &plan.key_order}) {
+        std::vector<std::int32_t> own = RandomOrder(random, extents.tokens);
+        if (head % 2 == 1) std::iota(own.begin(), own.end(), 0);
+        order->insert(order->end(), own.begin(), own.end());
+      }
+    }
+    for (int i = 0; i < s.query_segments; ++i) {
+      for (int j = 0; j < s.key_segments; ++j) {
+        const int a = i - shift, b = j - shift;
+        const bool of_text = text > 0 && (a < 0 || b < 0 || a == blocks + 2 || b == blocks + 2);
+        const bool kept = band >= 0 ? b < 2 || std::abs(a - b) <= band : random.Uniform() < density;
+        if (of_text || (kept && a < blocks && b < blocks)) plan.SetKeep(head, i, j);
+      }
+    }
+  }
+  plan.key_offsets = plan.query_offsets;
+  return plan;
+}
+
 // A problem in host memory; q, k and v hold values that their type represents exactly.
 struct HostAttention {
   HostPlan plan;

@@ -30,12 +30,18 @@ struct Case {
   bool key_bias = false;
   bool mask_all = false;  // key_bias -inf everywhere in batch 0
   bool compensate = false;
+  int block = 0;  // BlockPlan of such blocks, else a RandomPlan
+  int band = -1;
+  int text = 0;
+  bool text_first = false;
 };
 
 HostAttention MakeProblem(const Case& c, std::uint64_t seed) {
   Random random(seed);
   HostAttention a;
-  a.plan = RandomPlan(random, c.shape, c.density, c.with_empty, c.with_order);
+  a.plan = c.block > 0 ? BlockPlan(random, c.shape, c.block, c.text, c.text_first, c.density,
+                                   c.band, c.with_order)
+                       : RandomPlan(random, c.shape, c.density, c.with_empty, c.with_order);
   a.head_dim = c.head_dim;
   a.layout = c.layout;
   a.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
@@ -64,7 +70,7 @@ HostAttention MakeProblem(const Case& c, std::uint64_t seed) {
 
 void RunCase(const Case& c, AttentionPath path) {
   const HostAttention a = MakeProblem(c, std::hash<std::string>()(c.name));
-  const PlanShape& s = c.shape;
+  const PlanShape& s = a.plan.shape;
   const int heads = s.batch * s.heads;
 
   DeviceBuffer q(Encode(c.type, a.q)), k(Encode(c.type, a.k)), v(Encode(c.type, a.v));
@@ -168,6 +174,17 @@ std::vector<Case> Cases(bool quick) {
   add({"key bias", {2, 1, 300, 3, 9}, 64, f16, Layout::kBshd, 0.5, 1.0, 3, true, true, true});
   add({"key bias and compensation", {2, 2, 300, 5, 60}, 128, bf16, Layout::kBshd, 0.2, 1.0, 2, true,
        true, true, false, true});
+  const auto add_blocks = [&](std::string name, Case c, int block, double density, int band, int text,
+                              bool text_first) {
+    c.name = std::move(name);
+    c.block = block, c.density = density, c.band = band, c.text = text, c.text_first = text_first;
+    cases.push_back(std::move(c));
+  };
+  add_blocks("blocks", {"", {1, 2, 700}, 128}, 64, 0.3, -1, 0, false);
+  add_blocks("bands", {"", {1, 2, 1900}, 128}, 128, 0, 3, 50, false);
+  add_blocks("blocks, bias, compensation",
+             {"", {1, 1, 500}, 64, f16, Layout::kBshd, 0.3, 1.0, 2, false, true, true, false, true},
+             64, 0.3, -1, 30, true);
   if (quick) return cases;
 
   for (DataType type : {bf16, f16}) {
@@ -201,6 +218,30 @@ std::vector<Case> Cases(bool quick) {
              2, true, false, true, true, true});
         add({name + "large logits", {1, 2, 800, 7, 25}, dim, type, layout, 0.4, 6.0});
       }
+      for (const int block : {64, 128, 16, 192}) {
+        const std::string blocks = tag + "blocks of " + std::to_string(block);
+        Case c{"", {1, 3, 1500}, dim, type, Layout::kBshd};
+        add_blocks(blocks, c, block, 0.25, -1, 0, false);
+        add_blocks(blocks + ", few kept", c, block, 0.03, -1, 0, false);
+        add_blocks(blocks + ", all kept", c, block, 2.0, -1, 0, false);
+        add_blocks(blocks + ", text first", c, block, 0.25, -1, 77, true);
+        add_blocks(blocks + ", text last", c, block, 0.25, -1, 200, false);
+        add_blocks(blocks + ", band", c, block, 0.0, 2, 0, false);
+        c.with_order = false;
+        add_blocks(blocks + ", natural order", c, block, 0.25, -1, 0, false);
+        c.key_bias = true;
+        add_blocks(blocks + ", key bias", c, block, 0.25, -1, 77, false);
+        c.compensate = true;
+        add_blocks(blocks + ", key bias and compensation", c, block, 0.25, -1, 77, false);
+        c.key_bias = false;
+        add_blocks(blocks + ", compensation", c, block, 0.1, -1, 77, true);
+        c.with_order = true;
+        add_blocks(blocks + ", orders and compensation", c, block, 0.1, -1, 0, true);
+        c.compensate = false;
+        c.shape = {2, 2, 9001};
+        add_blocks(blocks + ", long band", c, block, 0.0, 1500 / block, 0, false);
+        add_blocks(blocks + ", long", c, block, 0.2, -1, 226, true);
+      }
       add({tag + "nothing kept", {1, 2, 300, 5, 40}, dim, type, Layout::kBhsd, 0.0});
       add({tag + "sparse rows, some empty", {1, 4, 640, 12, 40}, dim, type, Layout::kBhsd, 0.02});
       add({tag + "one giant segment", {1, 2, 1900, 1, 1}, dim, type, Layout::kBhsd, 2.0});
@@ -216,10 +257,9 @@ std::vector<Case> Cases(bool quick) {
 }
 
 // The same launch captured in a graph and replayed a hundred times, the action changed in between.
-void TestGraph() {
-  Case c{"graph", {1, 4, 2000, 8, 30}, 128};
+void TestGraph(const Case& c) {
   HostAttention a = MakeProblem(c, 5);
-  const PlanShape& s = c.shape;
+  const PlanShape& s = a.plan.shape;
   DeviceBuffer q(Encode(c.type, a.q)), k(Encode(c.type, a.k)), v(Encode(c.type, a.v));
   DeviceBuffer o(a.q.size() * 2);
   DeviceBuffer query_order(a.plan.query_order), key_order(a.plan.key_order);
@@ -262,7 +302,8 @@ void TestGraph() {
     cudaStreamSynchronize(stream);
     equal += o.Read() == expected[code / 2];
   }
-  std::printf("%s graph: %d of 100 replays bitwise equal\n", equal == 100 ? "ok  " : "FAIL", equal);
+  std::printf("%s %s: %d of 100 replays bitwise equal\n", equal == 100 ? "ok  " : "FAIL",
+              c.name.c_str(), equal);
   CHECK(equal == 100);
 }
 
@@ -274,7 +315,12 @@ int Main(int argc, char** argv) {
   }
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   for (const Case& c : Cases(quick)) RunCase(c, AttentionPath::kAuto);
-  if (!quick) TestGraph();
+  if (!quick) {
+    Case blocks{"graph, blocks", {1, 4, 2000}, 128};
+    blocks.block = 64;
+    TestGraph({"graph", {1, 4, 2000, 8, 30}, 128});
+    TestGraph(blocks);
+  }
   for (Case c : Cases(true)) {
     RunCase(c, AttentionPath::kPortable);
     for (int dim = 32; dim <= 128 && !quick; dim += 16) {

@@ -1,0 +1,382 @@
+// What the kernels of the sm_90a path share: layout of shared memory, softmax, and what a warpgroup does
+// with its rows.
+#ifndef SPARSEDIT_KERNELS_BLOCK_SPARSE_ATTENTION_DEVICE_CUH_
+#define SPARSEDIT_KERNELS_BLOCK_SPARSE_ATTENTION_DEVICE_CUH_
+
+#include <cuda.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "kernels/block_sparse_attention.h"
+#include "kernels/hopper.h"
+#include "kernels/strides.h"
+#include "kernels/wgmma.h"
+
+namespace sparsedit::attention {
+
+constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
+constexpr float kNegativeInfinity = -__builtin_huge_valf();
+constexpr float kLog2E = 1.4426950408889634f;
+// The running maximum moves only when a row exceeds it by this much (in log2): until then
+// probabilities stay below 2^8 and the output need not be rescaled.
+constexpr float kRescaleThreshold = 8.0f;
+
+// Tensor maps of k and v as given (source 0) and in key order with pseudo-keys after them (source 1),
+// a box size each.
+struct TensorMaps {
+  CUtensorMap k[2][kBoxSizes];
+  CUtensorMap v[2][kBoxSizes];
+};
+
+struct HopperParams {
+  const void* q;
+  void* o;
+  float* lse;
+  const std::int32_t* query_order;
+  const std::int32_t* key_order;
+  const std::int32_t* key_offsets;
+  const std::int32_t* keep;
+  const std::int32_t* action;
+  const float* key_bias;
+  const float* means_bias;
+  const AttentionItem* items;
+  AttentionQueue* queue;
+  Strides strides;
+  int heads, tokens, query_segments, key_segments;
+  int pseudo_keys;  // key_segments with compensation, else 0
+  float scale;
+};
+
+// Tiles of kKeys keys, kStages of them; biases of a tile for kBiases rows of items.
+template <typename T, int kHeadDim_, int kKeys_, int kWarpgroups_, int kStages_ = 4,
+          int kBiases_ = 1>
+struct Config {
+  using Type = T;
+  static constexpr int kHeadDim = kHeadDim_;
+  static constexpr int kKeys = kKeys_;
+  static constexpr int kWarpgroups = kWarpgroups_;
+  static constexpr int kStages = kStages_;
+  static constexpr int kBiases = kBiases_;
+  static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
+  static constexpr int kThreads = 128 * (kWarpgroups + 1);
+  static constexpr int kProducerRegisters = kWarpgroups == 2 ? 40 : 32;
+  static constexpr int kConsumerRegisters = kWarpgroups == 2 ? 232 : 160;
+
+  static constexpr int kQueryBytes = 64 * kHeadDim * 2;  // of a warpgroup
+  static constexpr int kColumnBytes = kKeys * 128;
+  static constexpr int kTileBytes = kColumnBytes * kHalves;
+  static constexpr int kKeysAt = kQueryBytes * kWarpgroups;
+  static constexpr int kValuesAt = kKeysAt + kStages * kTileBytes;
+  static constexpr int kBiasAt = kValuesAt + kStages * kTileBytes;
+  static constexpr int kFlagsAt = kBiasAt + kStages * kBiases * kKeys * 4;
+  static constexpr int kItemsAt = kFlagsAt + 32;
+  static constexpr int kBarriersAt = kItemsAt + 2 * static_cast<int>(sizeof(AttentionItem));
+  static constexpr int kBarriers = 4 * kStages + 6;
+  static constexpr int kSharedBytes = kBarriersAt + kBarriers * 8 + 1024;  // and to align
+  static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
+  static_assert(kStages <= 8, "a flag each");
+  static_assert(kColumnBytes % 1024 == 0 && kKeys % 16 == 0, "swizzle and k step");
+};
+
+// Addresses in shared memory.
+template <typename C>
+struct Shared {
+  std::uint32_t base;
+  __device__ std::uint32_t Query(int warpgroup) const { return base + warpgroup * C::kQueryBytes; }
+  __device__ std::uint32_t Keys(int stage) const {
+    return base + C::kKeysAt + stage * C::kTileBytes;
+  }
+  __device__ std::uint32_t Values(int stage) const {
+    return base + C::kValuesAt + stage * C::kTileBytes;
+  }
+  __device__ std::uint32_t Barrier(int index) const { return base + C::kBarriersAt + index * 8; }
+  __device__ std::uint32_t KeysFull(int stage) const { return Barrier(stage); }
+  __device__ std::uint32_t KeysEmpty(int stage) const { return Barrier(C::kStages + stage); }
+  __device__ std::uint32_t ValuesFull(int stage) const { return Barrier(2 * C::kStages + stage); }
+  __device__ std::uint32_t ValuesEmpty(int stage) const {
+    return Barrier(3 * C::kStages + stage);
+  }
+  __device__ std::uint32_t ItemFull(int slot) const { return Barrier(4 * C::kStages + slot); }
+  __device__ std::uint32_t ItemEmpty(int slot) const {
+    return Barrier(4 * C::kStages + 2 + slot);
+  }
+  // The second part's values may follow: the first part's values up to this item are under way.
+  __device__ std::uint32_t ItemReached(int slot) const {
+    return Barrier(4 * C::kStages + 4 + slot);
+  }
+};
+
+// One lane arrives at a barrier for its warp. compute-sanitizer's racecheck does not follow the
+// order through __syncwarp; built with SPARSEDIT_EVERY_LANE_ARRIVES every lane arrives, and it can.
+#ifdef SPARSEDIT_EVERY_LANE_ARRIVES
+constexpr int kWarpArrivals = 32;
+#else
+constexpr int kWarpArrivals = 1;
+#endif
+__device__ __forceinline__ void ArriveWarp(std::uint32_t barrier) {
+  __syncwarp();
+  if (static_cast<int>(threadIdx.x % 32) < kWarpArrivals) BarrierArrive(barrier);
+}
+
+// A place in a ring of stages; the parity flips at every turn.
+template <int kStages>
+struct Ring {
+  int stage = 0;
+  std::uint32_t parity = 0;
+  __device__ __forceinline__ void Advance() {
+    stage = stage + 1 == kStages ? 0 : stage + 1;
+    parity ^= stage == 0 ? 1 : 0;
+  }
+};
+using Slot = Ring<2>;
+
+// Reads of an item are shuffled so that the compiler knows that a warp agrees: wgmma wants uniform
+// branches.
+template <typename C>
+__device__ __forceinline__ int ReadHead(const char* generic, int slot) {
+  const int head =
+      *reinterpret_cast<const int*>(generic + C::kItemsAt + slot * sizeof(AttentionItem));
+  return __shfl_sync(0xffffffffu, head, 0);
+}
+// Whether the keys of the item's head have to be read in key order.
+template <typename C>
+__device__ __forceinline__ bool ReadOrdered(const char* generic, int slot) {
+  const int ordered =
+      reinterpret_cast<const int*>(generic + C::kItemsAt + slot * sizeof(AttentionItem))[1];
+  return __shfl_sync(0xffffffffu, ordered, 0) != 0;
+}
+template <typename C>
+__device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot, int part) {
+  const int4 words = reinterpret_cast<const int4*>(generic + C::kItemsAt +
+                                                   slot * sizeof(AttentionItem))[1 + part];
+  return {__shfl_sync(0xffffffffu, words.x, 0), __shfl_sync(0xffffffffu, words.y, 0),
+          __shfl_sync(0xffffffffu, words.z, 0), __shfl_sync(0xffffffffu, words.w, 0)};
+}
+
+__device__ __forceinline__ std::uint32_t Pack(float low, float high, __nv_bfloat16) {
+  std::uint32_t packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+__device__ __forceinline__ std::uint32_t Pack(float low, float high, __half) {
+  std::uint32_t packed;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+__device__ __forceinline__ float Exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float QuadMax(float x) {
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+__device__ __forceinline__ float QuadSum(float x) {
+  x += __shfl_xor_sync(0xffffffffu, x, 1);
+  return x + __shfl_xor_sync(0xffffffffu, x, 2);
+}
+
+// The online softmax of the two rows of a thread. `maximum` is in raw scores.
+struct Softmax {
+  float scale_log2;
+  float maximum[2] = {kNegativeInfinity, kNegativeInfinity};
+  float sum[2] = {0.0f, 0.0f};
+  float correction[2];
+
+  // Turns scores into probabilities relative to the maximum. True if the output so far must be
+  // multiplied by `correction`; the same for all lanes of a warp.
+  template <int kCount>
+  __device__ __forceinline__ bool Update(float (&s)[kCount]) {
+    float high[2] = {s[0], s[2]};
+#pragma unroll
+    for (int i = 0; i < kCount; i += 4) {
+      high[0] = fmaxf(high[0], fmaxf(s[i], s[i + 1]));
+      high[1] = fmaxf(high[1], fmaxf(s[i + 2], s[i + 3]));
+    }
+    high[0] = QuadMax(high[0]);
+    high[1] = QuadMax(high[1]);
+    const float slack = kRescaleThreshold / scale_log2;
+    const bool exceeds = high[0] > maximum[0] + slack || high[1] > maximum[1] + slack;
+    const bool rescale = __any_sync(0xffffffffu, exceeds);
+    if (rescale) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const float before = maximum[r];
+        maximum[r] = fmaxf(before, high[r]);
+        correction[r] =
+            before == maximum[r] ? 1.0f : Exp2((before - maximum[r]) * scale_log2);
+        sum[r] *= correction[r];
+      }
+    }
+    const float shift0 = maximum[0] == kNegativeInfinity ? 0.0f : maximum[0] * scale_log2;
+    const float shift1 = maximum[1] == kNegativeInfinity ? 0.0f : maximum[1] * scale_log2;
+    float sums[2] = {0.0f, 0.0f};
+#pragma unroll
+    for (int i = 0; i < kCount; i += 4) {
+      s[i] = Exp2(fmaf(s[i], scale_log2, -shift0));
+      s[i + 1] = Exp2(fmaf(s[i + 1], scale_log2, -shift0));
+      s[i + 2] = Exp2(fmaf(s[i + 2], scale_log2, -shift1));
+      s[i + 3] = Exp2(fmaf(s[i + 3], scale_log2, -shift1));
+      sums[0] += s[i] + s[i + 1];
+      sums[1] += s[i + 2] + s[i + 3];
+    }
+    sum[0] += sums[0];
+    sum[1] += sums[1];
+    return rescale;
+  }
+};
+
+// What a warpgroup does with 64 rows of queries at most, whatever tiles they attend.
+template <typename C>
+struct RowsOfWarpgroup {
+  using T = typename C::Type;
+  static constexpr int kScores = C::kKeys / 2;
+  static constexpr int kOutputs = C::kHeadDim / 2;
+
+  const HopperParams& params;
+  Shared<C> shared;
+  char* generic;
+  int warpgroup;
+  int thread;  // in the warpgroup
+
+  __device__ __forceinline__ void SyncWarpgroup() const { NamedBarrierSync(1 + warpgroup, 128); }
+  __device__ __forceinline__ void IssueScores(float (&s)[kScores], int stage) const {
+    const std::uint64_t a = SwizzledDescriptor(shared.Query(warpgroup), 16, 1024);
+    const std::uint64_t b = SwizzledDescriptor(shared.Keys(stage), 16, 1024);
+#pragma unroll
+    for (int k = 0; k < C::kHeadDim; k += 16) {
+      const int in_column = k % 64 * 2, column = k / 64;
+      WgmmaSharedShared<T, C::kKeys>::Issue(s, a + ((column * 64 * 128 + in_column) >> 4),
+                                            b + ((column * C::kColumnBytes + in_column) >> 4),
+                                            k > 0);
+    }
+  }
+  __device__ __forceinline__ void IssueOutputs(float (&o)[kOutputs],
+                                               const std::uint32_t (&p)[kScores / 2],
+                                               int stage) const {
+    const std::uint64_t b = SwizzledDescriptor(shared.Values(stage), C::kColumnBytes, 1024);
+#pragma unroll
+    for (int k = 0; k < C::kKeys; k += 16) {
+      WgmmaRegisterShared<T, C::kHeadDim>::Issue(o, p + k / 4, b + (k * 128 >> 4));
+    }
+  }
+
+  __device__ __forceinline__ int ReadFlag(int stage) const {
+    const int flag = reinterpret_cast<const volatile int*>(generic + C::kFlagsAt)[stage];
+    return __shfl_sync(0xffffffffu, flag, 0);
+  }
+  // Adds one of the biases of the keys of a stage.
+  __device__ __forceinline__ void AddBias(float (&s)[kScores], int stage, int which) const {
+    const float2* bias = reinterpret_cast<const float2*>(generic + C::kBiasAt) +
+                         (stage * C::kBiases + which) * (C::kKeys / 2) + thread % 4;
+#pragma unroll
+    for (int i = 0; i < kScores / 4; ++i) {
+      const float2 pair = bias[i * 4];
+      s[4 * i] += pair.x;
+      s[4 * i + 1] += pair.y;
+      s[4 * i + 2] += pair.x;
+      s[4 * i + 3] += pair.y;
+    }
+  }
+
+  static __device__ __forceinline__ void PackScores(const float (&s)[kScores],
+                                                    std::uint32_t (&p)[kScores / 2]) {
+#pragma unroll
+    for (int i = 0; i < kScores / 2; ++i) p[i] = Pack(s[2 * i], s[2 * i + 1], T());
+  }
+
+  __device__ __forceinline__ const std::int32_t* OrderOf(int head, bool sparse) const {
+    return sparse && params.query_order != nullptr
+               ? params.query_order + static_cast<std::int64_t>(head) * params.tokens
+               : nullptr;
+  }
+  __device__ __forceinline__ std::int64_t OffsetOf(int head) const {
+    return static_cast<std::int64_t>(head / params.heads) * params.strides.batch +
+           static_cast<std::int64_t>(head % params.heads) * params.strides.head;
+  }
+
+  // Gathers the query rows of this warpgroup, at most 64 from position `first` on; zeros after.
+  __device__ __forceinline__ void LoadQueries(int head, int first, int rows, bool sparse) {
+    const std::int32_t* order = OrderOf(head, sparse);
+    const std::int64_t offset = OffsetOf(head);
+    constexpr int kChunks = C::kHeadDim / 8;
+    const T* q = static_cast<const T*>(params.q) + offset;
+    char* tile = generic + warpgroup * C::kQueryBytes;
+    uint4 loaded[kChunks / 2];
+#pragma unroll
+    for (int n = 0; n < kChunks / 2; ++n) {
+      const int index = n * 128 + thread;
+      const int row = index / kChunks, chunk = index % kChunks;
+      loaded[n] = make_uint4(0, 0, 0, 0);
+      if (row < rows) {
+        const int position = first + row;
+        const int token = order == nullptr ? position : order[position];
+        loaded[n] = __ldg(reinterpret_cast<const uint4*>(q + token * params.strides.token) + chunk);
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kChunks / 2; ++n) {
+      const int index = n * 128 + thread;
+      const int row = index / kChunks, chunk = index % kChunks;
+      *reinterpret_cast<uint4*>(tile + chunk / 8 * 8192 + row * 128 +
+                                ((chunk % 8) ^ (row % 8)) * 16) = loaded[n];
+    }
+    AsyncProxyFence();
+    SyncWarpgroup();
+  }
+
+  // Normalises and scatters the output rows through the query tile.
+  __device__ __forceinline__ void StoreOutputs(int head, int first, int rows, float (&o)[kOutputs],
+                                               Softmax& softmax, bool sparse) {
+    const std::int32_t* order = OrderOf(head, sparse);
+    const std::int64_t offset = OffsetOf(head);
+    constexpr int kChunks = C::kHeadDim / 8;
+    char* tile = generic + warpgroup * C::kQueryBytes;
+    const int lane = thread % 32;
+    const int row = thread / 32 * 16 + lane / 4;
+    float inverse[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float sum = QuadSum(softmax.sum[r]);
+      inverse[r] = sum > 0.0f ? 1.0f / sum : 0.0f;
+      if (params.lse != nullptr && lane % 4 == 0 &&
+          row + 8 * r < rows) {
+        const int position = first + row + 8 * r;
+        const int token = order == nullptr ? position : order[position];
+        params.lse[static_cast<std::int64_t>(head) * params.tokens + token] =
+            sum > 0.0f ? softmax.maximum[r] * params.scale + logf(sum) : kNegativeInfinity;
+      }
+    }
+    SyncWarpgroup();  // every warp has read its queries
+#pragma unroll
+    for (int i = 0; i < kOutputs / 4; ++i) {  // eight columns a step
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int at = row + 8 * r;
+        *reinterpret_cast<std::uint32_t*>(tile + i / 8 * 8192 + at * 128 +
+                                          ((i % 8) ^ (at % 8)) * 16 + lane % 4 * 4) =
+            Pack(o[4 * i + 2 * r] * inverse[r], o[4 * i + 2 * r + 1] * inverse[r], T());
+      }
+    }
+    SyncWarpgroup();
+    T* output = static_cast<T*>(params.o) + offset;
+#pragma unroll
+    for (int n = 0; n < kChunks / 2; ++n) {
+      const int index = n * 128 + thread;
+      const int out_row = index / kChunks, chunk = index % kChunks;
+      if (out_row < rows) {
+        const int position = first + out_row;
+        const int token = order == nullptr ? position : order[position];
+        __stcs(reinterpret_cast<uint4*>(output + token * params.strides.token) + chunk,
+               *reinterpret_cast<const uint4*>(tile + chunk / 8 * 8192 + out_row * 128 +
+                                               ((chunk % 8) ^ (out_row % 8)) * 16));
+      }
+    }
+    SyncWarpgroup();  // the tile is free for the next queries
+  }
+};
+
+}  // namespace sparsedit::attention
+
+#endif  // SPARSEDIT_KERNELS_BLOCK_SPARSE_ATTENTION_DEVICE_CUH_
