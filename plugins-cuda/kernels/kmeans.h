@@ -37,8 +37,6 @@ struct CUstream_st;
 
 namespace sparsedit {
 
-enum class TextPosition : int { kNone = 0, kFirst = 1, kLast = 2 };
-
 constexpr int kMaxClusters = 4096;
 
 struct KmeansProblem {

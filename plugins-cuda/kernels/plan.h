@@ -27,6 +27,9 @@ constexpr int SizeOf(DataType type) { return type == DataType::kFloat32 ? 4 : 2;
 // Order of the axes of q, k, v and o.
 enum class Layout : int { kBhsd = 0, kBshd = 1 };
 
+// Where the text tokens of a sequence of video and text tokens stand.
+enum class TextPosition : int { kNone = 0, kFirst = 1, kLast = 2 };
+
 // What a site does at a step: the low two bits of its entry in the `action` tensor.
 enum class Action : std::int32_t {
   kDense = 0,        // dense output, no planning

@@ -14,7 +14,6 @@ namespace sparsedit::plugins {
 struct BlockSparseAttentionOp {
   static constexpr const char* kName = "BlockSparseAttention";
   static constexpr const char* kTakes = "9 inputs, or 10 with key_bias";
-  static constexpr int kOutputCount = 1;
 
   struct Settings {
     int site = 0;
@@ -34,6 +33,7 @@ struct BlockSparseAttentionOp {
     const char* Check() const;
   };
 
+  static int OutputCount(const Settings&) { return 1; }
   static bool MakeSignature(const Settings& settings, int inputs, Signature* signature);
   static std::string Check(const Settings& settings, int inputs, const Extents& extents);
   static Status CheckSupport(const Settings& settings, const Extents& extents, DataType type);

@@ -54,6 +54,15 @@ const char* NameOf(Ranking ranking) {
   return "";
 }
 
+const char* NameOf(FrameSink sink) {
+  switch (sink) {
+    case FrameSink::kNone: return "none";
+    case FrameSink::kPublished: return "published";
+    case FrameSink::kCorrected: return "corrected";
+  }
+  return "";
+}
+
 bool ReadField(const PluginField& field, int& value) {
   if (field.data == nullptr || field.length != 1) return false;
   std::int64_t wide;
@@ -95,6 +104,10 @@ bool ReadField(const PluginField& field, Ranking& value) {
   return ReadName(field, {Ranking::kNone, Ranking::kMass, Ranking::kMassPerToken}, value);
 }
 
+bool ReadField(const PluginField& field, FrameSink& value) {
+  return ReadName(field, {FrameSink::kNone, FrameSink::kPublished, FrameSink::kCorrected}, value);
+}
+
 PluginField MakeField(const char* name, const int& value) {
   return PluginField(name, &value, PluginFieldType::kINT32, 1);
 }
@@ -112,6 +125,10 @@ PluginField MakeField(const char* name, const TextPosition& value) {
 }
 
 PluginField MakeField(const char* name, const Ranking& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const FrameSink& value) {
   return NameField(name, NameOf(value));
 }
 

@@ -3,8 +3,8 @@
 //
 // Settings name their fields once, in
 //   template <typename Self, typename Visit> static void VisitFields(Self& self, Visit&& visit)
-// which calls visit(name, member, Needed) for each. Members are int, float, Layout, TextPosition or
-// Ranking; the last three are strings in a node ("BHSD", "none", "mass").
+// which calls visit(name, member, Needed) for each. Members are int, float, Layout, TextPosition,
+// Ranking or FrameSink; all but the numbers are strings in a node ("BHSD", "none", "mass").
 #ifndef SPARSEDIT_PLUGINS_FIELDS_H_
 #define SPARSEDIT_PLUGINS_FIELDS_H_
 
@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/kmeans.h"
 #include "kernels/plan.h"
+#include "kernels/video_tokens.h"
 #include "plugins/tensorrt.h"
 
 namespace sparsedit::plugins {
@@ -26,6 +26,7 @@ enum class Ranking : int { kNone, kMass, kMassPerToken };
 const char* NameOf(Layout layout);
 const char* NameOf(TextPosition position);
 const char* NameOf(Ranking ranking);
+const char* NameOf(FrameSink sink);
 
 // False where the field has another type, or no such value.
 bool ReadField(const nvinfer1::PluginField& field, int& value);
@@ -33,6 +34,7 @@ bool ReadField(const nvinfer1::PluginField& field, float& value);
 bool ReadField(const nvinfer1::PluginField& field, Layout& value);
 bool ReadField(const nvinfer1::PluginField& field, TextPosition& value);
 bool ReadField(const nvinfer1::PluginField& field, Ranking& value);
+bool ReadField(const nvinfer1::PluginField& field, FrameSink& value);
 
 // What a value of the member's type is, for messages.
 inline const char* KindOf(int) { return "one integer"; }
@@ -40,6 +42,7 @@ inline const char* KindOf(float) { return "one number"; }
 inline const char* KindOf(Layout) { return "\"BHSD\" or \"BSHD\""; }
 inline const char* KindOf(TextPosition) { return "\"none\", \"first\" or \"last\""; }
 inline const char* KindOf(Ranking) { return "\"mass\" or \"mass-per-token\""; }
+inline const char* KindOf(FrameSink) { return "\"none\", \"published\" or \"corrected\""; }
 
 // Points to the value.
 nvinfer1::PluginField MakeField(const char* name, const int& value);
@@ -47,6 +50,7 @@ nvinfer1::PluginField MakeField(const char* name, const float& value);
 nvinfer1::PluginField MakeField(const char* name, const Layout& value);
 nvinfer1::PluginField MakeField(const char* name, const TextPosition& value);
 nvinfer1::PluginField MakeField(const char* name, const Ranking& value);
+nvinfer1::PluginField MakeField(const char* name, const FrameSink& value);
 
 // Sets the settings' members from `given`. An empty result means success, any other says what is
 // wrong. Names that the ONNX parser itself uses are passed over.

@@ -7,6 +7,7 @@
 #include "plugins/block_sparse_attention_plugin.h"
 #include "plugins/sparsedit_plugins.h"
 #include "plugins/svg2_plan_plugin.h"
+#include "plugins/svg_plan_plugin.h"
 
 #ifndef SPARSEDIT_TARGETS
 #error "SPARSEDIT_TARGETS: what the kernels are compiled for"
@@ -55,9 +56,10 @@ static_assert(sizeof SPARSEDIT_TARGETS <= sizeof(sparsedit_plugin_version_t::tar
 
 SPARSEDIT_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
   static Creator<Svg2PlanOp> svg2_plan;
+  static Creator<SvgPlanOp> svg_plan;
   static Creator<BlockSparseAttentionOp> attention;
-  static nvinfer1::IPluginCreatorInterface* const all[] = {&svg2_plan, &attention};
-  count = 2;
+  static nvinfer1::IPluginCreatorInterface* const all[] = {&svg2_plan, &svg_plan, &attention};
+  count = 3;
   return all;
 }
 
@@ -83,7 +85,7 @@ SPARSEDIT_EXPORT void sparsedit_plugin_version(void* memory) {
   version.tensorrt = NV_TENSORRT_VERSION;
 #endif
   CopyText(version.targets, SPARSEDIT_TARGETS);
-  CopyText(version.nodes, "Svg2Plan BlockSparseAttention");
+  CopyText(version.nodes, "Svg2Plan SvgPlan BlockSparseAttention");
   std::memcpy(memory, &version, static_cast<std::size_t>(version.bytes));
 }
 

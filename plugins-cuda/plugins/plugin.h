@@ -5,7 +5,7 @@
 //   Settings           its attributes: VisitFields (fields.h), `site`, `inputs`, and Check(), which
 //                      returns null or what is wrong with them
 //   MakeSignature      (settings, number of inputs, Signature*): false for an impossible number
-//   kOutputCount
+//   OutputCount        (settings)
 //   Check              (settings, number of inputs, extents): what neither attributes nor shapes
 //                      say one by one; returns an empty string or what is wrong
 //   CheckSupport       (settings, extents, type): kOk where there are kernels for it
@@ -81,7 +81,7 @@ class Plugin final : public nvinfer1::IPluginV3,
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
 
   // IPluginV3OneBuild.
-  std::int32_t getNbOutputs() const noexcept override { return Op::kOutputCount; }
+  std::int32_t getNbOutputs() const noexcept override { return Op::OutputCount(settings_); }
 
   std::int32_t getOutputDataTypes(nvinfer1::DataType* output_types, std::int32_t output_count,
                                   const nvinfer1::DataType* input_types,
@@ -113,12 +113,7 @@ class Plugin final : public nvinfer1::IPluginV3,
       const std::vector<Extent>& extents = signature.outputs[i].extents;
       outputs[i].nbDims = static_cast<std::int32_t>(extents.size());
       for (std::size_t axis = 0; axis < extents.size(); ++axis) {
-        const Extent& extent = extents[axis];
-        const nvinfer1::IDimensionExpr* expression = nullptr;
-        if (extent.variable == Variable::kOne) expression = builder.constant(extent.plus + 1);
-        for (std::size_t of_q = 0; of_q < axes.size(); ++of_q) {
-          if (axes[of_q].variable == extent.variable) expression = q.d[of_q];
-        }
+        const nvinfer1::IDimensionExpr* expression = Expression(extents[axis], axes, q, builder);
         if (expression == nullptr) return Fail("an output's shape is unknown");
         outputs[i].d[axis] = expression;
       }
@@ -193,7 +188,7 @@ class Plugin final : public nvinfer1::IPluginV3,
                        void* const* outputs, void* workspace,
                        cudaStream_t stream) noexcept override {
     if (signature_.inputs.empty() &&
-        !MakeSignature(settings_.inputs, Op::kOutputCount, &signature_)) {
+        !MakeSignature(settings_.inputs, Op::OutputCount(settings_), &signature_)) {
       return 1;
     }
     Call call = {};
@@ -224,6 +219,31 @@ class Plugin final : public nvinfer1::IPluginV3,
   }
 
  private:
+  // An extent of an output by those of q; null where q does not give it.
+  static const nvinfer1::IDimensionExpr* Expression(const Extent& extent,
+                                                    const std::vector<Extent>& axes,
+                                                    const nvinfer1::DimsExprs& q,
+                                                    nvinfer1::IExprBuilder& builder) {
+    using Operation = nvinfer1::DimensionOperation;
+    if (extent.variable == Variable::kOne) return builder.constant(extent.plus + 1);
+    const nvinfer1::IDimensionExpr* expression = nullptr;
+    for (std::size_t of_q = 0; of_q < axes.size(); ++of_q) {
+      if (axes[of_q].variable == extent.variable) expression = q.d[of_q];
+    }
+    const auto apply = [&](Operation operation, std::int64_t value) {
+      const nvinfer1::IDimensionExpr* constant = builder.constant(value);
+      if (expression == nullptr || constant == nullptr) {
+        expression = nullptr;
+      } else {
+        expression = builder.operation(operation, *expression, *constant);
+      }
+    };
+    if (extent.before != 0) apply(Operation::kSUM, extent.before);
+    if (extent.divisor != 1) apply(Operation::kCEIL_DIV, extent.divisor);
+    if (extent.plus != 0) apply(Operation::kSUM, extent.plus);
+    return expression;
+  }
+
   template <typename Value>
   void Append(const char* name, const Value& value) {
     timing_id_ += std::string(name) + "=" + ToText(value) + ";";
@@ -233,6 +253,7 @@ class Plugin final : public nvinfer1::IPluginV3,
   static std::string ToText(Layout value) { return NameOf(value); }
   static std::string ToText(TextPosition value) { return NameOf(value); }
   static std::string ToText(Ranking value) { return NameOf(value); }
+  static std::string ToText(FrameSink value) { return NameOf(value); }
 
   // Logs, and returns what TensorRT takes for failure.
   std::int32_t Fail(const std::string& fault) const {
@@ -242,9 +263,13 @@ class Plugin final : public nvinfer1::IPluginV3,
   }
 
   bool MakeSignature(int inputs, int outputs, Signature* signature) const {
-    if (outputs == Op::kOutputCount && Op::MakeSignature(settings_, inputs, signature)) return true;
+    if (outputs == Op::OutputCount(settings_) &&
+        Op::MakeSignature(settings_, inputs, signature)) {
+      return true;
+    }
     Fail("has " + std::to_string(inputs) + " inputs and " + std::to_string(outputs) +
-         " outputs, but takes " + Op::kTakes + " and gives " + std::to_string(Op::kOutputCount));
+         " outputs, but takes " + Op::kTakes + " and gives " +
+         std::to_string(Op::OutputCount(settings_)));
     return false;
   }
 

@@ -21,7 +21,6 @@ namespace sparsedit::plugins {
 struct Svg2PlanOp {
   static constexpr const char* kName = "Svg2Plan";
   static constexpr const char* kTakes = "6 inputs, or 11 with the last plan";
-  static constexpr int kOutputCount = 7;
 
   struct Settings {
     static constexpr float kUnset = -std::numeric_limits<float>::infinity();
@@ -59,6 +58,7 @@ struct Svg2PlanOp {
     const char* Check() const;
   };
 
+  static int OutputCount(const Settings&) { return 7; }
   static bool MakeSignature(const Settings& settings, int inputs, Signature* signature);
   static std::string Check(const Settings& settings, int inputs, const Extents& extents);
   static Status CheckSupport(const Settings& settings, const Extents& extents, DataType type);

@@ -98,6 +98,14 @@ std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* ext
     const Extent& extent = tensor.extents[axis];
     if (extent.or_zero && dims.d[axis] == 0) continue;
     std::int64_t& value = extents->values[static_cast<int>(extent.variable)];
+    if (extent.divisor != 1) {
+      // q, which gives the variable, comes first.
+      const std::int64_t expected = CeilDiv(value + extent.before, extent.divisor) + extent.plus;
+      if (dims.d[axis] == expected) continue;
+      return prefix + " where dimension " + std::to_string(axis) + " is expected to be " +
+             std::to_string(expected) + " for " + std::to_string(value) + " " +
+             NameOf(extent.variable);
+    }
     const std::int64_t here = dims.d[axis] - extent.plus;
     if (here < 0 || here > std::numeric_limits<std::int32_t>::max()) {
       return prefix + ": dimension " + std::to_string(axis) + " is out of range";

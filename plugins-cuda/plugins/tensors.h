@@ -26,14 +26,25 @@ enum class Variable {
   kCount,
 };
 
-// variable + plus.
+// ceil((variable + before) / divisor) + plus.
 struct Extent {
   Variable variable;
   int plus = 0;
   bool or_zero = false;  // 0 is also allowed
+  std::int64_t divisor = 1;
+  std::int64_t before = 0;
 };
 
 constexpr Extent Constant(int value) { return {Variable::kOne, value - 1}; }
+
+// How many blocks of `size` the tokens fill, and `plus`.
+constexpr Extent Blocks(int size, int plus) { return {Variable::kTokens, plus, false, size}; }
+// How many words the bits of Blocks(size, plus) fill.
+constexpr Extent BlockWords(int size, int plus) {
+  // The bits of `plus` count as the blocks that so many more tokens would fill.
+  const std::int64_t tokens = size;
+  return {Variable::kTokens, 0, false, 32 * tokens, plus * tokens};
+}
 
 enum class Element { kOfQ, kInt32, kFloat32 };
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/band_plan.h"
 #include "kernels/block_sparse_attention.h"
 #include "kernels/plan_scores.h"
 #include "kernels/segment_means.h"
@@ -59,9 +60,15 @@ struct Builder final : trt::IExprBuilder {
     const trt::IDimensionExpr* constant(std::int64_t value) override {
       return Make(std::to_string(value), value, true);
     }
-    const trt::IDimensionExpr* operation(trt::DimensionOperation, const trt::IDimensionExpr&,
-                                         const trt::IDimensionExpr&) override {
-      return nullptr;
+    const trt::IDimensionExpr* operation(trt::DimensionOperation operation,
+                                         const trt::IDimensionExpr& first,
+                                         const trt::IDimensionExpr& second) override {
+      const char* symbol = operation == trt::DimensionOperation::kSUM        ? "+"
+                           : operation == trt::DimensionOperation::kCEIL_DIV ? "/"
+                                                                             : "?";
+      return Make("(" + static_cast<const Expression&>(first).value.text + symbol +
+                      static_cast<const Expression&>(second).value.text + ")",
+                  -1, false);
     }
     const trt::IDimensionExpr* declareSizeTensor(std::int32_t, const trt::IDimensionExpr&,
                                                  const trt::IDimensionExpr&) override {
@@ -285,6 +292,54 @@ Node Svg2Node(bool bshd, const char* text, bool last_plan, const char* ranking =
   return node;
 }
 
+// Blocks of 7 tokens.
+Node SvgNode(bool bshd, const char* text, const char* sink, bool key_bias, bool plan_state) {
+  const int query_more = std::strcmp(text, "none") != 0;
+  const int key_more = query_more + (std::strcmp(sink, "corrected") == 0);
+  Node node;
+  node.name = "SvgPlan";
+  node.attributes = [=](Fields& fields) {
+    fields.Int("site", 1).Text("layout", bshd ? "BSHD" : "BHSD").Float("scale", 0.125f);
+    fields.Text("plugin_namespace", "sparsedit").Text("plugin_version", "1");
+    fields.Int("block_size", 7).Float("density", 0.3f).Int("budget", 1).Int("sampled_rows", 64);
+    fields.Float("profile_frames", 1.5f).Text("frame_sink", sink).Text("text_position", text);
+    fields.Int("plan_state", plan_state);
+  };
+  node.inputs = 5 + key_bias + plan_state;
+  node.outputs = 5 + plan_state;
+  node.bshd = bshd;
+  node.shapes = [=](int tokens, trt::DataType of_q) {
+    const Described activation = {QDims(bshd, tokens, 64), of_q};
+    Shapes shapes = {activation, activation, activation, {{3}, kI32}};
+    if (key_bias) shapes.push_back({{2, 1, 1, tokens}, kF32});
+    if (plan_state) shapes.push_back({{2, 3}, kI32});
+    shapes.push_back({{5}, kI32});
+    const int nq = BlockRoom(tokens, 7) + query_more, nk = BlockRoom(tokens, 7) + key_more;
+    shapes.push_back({{2, 3, tokens}, kI32});
+    shapes.push_back({{2, 3, tokens}, kI32});
+    shapes.push_back({{2, 3, nq + 1}, kI32});
+    shapes.push_back({{2, 3, nk + 1}, kI32});
+    shapes.push_back({{2, 3, nq, KeepWords(nk)}, kI32});
+    if (plan_state) shapes.push_back({{2, 3}, kI32});
+    return shapes;
+  };
+  const std::string queries = query_more == 0 ? "(S/7)" : "((S/7)+1)";
+  const std::string key_bits = key_more == 0 ? "S" : "(S+" + std::to_string(7 * key_more) + ")";
+  node.output_shapes = {"B,H,S", "B,H,S",
+                        "B,H,((S/7)+" + std::to_string(query_more + 1) + ")",
+                        "B,H,((S/7)+" + std::to_string(key_more + 1) + ")",
+                        "B,H," + queries + ",(" + key_bits + "/224)"};
+  if (plan_state) node.output_shapes.push_back("B,H");
+  node.workspace = [=](int tokens, DataType) {
+    // The classes' size function is not host code.
+    BandPlanProblem problem;
+    problem.batch = 2, problem.heads = 3, problem.tokens = tokens;
+    problem.block_size = 7, problem.density = 0.3f;
+    return BandPlanWorkspaceSize(problem) + kWorkspaceAlignment;
+  };
+  return node;
+}
+
 Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order) {
   Node node;
   node.name = "BlockSparseAttention";
@@ -498,7 +553,12 @@ void TestCreators(const Host& host) {
         "density:float ranking:string min_kept:float iterations:int init_iterations:int text_position:string inputs:int ");
   const std::string attention = NamesOf(host.Creator("BlockSparseAttention")->getFieldNames());
   CHECK(attention == "site:int layout:string scale:float compensate:int inputs:int ");
-  for (const char* name : {"Svg2Plan", "BlockSparseAttention"}) {
+  const std::string svg = NamesOf(host.Creator("SvgPlan")->getFieldNames());
+  CHECK(svg ==
+        "site:int layout:string scale:float block_size:int density:float budget:int "
+        "sampled_rows:int profile_frames:float frame_sink:string text_position:string "
+        "plan_state:int inputs:int ");
+  for (const char* name : {"Svg2Plan", "SvgPlan", "BlockSparseAttention"}) {
     std::printf("%s, namespace %s, version %s: %s\n", name,
                 host.Creator(name)->getPluginNamespace(), host.Creator(name)->getPluginVersion(),
                 NamesOf(host.Creator(name)->getFieldNames()).c_str());
@@ -511,6 +571,7 @@ void TestFaultyAttributes(const Host& host) {
   const Node svg2 = Svg2Node(false, "none", false);
   const Node budget = Svg2Node(false, "none", false, "mass-per-token");
   const Node attention = AttentionNode(false, false, false, false);
+  const Node svg = SvgNode(false, "none", "none", false, false);
   const struct {
     const Node& node;
     std::function<void(Fields&)> change;
@@ -538,6 +599,15 @@ void TestFaultyAttributes(const Host& host) {
       {svg2, [](Fields& f) { f.Int("iterations", 0); }, "iterations must be at least 1"},
       {svg2, [](Fields& f) { f.Float("scale", INFINITY); }, "scale must be finite"},
       {svg2, [](Fields& f) { f.Int("compensate", 1); }, "there is no attribute compensate"},
+      {svg, [](Fields& f) { f.Without("plan_state"); }, "attribute plan_state is missing"},
+      {svg, [](Fields& f) { f.Int("plan_state", 2); }, "plan_state must be 0 or 1"},
+      {svg, [](Fields& f) { f.Int("budget", -1); }, "budget must be 0 or 1"},
+      {svg, [](Fields& f) { f.Text("frame_sink", "first"); }, "frame_sink must be \"none\", \"publ"},
+      {svg, [](Fields& f) { f.Float("scale", 0); }, "scale must be positive"},
+      {svg, [](Fields& f) { f.Float("density", NAN); }, "density must be positive"},
+      {svg, [](Fields& f) { f.Float("profile_frames", 0); }, "profile_frames must be positive"},
+      {svg, [](Fields& f) { f.Int("block_size", 0); }, "block_size must be at least 1"},
+      {svg, [](Fields& f) { f.Int("sampled_rows", 0); }, "sampled_rows must be from 1"},
       {attention, [](Fields& f) { f.Float("scale", 0); }, "scale must be positive"},
       {attention, [](Fields& f) { f.Int("compensate", 2); }, "compensate must be 0 or 1"},
       {attention, [](Fields& f) { f.Without("layout"); }, "attribute layout is missing"},
@@ -562,7 +632,7 @@ void TestVersion(Function get) {
   CHECK(version.cuda_needed % 1000 == 0 && version.cuda_driver >= 0);
   CHECK(std::strstr(version.targets, "sm_80") && std::strstr(version.targets, "sm_90a") &&
         std::strstr(version.targets, "compute_90"));
-  CHECK(std::string(version.nodes) == "Svg2Plan BlockSparseAttention");
+  CHECK(std::string(version.nodes) == "Svg2Plan SvgPlan BlockSparseAttention");
   std::printf("CUDA runtime %d, driver needed %d, present %d; targets %s\n", version.cuda_runtime,
               version.cuda_needed, version.cuda_driver, version.targets);
   // An older caller's shorter memory.
@@ -631,7 +701,7 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
   CHECK(handle != nullptr);
   if (handle == nullptr) return;
   registry->getAllCreators(&after);
-  CHECK(after == before + 2);
+  CHECK(after == before + 3);
 
   Host host;
   host.get_creator = [&](const char* name, const char* version, const char* name_space) {
@@ -646,6 +716,13 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
       for (const bool last_plan : {false, true}) {
         for (const char* ranking : {static_cast<const char*>(nullptr), "mass", "mass-per-token"}) {
           TestNode(host, Svg2Node(bshd, text, last_plan, ranking));
+        }
+      }
+      for (const char* sink : {"none", "published", "corrected"}) {
+        for (const bool key_bias : {false, true}) {
+          for (const bool state : {false, true}) {
+            TestNode(host, SvgNode(bshd, text, sink, key_bias, state));
+          }
         }
       }
     }

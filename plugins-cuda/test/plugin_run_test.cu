@@ -17,6 +17,7 @@
 #include "test/attention_reference.h"
 #include "test/check.h"
 #include "test/device_memory.h"
+#include "test/svg_reference.h"
 
 extern "C" nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count);
 
@@ -469,6 +470,133 @@ void TestCase(const Case& c) {
   CheckCuda(cudaStreamDestroy(stream), "cudaStreamDestroy");
 }
 
+// ------------------------------------------------------------------------------------------ SVG
+
+struct SvgCase {
+  FrameSink sink;
+  bool budget, bias, state;
+};
+
+constexpr int kBlock = 32, kRows = 20;
+constexpr float kDensity = 0.4f, kProfileFrames = 1.0f;
+
+BandPlanProblem BandOf(const Case& c, const SvgCase& s) {
+  BandPlanProblem p;
+  p.batch = kBatch, p.heads = kHeads, p.tokens = c.tokens(), p.text = c.text;
+  p.sink = s.sink, p.block_size = kBlock, p.density = kDensity, p.budget = s.budget;
+  return p;
+}
+
+Node MakeSvg(const Case& c, const SvgCase& s) {
+  static const int site = kSite, block = kBlock, rows = kRows, no = 0, yes = 1;
+  static const float scale = kScale, density = kDensity, frames = kProfileFrames;
+  return Node("SvgPlan",
+              {Field("site", &site), Field("scale", &scale), Field("block_size", &block),
+               Field("density", &density), Field("budget", s.budget ? &yes : &no),
+               Field("sampled_rows", &rows), Field("profile_frames", &frames),
+               Field("plan_state", s.state ? &yes : &no),
+               Field("frame_sink", s.sink == FrameSink::kNone        ? "none"
+                                   : s.sink == FrameSink::kPublished ? "published"
+                                                                     : "corrected"),
+               Field("layout", c.layout == Layout::kBhsd ? "BHSD" : "BSHD"),
+               Field("text_position", c.text == TextPosition::kNone    ? "none"
+                                      : c.text == TextPosition::kFirst ? "first"
+                                                                       : "last")},
+              trt::TensorRTPhase::kRUNTIME);
+}
+
+HostPlan ReadPlan(const BandPlanProblem& band, const std::vector<Tensor>& plan) {
+  HostPlan host;
+  host.shape = {band.batch, band.heads, band.tokens, QuerySegments(band), KeySegments(band)};
+  host.query_order = plan[0].Read<std::int32_t>();
+  host.key_order = plan[1].Read<std::int32_t>();
+  host.query_offsets = plan[2].Read<std::int32_t>();
+  host.key_offsets = plan[3].Read<std::int32_t>();
+  host.keep = plan[4].Read<std::int32_t>();
+  return host;
+}
+
+// Whether each head's plan is that of its class: 0, 1, or 2 for everything.
+void CheckBands(const HostPlan& plan, const BandPlanProblem& band, const Clip& clip,
+                const std::vector<std::int32_t>& classes) {
+  bool same = true;
+  for (int bh = 0; bh < kBatch * kHeads; ++bh) {
+    const ReferencePlan expected =
+        PlanOfClass(band, clip, classes[bh] == 1, classes[bh] == kNoHeadClass);
+    const auto equal = [&](const std::vector<std::int32_t>& all, const std::vector<int>& one) {
+      return std::equal(one.begin(), one.end(), all.begin() + bh * one.size());
+    };
+    same = same && equal(plan.query_order, expected.query_order) &&
+           equal(plan.key_order, expected.key_order) &&
+           equal(plan.query_offsets, expected.query_offsets) &&
+           equal(plan.key_offsets, expected.key_offsets);
+    for (int i = 0; i < plan.shape.query_segments; ++i) {
+      for (int j = 0; j < KeepWords(plan.shape.key_segments) * 32; ++j) {
+        same = same && Keeps(plan.KeepRow(bh, i), j) ==
+                           (j < plan.shape.key_segments && expected.keep[i][j]);
+      }
+    }
+  }
+  CHECK(same);
+}
+
+void TestSvg(const Case& c, const SvgCase& s) {
+  Problem p(c);
+  const Clip clip = {5, 10, 13, c.tokens() - kVideo, c.text};
+  const BandPlanProblem band = BandOf(c, s);
+  HostSite site;
+  site.p.batch = kBatch, site.p.heads = kHeads, site.p.tokens = c.tokens(), site.p.head_dim = kDim;
+  site.p.type = c.type, site.p.layout = c.layout, site.p.scale = kScale, site.p.text = c.text;
+  site.p.sink = s.sink, site.p.block_size = kBlock, site.p.profile_frames = kProfileFrames;
+  site.p.sampled_rows = kRows;
+  site.clip = clip;
+  site.q = p.host.q, site.k = p.host.k, site.v = p.host.v;
+  if (s.bias) site.key_bias = p.host.key_bias;
+
+  Node planner = MakeSvg(c, s);
+  Tensor last = Ints({kBatch, kHeads});
+  const std::vector<std::int32_t> last_classes = {1, 0, 1, 1, 9, 0};
+  last.Write(last_classes.data());
+  std::vector<Tensor> inputs = {p.q, p.k, p.v, p.geometry};
+  if (s.bias) inputs.push_back(p.key_bias);
+  if (s.state) inputs.push_back(last);
+  inputs.push_back(p.action);
+  std::vector<Tensor> outputs = {
+      Ints({kBatch, kHeads, c.tokens()}), Ints({kBatch, kHeads, c.tokens()}),
+      Ints({kBatch, kHeads, QuerySegments(band) + 1}), Ints({kBatch, kHeads, KeySegments(band) + 1}),
+      Ints({kBatch, kHeads, QuerySegments(band), KeepWords(KeySegments(band))})};
+  if (s.state) outputs.push_back(Ints({kBatch, kHeads}));
+
+  for (const int action : {6, 2, 1, 3, 0}) {
+    p.SetAction(action);
+    CHECK(planner.Enqueue(inputs, outputs) == 0);
+    CheckCuda(cudaDeviceSynchronize(), "planner");
+    const HostPlan plan = ReadPlan(band, outputs);
+    std::vector<std::int32_t> classes(kBatch * kHeads, kNoHeadClass);
+    const bool plans = ActionPlans(action);
+    if (plans || s.state) {
+      for (int bh = 0; bh < kBatch * kHeads; ++bh) {
+        // A temporal order is the one that does not go from token to token.
+        const int start = bh * c.tokens() + clip.start();
+        classes[bh] = plan.query_order[start + 1] == plan.query_order[start] + 1 ? 0 : 1;
+        const int of_last = last_classes[bh] == 1 ? 1 : 0;
+        if (!plans) CHECK(classes[bh] == of_last);
+        if (!plans) continue;
+        const ProfileErrors e = ErrorsOf(site, bh / kHeads, bh % kHeads);
+        const bool clear = std::fabs(e.temporal - e.spatial) > 0.05 * (e.temporal + e.spatial);
+        if (clear) CHECK(classes[bh] == (e.temporal < e.spatial ? 1 : 0));
+      }
+      if (s.state) CHECK(outputs[5].Read<std::int32_t>() == classes);
+    }
+    CheckBands(plan, band, clip, classes);
+    for (const bool compensate : {false, true}) {
+      CHECK(MakeAttention(c, compensate).Enqueue(p.AttentionInputs(outputs, s.bias), {p.o}) == 0);
+      CheckCuda(cudaDeviceSynchronize(), "attention");
+      p.CheckOutput(plan, !ActionIsSparse(action), s.bias, compensate, "attention over bands");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sparsedit::test
 
@@ -484,6 +612,10 @@ int main(int argc, char** argv) {
   if (quick) {
     TestCase({DataType::kBFloat16, Layout::kBshd, TextPosition::kFirst, "mass-per-token"});
     TestCase({DataType::kFloat32, Layout::kBhsd, TextPosition::kLast, nullptr});
+    TestSvg({DataType::kBFloat16, Layout::kBshd, TextPosition::kFirst, nullptr},
+            {FrameSink::kCorrected, true, true, true});
+    TestSvg({DataType::kFloat32, Layout::kBhsd, TextPosition::kNone, nullptr},
+            {FrameSink::kPublished, false, false, false});
     return Report("plugin_run_test");
   }
   const char* const rankings[] = {nullptr, "mass", "mass-per-token"};
@@ -494,6 +626,12 @@ int main(int argc, char** argv) {
       for (const DataType type : {DataType::kBFloat16, DataType::kFloat16, DataType::kFloat32}) {
         TestCase({type, layout, text, nullptr});
         TestCase({type, layout, text, rankings[1 + cases++ % 2]});
+        for (const FrameSink sink :
+             {FrameSink::kNone, FrameSink::kPublished, FrameSink::kCorrected}) {
+          for (const bool odd : {false, true}) {
+            TestSvg({type, layout, text, nullptr}, {sink, odd, odd == (sink == FrameSink::kNone), odd});
+          }
+        }
       }
     }
   }

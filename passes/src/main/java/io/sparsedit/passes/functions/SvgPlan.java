@@ -80,6 +80,12 @@ public record SvgPlan(
   /** STRING: none, published or corrected. */
   public static final String FRAME_SINK = "frame_sink";
 
+  /**
+   * INT, 0 or 1: whether {@link #HEAD_CLASSES} is an input and {@link #NEXT_HEAD_CLASSES} an output.
+   * A plugin must know its outputs from its attributes.
+   */
+  public static final String PLAN_STATE = "plan_state";
+
   /** State: i32 {@code [B,H]}, 0 spatial, 1 temporal. */
   public static final String HEAD_CLASSES = "head_classes";
 
@@ -175,6 +181,7 @@ public record SvgPlan(
     attributes.put(PROFILE_FRAMES, new Attribute.FloatValue(profileFrames));
     attributes.put(FRAME_SINK, new Attribute.StringValue(sink.attributeValue()));
     attributes.put(Svg2Plan.TEXT_POSITION, new Attribute.StringValue(text.attributeValue()));
+    attributes.put(PLAN_STATE, new Attribute.IntValue(planState ? 1 : 0));
     return attributes;
   }
 

@@ -1,0 +1,164 @@
+#include "plugins/svg_plan_plugin.h"
+
+#include <algorithm>
+
+#include "kernels/band_plan.h"
+#include "kernels/head_classes.h"
+
+namespace sparsedit::plugins {
+namespace {
+
+// Positions of the inputs; key_bias and head_classes may follow, action is the last.
+enum Input { kQ, kK, kV, kGeometry, kOptional };
+constexpr int kInputs = kOptional + 1;
+constexpr int kNextHeadClasses = 5;  // of the outputs
+
+bool HasPlanState(const SvgPlanOp::Settings& settings) { return settings.plan_state == 1; }
+
+int TextSegments(const SvgPlanOp::Settings& settings) {
+  return settings.text == TextPosition::kNone ? 0 : 1;
+}
+
+HeadClassesProblem ClassesOf(const SvgPlanOp::Settings& settings, const Extents& extents,
+                             DataType type) {
+  HeadClassesProblem problem;
+  problem.batch = extents.Of(Variable::kBatch);
+  problem.heads = extents.Of(Variable::kHeads);
+  problem.tokens = extents.Of(Variable::kTokens);
+  problem.head_dim = extents.Of(Variable::kHeadDim);
+  problem.type = type;
+  problem.layout = settings.layout;
+  problem.scale = settings.scale;
+  problem.text = settings.text;
+  problem.sink = settings.sink;
+  problem.block_size = settings.block_size;
+  problem.profile_frames = settings.profile_frames;
+  problem.sampled_rows = settings.sampled_rows;
+  return problem;
+}
+
+BandPlanProblem BandOf(const SvgPlanOp::Settings& settings, const Extents& extents) {
+  BandPlanProblem problem;
+  problem.batch = extents.Of(Variable::kBatch);
+  problem.heads = extents.Of(Variable::kHeads);
+  problem.tokens = extents.Of(Variable::kTokens);
+  problem.text = settings.text;
+  problem.sink = settings.sink;
+  problem.block_size = settings.block_size;
+  problem.density = settings.density;
+  problem.budget = settings.budget == 1;
+  return problem;
+}
+
+// The parts of the workspace; with a null base only `bytes` and `shared_bytes` are meaningful.
+struct Workspace {
+  std::int32_t* classes;
+  void* shared;  // by classes and plan, one after the other
+  std::size_t shared_bytes;
+  std::size_t bytes;
+};
+
+Workspace Carve(const SvgPlanOp::Settings& settings, const Extents& extents, DataType type,
+                void* base) {
+  WorkspaceCarver carver(base);
+  Workspace parts = {};
+  parts.classes =
+      carver.Take<std::int32_t>(extents[Variable::kBatch] * extents[Variable::kHeads]);
+  parts.shared_bytes = std::max(HeadClassesWorkspaceSize(ClassesOf(settings, extents, type)),
+                                BandPlanWorkspaceSize(BandOf(settings, extents)));
+  parts.shared = carver.Take<char>(static_cast<std::int64_t>(parts.shared_bytes));
+  parts.bytes = carver.used();
+  return parts;
+}
+
+template <typename T>
+const T* As(const void* pointer) {
+  return static_cast<const T*>(pointer);
+}
+
+}  // namespace
+
+const char* SvgPlanOp::Settings::Check() const {
+  if (!(scale > 0.0f && scale < 1e30f)) return "scale must be positive";
+  if (block_size < 1) return "block_size must be at least 1";
+  if (!(density > 0.0f)) return "density must be positive";
+  if (budget != 0 && budget != 1) return "budget must be 0 or 1";
+  if (sampled_rows < 1 || sampled_rows > kMaxSampledRows) {
+    return "sampled_rows must be from 1 to 65536";
+  }
+  if (!(profile_frames > 0.0f)) return "profile_frames must be positive";
+  if (plan_state != 0 && plan_state != 1) return "plan_state must be 0 or 1";
+  return nullptr;
+}
+
+bool SvgPlanOp::MakeSignature(const Settings& settings, int inputs, Signature* signature) {
+  const int least = kInputs + (HasPlanState(settings) ? 1 : 0);
+  if (inputs != least && inputs != least + 1) return false;
+  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads}, tokens = {Variable::kTokens};
+  signature->inputs = {Activation("q", settings.layout),
+                       Activation("k", settings.layout),
+                       Activation("v", settings.layout),
+                       {"geometry", Element::kInt32, {Constant(3)}}};
+  if (inputs != least) {
+    signature->inputs.push_back(
+        {"key_bias", Element::kFloat32, {batch, Constant(1), Constant(1), tokens}});
+  }
+  if (HasPlanState(settings)) {
+    signature->inputs.push_back({"head_classes", Element::kInt32, {batch, heads}});
+  }
+  signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
+  const int size = settings.block_size, query_more = TextSegments(settings);
+  const int key_more = query_more + (settings.sink == FrameSink::kCorrected ? 1 : 0);
+  signature->outputs = {
+      {"query_order", Element::kInt32, {batch, heads, tokens}},
+      {"key_order", Element::kInt32, {batch, heads, tokens}},
+      {"query_offsets", Element::kInt32, {batch, heads, Blocks(size, query_more + 1)}},
+      {"key_offsets", Element::kInt32, {batch, heads, Blocks(size, key_more + 1)}},
+      {"keep",
+       Element::kInt32,
+       {batch, heads, Blocks(size, query_more), BlockWords(size, key_more)}}};
+  if (HasPlanState(settings)) {
+    signature->outputs.push_back({"next_head_classes", Element::kInt32, {batch, heads}});
+  }
+  return true;
+}
+
+std::string SvgPlanOp::Check(const Settings&, int, const Extents&) { return ""; }
+
+Status SvgPlanOp::CheckSupport(const Settings& settings, const Extents& extents, DataType type) {
+  SPARSEDIT_RETURN_IF_ERROR(CheckHeadClasses(ClassesOf(settings, extents, type)));
+  return CheckBandPlan(BandOf(settings, extents));
+}
+
+std::size_t SvgPlanOp::WorkspaceSize(const Settings& settings, const Extents& extents,
+                                     DataType type) {
+  return Carve(settings, extents, type, nullptr).bytes;
+}
+
+Status SvgPlanOp::Enqueue(const Settings& settings, const Call& call) {
+  const Workspace parts = Carve(settings, call.extents, call.type, call.workspace);
+  const bool has_state = HasPlanState(settings);
+  const bool has_bias = settings.inputs == kInputs + (has_state ? 2 : 1);
+  HeadClassesBuffers classes;
+  classes.q = call.inputs[kQ];
+  classes.k = call.inputs[kK];
+  classes.v = call.inputs[kV];
+  classes.geometry = As<std::int32_t>(call.inputs[kGeometry]);
+  if (has_bias) classes.key_bias = As<float>(call.inputs[kOptional]);
+  if (has_state) classes.last_classes = As<std::int32_t>(call.inputs[settings.inputs - 2]);
+  classes.action = As<std::int32_t>(call.inputs[settings.inputs - 1]) + settings.site;
+  classes.classes =
+      has_state ? static_cast<std::int32_t*>(call.outputs[kNextHeadClasses]) : parts.classes;
+  SPARSEDIT_RETURN_IF_ERROR(LaunchHeadClasses(ClassesOf(settings, call.extents, call.type),
+                                              classes, parts.shared, parts.shared_bytes,
+                                              call.stream));
+  BandPlanBuffers plan;
+  plan.geometry = classes.geometry;
+  plan.classes = classes.classes;
+  const auto output = [&](int i) { return static_cast<std::int32_t*>(call.outputs[i]); };
+  plan.plan = {output(0), output(1), output(2), output(3), output(4)};
+  return LaunchBandPlan(BandOf(settings, call.extents), plan, parts.shared, parts.shared_bytes,
+                        call.stream);
+}
+
+}  // namespace sparsedit::plugins
