@@ -9,7 +9,7 @@
 // classes and the plan, apart and together, each as a CUDA graph, median of the repeats.
 //
 // Checked in the same run: every head has its class, and both sums of errors are those of the
-// portable path, which is f32 throughout, to 5 %.
+// portable path, which is f32 throughout, to 5 % of the larger.
 #include <cuda_bf16.h>
 
 #include <cmath>
@@ -49,7 +49,7 @@ __global__ void FillTokens(__nv_bfloat16* x, const Fill f, std::int64_t count, s
       if (video >= 0) {
         const int shared = head % 2 == 1 ? video % f.per_frame : video / f.per_frame;
         // The same for q and k.
-        v = .5f * v + 1.5f * Normal(7 + (head * (f.tokens + 1) + shared) * f.dim + i % f.dim);
+        v = .8f * v + .6f * Normal(7 + (head * (f.tokens + 1) + shared) * f.dim + i % f.dim);
       }
     }
     x[i] = __float2bfloat16_rn(v);
@@ -148,7 +148,8 @@ void Run(const Shape& shape, const Options& options) {
   for (int bh = 0; bh < all_heads; ++bh) {
     wrong += of_heads[bh] != bh % 2;
     for (int c = 0; c < 2; ++c) {
-      const double error = std::abs(got[2 * bh + c] / static_cast<double>(expected[2 * bh + c]) - 1);
+      const double larger = std::max(expected[2 * bh], expected[2 * bh + 1]);
+      const double error = std::abs(got[2 * bh + c] - static_cast<double>(expected[2 * bh + c])) / larger;
       worst = std::isnan(error) ? INFINITY : std::max(worst, error);
     }
     const double low = std::min(got[2 * bh], got[2 * bh + 1]);

@@ -16,6 +16,7 @@ import io.sparsedit.compiler.pass.PassRecord;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeTable;
 import io.sparsedit.passes.functions.SparseOps;
+import io.sparsedit.passes.functions.SvgBand;
 import io.sparsedit.passes.report.InspectionJson;
 import io.sparsedit.passes.report.ReportHtml;
 import io.sparsedit.passes.report.VerificationJson;
@@ -127,6 +128,7 @@ final class BundleDescription {
       InspectionJson.putDim(node, "tokens", site.shape().queryTokens());
       node.put("scale", site.scale());
       node.set("method", method(emitted));
+      SvgBands.of(emitted, compilation.geometry()).ifPresent(bands -> bands(node, bands));
       node.put("planInState", emitted.planned().keepsPlan());
       SiteSchedule own = compilation.schedule(emitted.method());
       if (!own.equals(schedule())) {
@@ -143,6 +145,19 @@ final class BundleDescription {
             .put("reason", site.reason());
       }
     }
+  }
+
+  private static void bands(ObjectNode site, SvgBands bands) {
+    ObjectNode node = site.putObject("bands");
+    node.set("spatial", band(bands.spatial()));
+    node.set("temporal", band(bands.temporal()));
+  }
+
+  private static ObjectNode band(SvgBand band) {
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("blocks", band.blocks())
+        .put("density", band.density());
   }
 
   private void state(ObjectNode root) {

@@ -11,13 +11,16 @@ import java.util.Optional;
  * @param verification what the verification measured
  * @param files the bundle's files; empty if the verification failed and nothing was written
  * @param linkedWeights whether the bundle's weights are hard links to the original's
+ * @param notes what the methods made of their settings, where that is not what they say
  */
 public record CompileResult(
     Inspection inspection,
     Optional<VerificationReport> verification,
     List<String> files,
-    boolean linkedWeights) {
+    boolean linkedWeights,
+    List<String> notes) {
   public CompileResult {
+    notes = List.copyOf(notes);
     files = List.copyOf(files);
   }
 

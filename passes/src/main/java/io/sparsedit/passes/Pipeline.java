@@ -190,7 +190,8 @@ public final class Pipeline {
         Verifier.verify(
             ExpandMaskRows.in(OnnxReader.read(file)), compilation.model(), request, progress);
     if (!verification.failures().isEmpty()) {
-      return new CompileResult(inspection, Optional.of(verification), List.of(), false);
+      return new CompileResult(
+          inspection, Optional.of(verification), List.of(), false, SvgBands.notes(compilation));
     }
     try (BundleFolder bundle = BundleFolder.begin(output)) {
       progress.stage("write " + output);
@@ -201,7 +202,8 @@ public final class Pipeline {
           new BundleDescription(compilation, inspection, verification, placed)
               .write(bundle, MODEL_FILE, version);
       boolean linked = placed.stream().anyMatch(WeightFiles.Placed::linked);
-      return new CompileResult(inspection, Optional.of(verification), files, linked);
+      return new CompileResult(
+          inspection, Optional.of(verification), files, linked, SvgBands.notes(compilation));
     }
   }
 

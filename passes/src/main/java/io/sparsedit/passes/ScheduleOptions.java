@@ -89,7 +89,9 @@ public record ScheduleOptions(
   }
 
   /**
-   * Searches at given steps, or from the end of the user's dense warm-up on, every so many steps.
+   * Searches at given steps, or from the last step of the user's dense warm-up on, every so many
+   * steps. The step of the first search is dense, so that a warm-up has the same number of dense
+   * steps for every method; there is always one.
    *
    * @param publishedAt the published steps, counted from 0
    * @param publishedSteps of a run of so many
@@ -104,7 +106,8 @@ public record ScheduleOptions(
     if (denseWarmup.isEmpty() && replanInterval.isEmpty()) {
       return new SiteSchedule.Searches(scaled);
     }
-    int first = denseWarmup.map(fraction -> floor(fraction, count)).orElse(scaled.get(0));
+    int first =
+        denseWarmup.map(fraction -> Math.max(floor(fraction, count) - 1, 0)).orElse(scaled.get(0));
     if (replanInterval.isEmpty()) {
       List<Integer> at = new ArrayList<>(List.of(first));
       scaled.stream().filter(step -> step > first).forEach(at::add);

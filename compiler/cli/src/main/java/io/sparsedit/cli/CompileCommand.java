@@ -125,6 +125,7 @@ final class CompileCommand implements Callable<Integer> {
     if (!common.quiet()) {
       ConsoleTables.inspection(out, result.inspection());
       result.verification().ifPresent(report -> ConsoleTables.verification(out, report));
+      ConsoleTables.notes(out, result.notes());
     }
     if (!result.failures().isEmpty()) {
       throw new SparsifyException(

@@ -103,6 +103,14 @@ final class ConsoleTables {
     }
   }
 
+  /** Sentences of their own. */
+  static void notes(PrintWriter out, List<String> notes) {
+    if (!notes.isEmpty()) {
+      out.println();
+      notes.forEach(out::println);
+    }
+  }
+
   static void verification(PrintWriter out, VerificationReport report) {
     out.println();
     out.println("Verification (" + report.mode().label() + "): " + report.note());

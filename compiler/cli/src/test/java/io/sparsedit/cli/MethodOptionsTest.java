@@ -12,6 +12,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Methods, their settings, and schedules, from the command line into bundles. */
@@ -78,7 +79,17 @@ final class MethodOptionsTest {
             compile("--method adaspa --steps 10 --dense-warmup 0.3 --replan-interval 3")
                 .path("schedule")
                 .path("searchSteps"))
-        .isEqualTo(JSON.readTree("[3, 6, 9]"));
+        .isEqualTo(JSON.readTree("[2, 5, 8]"));
+  }
+
+  /** The step of the first search is dense, so it is the last of the warm-up. */
+  @ParameterizedTest
+  @CsvSource({"20, 0.3, 5", "50, 0.2, 9", "10, 0, 0", "10, 1, 9"})
+  void adaSpaHasAsManyDenseStepsAsTheWarmUpSays(int steps, String warmup, int firstSearch)
+      throws IOException {
+    JsonNode schedule =
+        compile("--method adaspa --steps " + steps + " --dense-warmup " + warmup).path("schedule");
+    assertThat(schedule.path("searchSteps").path(0).asInt()).isEqualTo(firstSearch);
   }
 
   @Test

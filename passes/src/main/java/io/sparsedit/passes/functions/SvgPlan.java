@@ -81,8 +81,8 @@ public record SvgPlan(
   public static final String FRAME_SINK = "frame_sink";
 
   /**
-   * INT, 0 or 1: whether {@link #HEAD_CLASSES} is an input and {@link #NEXT_HEAD_CLASSES} an output.
-   * A plugin must know its outputs from its attributes.
+   * INT, 0 or 1: whether {@link #HEAD_CLASSES} is an input and {@link #NEXT_HEAD_CLASSES} an
+   * output. A plugin must know its outputs from its attributes.
    */
   public static final String PLAN_STATE = "plan_state";
 
@@ -130,6 +130,23 @@ public record SvgPlan(
         node.floatAttribute(PROFILE_FRAMES, 1),
         FrameSink.of(node.stringAttribute(FRAME_SINK, "")).orElseThrow(),
         Planners.text(node),
+        keyBias,
+        planState);
+  }
+
+  /** The same call at another site. */
+  public SvgPlan atSite(int other) {
+    return new SvgPlan(
+        other,
+        layout,
+        scale,
+        blockSize,
+        density,
+        budget,
+        sampledRows,
+        profileFrames,
+        sink,
+        text,
         keyBias,
         planState);
   }

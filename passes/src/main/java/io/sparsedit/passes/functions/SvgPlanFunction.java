@@ -51,7 +51,7 @@ import java.util.Optional;
  */
 final class SvgPlanFunction {
   /** Decimal fractions of f32 are a little off: widths are right to this part of a block. */
-  private static final double SLACK = 1e-4;
+  static final double SLACK = 1e-4;
 
   private final SvgPlan call;
 

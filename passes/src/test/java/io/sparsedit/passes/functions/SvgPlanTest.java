@@ -312,13 +312,19 @@ class SvgPlanTest {
 
   /** The plan of one spatial head of the given size. */
   private static OneOp.Outputs plan(SvgPlan call, int frames, int height, int width, int text) {
+    return plan(call, frames, height, width, text, 0);
+  }
+
+  /** The same, of a head of a class. */
+  private static OneOp.Outputs plan(
+      SvgPlan call, int frames, int height, int width, int text, int headClass) {
     int tokens = frames * height * width + text;
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     for (String tensor : List.of(SparseOps.Q, SparseOps.K, SparseOps.V)) {
       inputs.put(tensor, TestTensors.filled(0, 1, 1, tokens, 1));
     }
     inputs.put(SparseOps.GEOMETRY, Tensor.ofInts(new long[] {3}, frames, height, width));
-    inputs.put(SvgPlan.HEAD_CLASSES, Tensor.ofInts(new long[] {1, 1}, 0));
+    inputs.put(SvgPlan.HEAD_CLASSES, Tensor.ofInts(new long[] {1, 1}, headClass));
     inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.REUSE_SPARSE.code()));
     return run(call, inputs);
   }
@@ -398,6 +404,27 @@ class SvgPlanTest {
     SvgPlan call = withDensity(published(density, TextPosition.NONE, sink), density, true);
     double kept = TestTensors.density(plan(call, 21, 30, 52, 0)::get);
     assertThat(kept).isLessThanOrEqualTo(density).isGreaterThan(density - 2 * 128. / 32760);
+  }
+
+  /** What is said of a band before the model runs is what the plan keeps. */
+  @ParameterizedTest
+  @CsvSource({
+    "NONE, .3, true",
+    "PUBLISHED, .3, true",
+    "CORRECTED, .3, true",
+    "CORRECTED, .02, true",
+    "PUBLISHED, .1, true",
+    "NONE, .3, false",
+    "PUBLISHED, .3, false",
+    "CORRECTED, 2, false"
+  })
+  void foreseesTheBand(FrameSink sink, float density, boolean budget) {
+    SvgPlan call = withDensity(published(density, TextPosition.NONE, sink), density, budget);
+    for (int temporal = 0; temporal < 2; temporal++) {
+      OneOp.Outputs plan = plan(call, 7, 20, 26, 0, temporal);
+      SvgBand band = SvgBand.of(call, temporal == 1, 7, 520, 0);
+      assertThat(band.density()).isCloseTo(TestTensors.density(plan::get), within(1e-9));
+    }
   }
 
   /** A band of less than a block, a block that is longer than the video: blocks see themselves. */
