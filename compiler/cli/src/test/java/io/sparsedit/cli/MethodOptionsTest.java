@@ -1,6 +1,7 @@
 package io.sparsedit.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -101,6 +102,22 @@ final class MethodOptionsTest {
     JsonNode reusing = compile("--method svg --replan-interval 2 --density 0.4");
     assertThat(names(reusing)).containsExactly("head_classes", "head_classes");
     assertThat(reusing.path("method").path("settings").path("budget").asBoolean()).isTrue();
+  }
+
+  /** 192 tokens in frames of 48: with blocks of 16 the sink alone is a quarter. */
+  @Test
+  void svgSaysWhatBandItMakes() throws IOException {
+    String narrow = run("--method svg --density 0.1 --block-size 16 --verify none").out();
+    assertThat(narrow)
+        .contains("SVG, 2 sites: density 0.313, a band of 0 blocks of 16 tokens to either side")
+        .contains("That is more than --density 0.1 asks for: no band of these blocks is thinner.")
+        .contains("A smaller --block-size, or --frame-sink none, keeps less.");
+    assertThat(
+            run("--method svg --density 0.3 --frame-sink none --block-size 16 --verify none").out())
+        .contains("the widest within --density 0.3.");
+    JsonNode bands = compile("--method svg --block-size 16").path("sites").path(1).path("bands");
+    assertThat(bands.path("spatial").path("blocks").asInt()).isEqualTo(2);
+    assertThat(bands.path("temporal").path("density").asDouble()).isCloseTo(.5417, within(1e-4));
   }
 
   @Test
