@@ -478,18 +478,18 @@ struct SvgCase {
 };
 
 constexpr int kBlock = 32, kRows = 20;
-constexpr float kDensity = 0.4f, kProfileFrames = 1.0f;
+constexpr float kBandDensity = 0.4f, kProfileFrames = 1.0f;
 
 BandPlanProblem BandOf(const Case& c, const SvgCase& s) {
   BandPlanProblem p;
   p.batch = kBatch, p.heads = kHeads, p.tokens = c.tokens(), p.text = c.text;
-  p.sink = s.sink, p.block_size = kBlock, p.density = kDensity, p.budget = s.budget;
+  p.sink = s.sink, p.block_size = kBlock, p.density = kBandDensity, p.budget = s.budget;
   return p;
 }
 
 Node MakeSvg(const Case& c, const SvgCase& s) {
   static const int site = kSite, block = kBlock, rows = kRows, no = 0, yes = 1;
-  static const float scale = kScale, density = kDensity, frames = kProfileFrames;
+  static const float scale = kScale, density = kBandDensity, frames = kProfileFrames;
   return Node("SvgPlan",
               {Field("site", &site), Field("scale", &scale), Field("block_size", &block),
                Field("density", &density), Field("budget", s.budget ? &yes : &no),
