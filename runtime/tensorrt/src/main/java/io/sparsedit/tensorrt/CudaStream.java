@@ -1,16 +1,20 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.CudaCalls;
+
 /** A queue of work for the GPU; for one thread at a time. */
 public final class CudaStream implements AutoCloseable {
+  private final CudaCalls cuda;
   private final Handle stream;
 
-  private CudaStream(Handle stream) {
-    this.stream = stream;
+  private CudaStream(CudaCalls cuda) {
+    this.cuda = cuda;
+    this.stream = new Handle(cuda.newStream(), cuda::deleteStream, "CUDA stream");
   }
 
   /** A new stream, independent of all others. */
   public static CudaStream create() {
-    return new CudaStream(new Handle(Native.newStream(), Native::deleteStream, "CUDA stream"));
+    return new CudaStream(Presets.cuda());
   }
 
   long address() {
@@ -23,7 +27,7 @@ public final class CudaStream implements AutoCloseable {
    * @throws TensorRtException if it failed
    */
   public void synchronize() {
-    Native.synchronize(stream.address());
+    cuda.synchronize(stream.address());
   }
 
   /**
@@ -32,20 +36,20 @@ public final class CudaStream implements AutoCloseable {
    * @throws TensorRtException if some of it cannot be recorded
    */
   public CudaGraph record(Runnable enqueue) {
-    Native.beginCapture(stream.address());
+    cuda.beginCapture(stream.address());
     try {
       enqueue.run();
     } catch (RuntimeException e) {
       abandon();
       throw e;
     }
-    return new CudaGraph(Native.endCapture(stream.address()));
+    return new CudaGraph(cuda, cuda.endCapture(stream.address()));
   }
 
   /** Ends a recording that failed. */
   private void abandon() {
     try {
-      Native.deleteGraph(Native.endCapture(stream.address()));
+      cuda.deleteGraph(cuda.endCapture(stream.address()));
     } catch (TensorRtException e) {
       // The recording is void, as expected; the first failure says why.
     }

@@ -1,14 +1,17 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.CudaCalls;
 import java.nio.ByteBuffer;
 
 /** Memory of the GPU. */
 public final class DeviceMemory implements AutoCloseable {
+  private final CudaCalls cuda;
   private final Handle memory;
   private final long bytes;
 
-  private DeviceMemory(Handle memory, long bytes) {
-    this.memory = memory;
+  private DeviceMemory(CudaCalls cuda, long bytes) {
+    this.cuda = cuda;
+    this.memory = new Handle(cuda.allocate(Math.max(bytes, 1)), cuda::free, "GPU memory");
     this.bytes = bytes;
   }
 
@@ -18,13 +21,12 @@ public final class DeviceMemory implements AutoCloseable {
    * @throws TensorRtException if there is not so much
    */
   public static DeviceMemory allocate(long bytes) {
-    long size = Math.max(bytes, 1);
-    return new DeviceMemory(new Handle(Native.allocate(size), Native::free, "GPU memory"), bytes);
+    return new DeviceMemory(Presets.cuda(), bytes);
   }
 
   /** Free bytes of the GPU, for all processes. */
   public static long free() {
-    return Native.memoryInfo()[0];
+    return Presets.cuda().freeBytes();
   }
 
   /** Its size. */
@@ -38,19 +40,19 @@ public final class DeviceMemory implements AutoCloseable {
 
   /** Enqueues making it zeros. */
   public void clear(CudaStream stream) {
-    Native.clear(memory.address(), bytes, stream.address());
+    cuda.clear(memory.address(), bytes, stream.address());
   }
 
   /** Enqueues a copy of as many bytes from a direct buffer's start, which must stay until then. */
   public void copyFrom(ByteBuffer buffer, long count, CudaStream stream) {
     check(buffer, count);
-    Native.copyToDevice(memory.address(), buffer, count, stream.address());
+    cuda.copyToDevice(memory.address(), buffer, count, stream.address());
   }
 
   /** Enqueues a copy of as many bytes to a direct buffer's start, which must stay until then. */
   public void copyTo(ByteBuffer buffer, long count, CudaStream stream) {
     check(buffer, count);
-    Native.copyToHost(buffer, memory.address(), count, stream.address());
+    cuda.copyToHost(buffer, memory.address(), count, stream.address());
   }
 
   private void check(ByteBuffer buffer, long count) {

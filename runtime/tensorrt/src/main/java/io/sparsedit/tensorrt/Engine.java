@@ -1,48 +1,36 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.TensorRtCalls;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 
 /** An engine with its weights on the GPU. Thread-safe. */
 public final class Engine implements AutoCloseable {
-  private static final int INPUT = 1;
-  private static final int ON_DEVICE = 0;
-  private static final int MINIMUM = 0;
-  private static final int MAXIMUM = 2;
+  private static final long NO_CONTEXT = 0;
 
+  private final TensorRtCalls tensorRt;
   private final Handle runtime;
   private final Handle engine;
   private final List<IoTensor> tensors;
 
-  private Engine(Handle runtime, Handle engine) {
+  private Engine(TensorRtCalls tensorRt, Handle runtime, Handle engine) {
+    this.tensorRt = tensorRt;
     this.runtime = runtime;
     this.engine = engine;
-    List<IoTensor> list = new ArrayList<>();
-    int count = Native.tensorCount(engine.address());
-    for (int i = 0; i < count; i++) {
-      String name = Native.tensorName(engine.address(), i);
-      list.add(
-          new IoTensor(
-              name,
-              Native.tensorMode(engine.address(), name) == INPUT,
-              IoTensor.typeName(Native.tensorType(engine.address(), name)),
-              Native.tensorLocation(engine.address(), name) == ON_DEVICE,
-              IoTensor.list(Native.tensorShape(engine.address(), name))));
-    }
-    this.tensors = List.copyOf(list);
+    this.tensors = List.copyOf(tensorRt.tensors(engine.address()));
   }
 
-  static Engine load(Path file) {
-    Handle runtime = new Handle(Native.newRuntime(), Native::deleteRuntime, "TensorRT runtime");
-    try {
+  static Engine load(TensorRtCalls tensorRt, Path file) {
+    Handle runtime =
+        new Handle(tensorRt.newRuntime(), PluginFunctions.delete("runtime"), "TensorRT runtime");
+    try (PluginFunctions.MappedFile map = new PluginFunctions.MappedFile(file)) {
       Handle engine =
           new Handle(
-              Native.loadEngine(runtime.address(), file.toString()),
-              Native::deleteEngine,
+              tensorRt.loadEngine(runtime.address(), map.address(), map.bytes()),
+              PluginFunctions.delete("engine"),
               "engine");
       try {
-        return new Engine(runtime, engine);
+        return new Engine(tensorRt, runtime, engine);
       } catch (RuntimeException e) {
         engine.close();
         throw e;
@@ -60,12 +48,12 @@ public final class Engine implements AutoCloseable {
 
   /** The smallest shape of an input that the engine takes. */
   public List<Long> smallest(String input) {
-    return IoTensor.list(Native.profileShape(engine.address(), input, MINIMUM));
+    return tensorRt.profileShape(engine.address(), input, false);
   }
 
   /** The largest shape of an input that the engine takes. */
   public List<Long> largest(String input) {
-    return IoTensor.list(Native.profileShape(engine.address(), input, MAXIMUM));
+    return tensorRt.profileShape(engine.address(), input, true);
   }
 
   /**
@@ -75,14 +63,27 @@ public final class Engine implements AutoCloseable {
    */
   public ExecutionContext newContext() {
     return new ExecutionContext(
-        engine.address(),
+        tensorRt,
+        this,
         new Handle(
-            Native.newContext(engine.address()), Native::deleteContext, "execution context"));
+            tensorRt.newContext(engine.address()),
+            PluginFunctions.delete("execution_context"),
+            "execution context"));
   }
 
   /** TensorRT's own description of the layers, as JSON; names only unless built in detail. */
   public String layers() {
-    return Native.layers(engine.address(), 0);
+    return layers(NO_CONTEXT);
+  }
+
+  String layers(long context) {
+    try (Handle inspector =
+        new Handle(
+            tensorRt.newInspector(engine.address()),
+            PluginFunctions.delete("engine_inspector"),
+            "inspector")) {
+      return tensorRt.layers(inspector.address(), context);
+    }
   }
 
   /** Releases the engine; its contexts must be closed. */

@@ -1,9 +1,12 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.BuilderCalls;
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
@@ -14,10 +17,12 @@ import java.util.function.Consumer;
 /** Builds one engine, strongly typed: {@link #parse}, {@link #configure}, {@link #build}. */
 public final class EngineBuilder implements AutoCloseable {
   private static final long POLL_MILLIS = 500;
+  private static final long PART = 1 << 30;
 
   /** Deleted from the last to the first: users before what they use. */
   private final Deque<Handle> owned = new ArrayDeque<>();
 
+  private final BuilderCalls calls;
   private final Handle builder;
   private final Handle network;
   private final Handle config;
@@ -25,36 +30,33 @@ public final class EngineBuilder implements AutoCloseable {
   private final Handle progress;
   private ByteBuffer model = ByteBuffer.allocateDirect(0);
 
-  private EngineBuilder() {
+  private EngineBuilder(BuilderCalls calls) {
+    this.calls = calls;
     try {
-      builder = own(Native.newBuilder(), Native::deleteBuilder, "builder");
-      network = own(Native.newNetwork(builder.address()), Native::deleteNetwork, "network");
+      builder = own(calls.newBuilder(), "builder", "builder");
+      network = own(calls.newNetwork(builder.address()), "network", "network");
       // TensorRT asks for the progress until the configuration is gone.
-      long address = Native.newConfig(builder.address());
-      long monitor;
-      try {
-        monitor = Native.newProgress(address);
-      } catch (RuntimeException e) {
-        Native.deleteConfig(address);
-        throw e;
-      }
-      progress = own(monitor, Native::deleteProgress, "progress");
-      config = own(address, Native::deleteConfig, "builder configuration");
-      parser = own(Native.newParser(network.address()), Native::deleteParser, "ONNX parser");
+      progress = own(PluginFunctions.newProgress());
+      config = own(calls.newConfig(builder.address()), "builder_config", "builder configuration");
+      calls.setProgressMonitor(config.address(), progress.address());
+      parser = own(calls.newParser(network.address()), "onnx_parser", "ONNX parser");
     } catch (RuntimeException e) {
       close();
       throw e;
     }
   }
 
-  static EngineBuilder create() {
-    return new EngineBuilder();
+  static EngineBuilder create(BuilderCalls calls) {
+    return new EngineBuilder(calls);
   }
 
-  private Handle own(long address, java.util.function.LongConsumer delete, String what) {
-    Handle handle = new Handle(address, delete, what);
+  private Handle own(Handle handle) {
     owned.push(handle);
     return handle;
+  }
+
+  private Handle own(long address, String kind, String what) {
+    return own(new Handle(address, PluginFunctions.delete(kind), what));
   }
 
   /**
@@ -101,44 +103,27 @@ public final class EngineBuilder implements AutoCloseable {
    */
   public void parse(ByteBuffer onnx, Path location) {
     model = onnx;
-    Native.parse(parser.address(), model, model.limit(), location.toAbsolutePath().toString());
+    calls.parse(parser.address(), model, location.toAbsolutePath().toString());
   }
 
   /** The network's inputs by name, with -1 for dimensions that vary. */
   public List<IoTensor> inputs() {
-    List<IoTensor> inputs = new ArrayList<>();
-    int count = Native.inputCount(network.address());
-    for (int i = 0; i < count; i++) {
-      inputs.add(
-          new IoTensor(
-              Native.inputName(network.address(), i),
-              true,
-              "",
-              true,
-              IoTensor.list(Native.inputShape(network.address(), i))));
-    }
-    return inputs;
+    return calls.inputs(network.address());
   }
 
   /** Adds an optimisation profile; needed where a dimension varies. */
   public void addProfile(Map<String, Shapes> shapes) {
-    long profile = Native.newProfile(builder.address()); // the builder owns it
+    long profile = calls.newProfile(builder.address()); // the builder owns it
     shapes.forEach(
-        (input, range) -> {
-          Native.setProfileShape(profile, input, 0, array(range.smallest()));
-          Native.setProfileShape(profile, input, 1, array(range.usual()));
-          Native.setProfileShape(profile, input, 2, array(range.largest()));
-        });
-    Native.addProfile(config.address(), profile);
-  }
-
-  private static long[] array(List<Long> dims) {
-    return dims.stream().mapToLong(Long::longValue).toArray();
+        (input, range) ->
+            calls.setProfileShapes(
+                profile, input, range.smallest(), range.usual(), range.largest()));
+    calls.addProfile(config.address(), profile);
   }
 
   /** Sets how it is built. */
   public void configure(Settings settings) {
-    Native.configure(
+    calls.configure(
         config.address(),
         settings.tf32(),
         settings.detailed(),
@@ -153,18 +138,34 @@ public final class EngineBuilder implements AutoCloseable {
    * @return whether TensorRT took it; it refuses those of another version or GPU
    */
   public boolean useTimingCache(byte[] content) {
-    long cache = Native.useTimingCache(config.address(), content);
-    if (cache == 0) {
+    long address = calls.newTimingCache(config.address(), content);
+    if (address == 0) {
       return false;
     }
-    // Behind the configuration, which uses it.
-    owned.addLast(new Handle(cache, Native::deleteTimingCache, "timing cache"));
+    Handle cache = new Handle(address, PluginFunctions.delete("timing_cache"), "timing cache");
+    if (!calls.setTimingCache(config.address(), address)) {
+      cache.close();
+      return false;
+    }
+    owned.addLast(cache); // behind the configuration, which uses it
     return true;
   }
 
   /** The timings of this build and of those taken over. */
   public byte[] timingCache() {
-    return Native.timingCacheContent(config.address());
+    long memory = calls.serializedTimingCache(config.address());
+    if (memory == 0) {
+      return new byte[0];
+    }
+    try (Handle content = hostMemory(memory)) {
+      byte[] bytes = new byte[Math.toIntExact(calls.size(content.address()))];
+      calls.part(content.address(), 0, bytes.length).get(bytes);
+      return bytes;
+    }
+  }
+
+  private static Handle hostMemory(long address) {
+    return new Handle(address, PluginFunctions.delete("host_memory"), "host memory");
   }
 
   /**
@@ -180,21 +181,39 @@ public final class EngineBuilder implements AutoCloseable {
     Thread poll = new Thread(() -> watch(finished, watcher), "engine build progress");
     poll.setDaemon(true);
     poll.start();
-    try {
-      return Native.build(builder.address(), network.address(), config.address(), file.toString());
+    try (Handle engine =
+        hostMemory(calls.build(builder.address(), network.address(), config.address()))) {
+      return write(engine.address(), file);
     } finally {
       finished.countDown();
       join(poll);
     }
   }
 
+  private long write(long engine, Path file) {
+    long size = calls.size(engine);
+    try (FileChannel out =
+        FileChannel.open(
+            file,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
+      for (long offset = 0; offset < size; ) {
+        offset += out.write(calls.part(engine, offset, (int) Math.min(PART, size - offset)));
+      }
+      out.force(true);
+      return size;
+    } catch (IOException e) {
+      throw TensorRtException.failed(file + " cannot be written: " + e.getMessage());
+    }
+  }
+
   private void watch(CountDownLatch finished, Consumer<Stage> watcher) {
     try {
       while (!finished.await(POLL_MILLIS, TimeUnit.MILLISECONDS)) {
-        String[] parts = Native.progress(progress.address()).split("\t", -1);
-        if (parts.length == 3) {
-          watcher.accept(
-              new Stage(parts[0], Integer.parseInt(parts[1]), Integer.parseInt(parts[2])));
+        Stage stage = PluginFunctions.stage(progress);
+        if (!stage.phase().isEmpty()) {
+          watcher.accept(stage);
         }
       }
     } catch (InterruptedException e) {

@@ -1,6 +1,5 @@
 package io.sparsedit.tensorrt;
 
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -18,7 +17,8 @@ public record IoTensor(String name, boolean input, String type, boolean onDevice
     dims = List.copyOf(dims);
   }
 
-  static String typeName(int code) {
+  /** The type of TensorRT's code for it. */
+  public static String typeName(int code) {
     return switch (code) {
       case 0 -> "f32";
       case 1 -> "f16";
@@ -30,9 +30,5 @@ public record IoTensor(String name, boolean input, String type, boolean onDevice
       case 8 -> "i64";
       default -> "type " + code;
     };
-  }
-
-  static List<Long> list(long[] dims) {
-    return Arrays.stream(dims).boxed().toList();
   }
 }

@@ -1,16 +1,19 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.CudaCalls;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Memory of the host that the GPU copies from and to at full speed. */
 public final class PinnedMemory implements AutoCloseable {
+  private final CudaCalls cuda;
   private final ByteBuffer memory;
   private final AtomicBoolean closed = new AtomicBoolean();
 
-  private PinnedMemory(ByteBuffer memory) {
-    this.memory = memory;
+  private PinnedMemory(CudaCalls cuda, int bytes) {
+    this.cuda = cuda;
+    this.memory = cuda.allocatePinned(bytes);
   }
 
   /**
@@ -19,7 +22,7 @@ public final class PinnedMemory implements AutoCloseable {
    * @throws TensorRtException if there is not so much
    */
   public static PinnedMemory allocate(int bytes) {
-    return new PinnedMemory(Native.allocatePinned(Math.max(bytes, 1)));
+    return new PinnedMemory(Presets.cuda(), Math.max(bytes, 1));
   }
 
   /** All of it, little-endian, at position 0. */
@@ -34,7 +37,7 @@ public final class PinnedMemory implements AutoCloseable {
   @Override
   public void close() {
     if (closed.compareAndSet(false, true)) {
-      Native.freePinned(memory);
+      cuda.freePinned(memory);
     }
   }
 }

@@ -1,17 +1,15 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.TensorRtCalls;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
 /**
- * SparseDiT's plugin library: the kernels as TensorRT plugins, and the native methods of this
- * module.
+ * SparseDiT's plugin library: the kernels as TensorRT plugins, and what this module needs beyond
+ * the JavaCPP presets.
  *
  * <p>A process holds one, for TensorRT keeps one registry of plugins: the first that is loaded
  * stays. Another file with the same content stands for it; one with other content is refused.
@@ -25,21 +23,31 @@ public final class PluginLibrary {
 
   private static final int VERSION_BYTES = 256;
   private static final int TEXT_BYTES = 96;
+  private static final int TARGETS = 24;
+  private static final int OPERATORS = TARGETS + TEXT_BYTES;
   private static final Loaded LOADED = new Loaded();
 
   private final Path file;
-  private final ByteBuffer version;
+  private final Structure version;
 
   private PluginLibrary(Path file) {
     this.file = file;
-    this.version = ByteBuffer.allocateDirect(VERSION_BYTES).order(ByteOrder.nativeOrder());
-    version.putInt(0, VERSION_BYTES);
-    Native.pluginVersion(version);
+    this.version = new Structure(VERSION_BYTES).putInt(0, VERSION_BYTES).fill("plugin_version");
   }
 
   /** What this process has loaded. */
   private static final class Loaded {
     private Optional<PluginLibrary> library = Optional.empty();
+    private Optional<TensorRt> tensorRt = Optional.empty();
+
+    synchronized TensorRt openTensorRt(PluginLibrary plugins) {
+      if (tensorRt.isEmpty()) {
+        TensorRtCalls calls = Presets.tensorRt();
+        calls.registerPlugins(plugins.file.toString());
+        tensorRt = Optional.of(new TensorRt(plugins, calls));
+      }
+      return tensorRt.get();
+    }
 
     synchronized PluginLibrary load(Path file) {
       if (library.isPresent()) {
@@ -71,8 +79,8 @@ public final class PluginLibrary {
         throw new TensorRtException(
             TensorRtException.Reason.PLUGIN_LIBRARY,
             file
-                + " has no native methods for Java: it is older than this program, or was built"
-                + " without a JDK (set JAVA_HOME for CMake)",
+                + " does not serve this program: it is older, or was built without a JDK (set"
+                + " JAVA_HOME for CMake)",
             e);
       }
     }
@@ -115,12 +123,12 @@ public final class PluginLibrary {
 
   /** The operators that there are plugins for. */
   public List<String> operators() {
-    return List.of(text(24 + TEXT_BYTES).split(" "));
+    return List.of(version.text(OPERATORS, TEXT_BYTES).split(" "));
   }
 
   /** What the kernels were compiled for, as in {@code sm_80 compute_90 sm_90a}. */
   public String targets() {
-    return text(24);
+    return version.text(TARGETS, TEXT_BYTES);
   }
 
   /** The CUDA version that the driver must support at least, as in {@code 13.0}. */
@@ -136,16 +144,6 @@ public final class PluginLibrary {
 
   private static String cudaVersion(int code) {
     return code / 1000 + "." + code % 1000 / 10;
-  }
-
-  private String text(int offset) {
-    byte[] bytes = new byte[TEXT_BYTES];
-    version.get(offset, bytes);
-    int length = 0;
-    while (length < bytes.length && bytes[length] != 0) {
-      length++;
-    }
-    return new String(bytes, 0, length, StandardCharsets.UTF_8);
   }
 
   /**
@@ -169,13 +167,13 @@ public final class PluginLibrary {
               + cudaNeeded()
               + "; update the driver");
     }
-    int count = Native.deviceCount();
-    if (count <= 0) {
-      String why = count == 0 ? "" : " (" + Native.cudaErrorText(-count) + ")";
+    PluginFunctions.Gpus gpus = PluginFunctions.gpus();
+    if (gpus.count() <= 0) {
+      String why = gpus.failure().isEmpty() ? "" : " (" + gpus.failure() + ")";
       throw new TensorRtException(
           TensorRtException.Reason.GPU, "no GPU can be used on this machine" + why);
     }
-    Gpu gpu = new Gpu(Native.deviceName(0), Native.deviceCapability(0), Native.memoryInfo()[1]);
+    Gpu gpu = gpus.first();
     if (!runsOn(targets(), gpu.capability())) {
       throw new TensorRtException(
           TensorRtException.Reason.GPU,
@@ -217,24 +215,15 @@ public final class PluginLibrary {
    * @throws TensorRtException if its libraries are not found, or are of another major version
    */
   public TensorRt openTensorRt() {
-    String folder = tensorRtFolder();
     try {
-      int code = Native.openTensorRt(folder);
-      return new TensorRt(code / 10000 + "." + code % 10000 / 100 + "." + code % 100, folder);
+      return LOADED.openTensorRt(this);
     } catch (TensorRtException e) {
       throw new TensorRtException(
-          TensorRtException.Reason.TENSORRT,
-          "TensorRT 10 is not usable here: "
-              + e.getMessage()
-              + (folder.isEmpty()
-                  ? "; put its libraries on LD_LIBRARY_PATH, or their folder into "
-                      + TENSORRT_FOLDER
-                  : ""),
-          e);
+          TensorRtException.Reason.TENSORRT, "TensorRT is not usable here: " + e.getMessage(), e);
     }
   }
 
-  private static String tensorRtFolder() {
+  static String tensorRtFolder() {
     String property = System.getProperty(TENSORRT_FOLDER, "");
     String variable = System.getenv().getOrDefault(TENSORRT_FOLDER, "");
     return property.isEmpty() ? variable : property;

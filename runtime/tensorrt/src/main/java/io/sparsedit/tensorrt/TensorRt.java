@@ -1,17 +1,18 @@
 package io.sparsedit.tensorrt;
 
+import io.sparsedit.tensorrt.calls.BuilderCalls;
+import io.sparsedit.tensorrt.calls.TensorRtCalls;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 
 /** TensorRT, found and with the plugins registered. */
 public final class TensorRt {
-  private final String version;
-  private final String folder;
+  private final PluginLibrary plugins;
+  private final TensorRtCalls calls;
 
-  TensorRt(String version, String folder) {
-    this.version = version;
-    this.folder = folder;
+  TensorRt(PluginLibrary plugins, TensorRtCalls calls) {
+    this.plugins = plugins;
+    this.calls = calls;
   }
 
   /**
@@ -24,48 +25,54 @@ public final class TensorRt {
 
   /** As in {@code 10.6.0}. */
   public String version() {
-    return version;
+    return format(calls.version());
+  }
+
+  private static String format(int code) {
+    return code / 10000 + "." + code % 10000 / 100 + "." + code % 100;
   }
 
   /**
    * Loads an engine and its weights onto the GPU.
    *
-   * @throws TensorRtException if TensorRT does not take it: then it was built for another GPU or by
-   *     another version
+   * @throws TensorRtException if there is no GPU, or TensorRT does not take it: then it was built
+   *     for another GPU or by another version
    */
   public Engine load(Path file) {
-    return Engine.load(file);
+    requireCuda();
+    return Engine.load(calls, file);
   }
 
   /**
    * Begins to build an engine. Reads TensorRT's kernels, which takes ten seconds or so.
    *
-   * @throws TensorRtException if TensorRT's ONNX parser is not found
+   * @throws TensorRtException if there is no GPU, or TensorRT's ONNX parser is not found
    */
   public EngineBuilder newBuilder() {
+    requireCuda();
+    BuilderCalls builder;
     try {
-      Native.openParser(folder);
+      builder = Presets.builder();
     } catch (TensorRtException e) {
       throw new TensorRtException(
           TensorRtException.Reason.TENSORRT,
           "TensorRT's ONNX parser is not usable here: " + e.getMessage(),
           e);
     }
-    return EngineBuilder.create();
+    return EngineBuilder.create(builder);
+  }
+
+  /**
+   * Where CUDA does not work, TensorRT gives a runtime that is none, and its builder ends the
+   * process: it throws through a function that must not throw.
+   */
+  private void requireCuda() {
+    plugins.requireGpu();
+    Presets.cuda().freeBytes();
   }
 
   /** What TensorRT said since the last call, in any of its objects. */
   public List<Message> takeMessages() {
-    List<Message> messages = new ArrayList<>();
-    for (String message : Native.takeMessages()) {
-      System.Logger.Level severity =
-          switch (message.charAt(0)) {
-            case 'E' -> System.Logger.Level.ERROR;
-            case 'W' -> System.Logger.Level.WARNING;
-            default -> System.Logger.Level.INFO;
-          };
-      messages.add(new Message(severity, message.substring(1)));
-    }
-    return messages;
+    return calls.takeMessages();
   }
 }

@@ -20,9 +20,9 @@ public final class TensorRtException extends RuntimeException {
 
   private final Reason reason;
 
-  /** A failed call; made by the native methods. */
-  TensorRtException(String message) {
-    this(Reason.FAILED, message);
+  /** A failed call. */
+  public static TensorRtException failed(String message) {
+    return new TensorRtException(Reason.FAILED, message);
   }
 
   TensorRtException(Reason reason, String message) {

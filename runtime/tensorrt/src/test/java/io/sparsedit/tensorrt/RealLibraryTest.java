@@ -3,6 +3,7 @@ package io.sparsedit.tensorrt;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -66,13 +67,52 @@ final class RealLibraryTest {
   @Test
   @EnabledIfEnvironmentVariable(named = PluginLibrary.TENSORRT_FOLDER, matches = ".+")
   void aFileThatIsNoEngineEndsInAnException() throws IOException {
-    TensorRt tensorRt = PluginLibrary.load(file).openTensorRt();
+    PluginLibrary library = PluginLibrary.load(file);
+    TensorRt tensorRt = library.openTensorRt();
     Path engine = Files.writeString(temp.resolve("e.plan"), "no engine");
 
     TensorRtException thrown =
         catchThrowableOfType(TensorRtException.class, () -> tensorRt.load(engine));
 
-    assertThat(thrown.reason()).isEqualTo(TensorRtException.Reason.FAILED);
-    assertThat(thrown).hasMessageContaining("TensorRT");
+    if (hasGpu(library)) {
+      assertThat(thrown.reason()).isEqualTo(TensorRtException.Reason.FAILED);
+      assertThat(thrown).hasMessageContaining("TensorRT does not load the engine");
+    } else {
+      assertThat(thrown.reason())
+          .isIn(TensorRtException.Reason.DRIVER, TensorRtException.Reason.GPU);
+    }
+  }
+
+  @Test
+  @EnabledIfEnvironmentVariable(named = PluginLibrary.TENSORRT_FOLDER, matches = ".+")
+  void withoutAGpuABuilderIsAnExceptionAndNotTheEndOfTheProcess() {
+    PluginLibrary library = PluginLibrary.load(file);
+    assumeFalse(hasGpu(library));
+    TensorRt tensorRt = library.openTensorRt();
+
+    assertThatExceptionOfType(TensorRtException.class)
+        .isThrownBy(tensorRt::newBuilder)
+        .satisfies(
+            e ->
+                assertThat(e.reason())
+                    .isIn(TensorRtException.Reason.DRIVER, TensorRtException.Reason.GPU));
+  }
+
+  @Test
+  @EnabledIfEnvironmentVariable(named = PluginLibrary.TENSORRT_FOLDER, matches = ".+")
+  void aRuntimeThatIsNoneIsToldByTheLog() {
+    PluginLibrary library = PluginLibrary.load(file);
+    assumeFalse(hasGpu(library));
+    library.openTensorRt();
+
+    assertThatExceptionOfType(TensorRtException.class)
+        .isThrownBy(() -> Presets.tensorRt().newRuntime())
+        .withMessageContaining("TensorRT makes no runtime: ")
+        .withMessageContaining("CUDA")
+        .satisfies(e -> assertThat(e.reason()).isEqualTo(TensorRtException.Reason.FAILED));
+  }
+
+  private static boolean hasGpu(PluginLibrary library) {
+    return library.cudaOfDriver().isPresent() && PluginFunctions.gpus().count() > 0;
   }
 }
