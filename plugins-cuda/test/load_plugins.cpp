@@ -19,6 +19,7 @@
 #include "kernels/block_sparse_attention.h"
 #include "kernels/plan_scores.h"
 #include "kernels/segment_means.h"
+#include "plugins/callbacks.h"
 #include "plugins/sparsedit_plugins.h"
 #include "plugins/trt_abi.h"
 #include "test/check.h"
@@ -644,6 +645,111 @@ void TestVersion(Function get) {
   get(nullptr);
 }
 
+// ------------------------------------------------------------------------- what serves a host
+
+Function Find(void* library, const char* name) {
+  const auto function = reinterpret_cast<Function>(dlsym(library, name));
+  CHECK(function != nullptr);
+  return function;
+}
+
+void TestGpu(void* library) {
+  sparsedit_gpu_t gpu;
+  std::memset(&gpu, 0xff, sizeof gpu);
+  Find(library, "sparsedit_gpu")(&gpu);
+  if (gpu.count > 0) {
+    CHECK(gpu.capability >= 50 && gpu.memory > 0 && gpu.name[0] != 0 && gpu.message[0] == 0);
+  } else {
+    CHECK(gpu.count == 0 && gpu.capability == 0 && gpu.memory == 0 && gpu.name[0] == 0);
+  }
+  Find(library, "sparsedit_gpu")(nullptr);
+}
+
+void TestOpen(void* library) {
+  const Function open = Find(library, "sparsedit_open");
+  sparsedit_open_t request = {};
+  std::strcpy(request.library, "libabsent.so.7");
+  open(&request);
+  CHECK(std::strstr(request.message, "libabsent.so.7") != nullptr);
+  std::strcpy(request.library, "libc.so.6");
+  open(&request);
+  CHECK(request.message[0] == 0);
+  open(nullptr);
+}
+
+void TestMap(void* library, const char* path) {
+  const Function map = Find(library, "sparsedit_map"), unmap = Find(library, "sparsedit_unmap");
+  sparsedit_map_t file = {};
+  std::strcpy(file.file, path);
+  map(&file);
+  CHECK(file.message[0] == 0 && file.bytes > 1000);
+  CHECK(file.data != nullptr && std::memcmp(file.data, "\x7f" "ELF", 4) == 0);
+  unmap(&file);
+  CHECK(file.data == nullptr && file.bytes == 0);
+  unmap(&file);
+  std::strcpy(file.file, "/absent");
+  map(&file);
+  CHECK(file.data == nullptr && std::strstr(file.message, "No such file") != nullptr);
+  std::strcpy(file.file, "/dev/null");
+  map(&file);
+  CHECK(file.data == nullptr && std::strstr(file.message, "empty") != nullptr);
+  map(nullptr);
+  unmap(nullptr);
+}
+
+void TestProgress(void* library) {
+  sparsedit_object_t made = {};
+  Find(library, "sparsedit_new_progress")(&made);
+  CHECK(made.object != nullptr);
+  auto& monitor = *static_cast<trt::v_1_0::IProgressMonitor*>(made.object);
+  CHECK(std::string(monitor.getInterfaceInfo().kind) == "IProgressMonitor");
+  const Function read = Find(library, "sparsedit_read_progress");
+  sparsedit_progress_t now = {};
+  now.object = made.object;
+  read(&now);
+  CHECK(now.phase[0] == 0 && now.steps == 0);
+  monitor.phaseStart("whole", nullptr, 1);
+  monitor.phaseStart("build", "whole", 7);
+  CHECK(monitor.stepComplete("build", 2));
+  read(&now);
+  CHECK(std::string(now.phase) == "build" && now.done == 3 && now.steps == 7);
+  Find(library, "sparsedit_cancel_progress")(made.object);
+  CHECK(!monitor.stepComplete("build", 3));
+  monitor.phaseFinish("build");
+  read(&now);
+  CHECK(std::string(now.phase) == "whole");
+  monitor.phaseStart(std::string(1000, 'x').c_str(), nullptr, 2);
+  read(&now);
+  CHECK(std::string(now.phase) == std::string(sizeof now.phase - 1, 'x'));
+  Find(library, "sparsedit_delete_progress")(made.object);
+  Find(library, "sparsedit_delete_progress")(nullptr);
+}
+
+void TestLayerTimes(void* library) {
+  sparsedit_object_t made = {};
+  Find(library, "sparsedit_new_layer_times")(&made);
+  CHECK(made.object != nullptr);
+  auto& profiler = *static_cast<trt::v_1_0::IProfiler*>(made.object);
+  profiler.reportLayerTime("first", 1.5f);
+  profiler.reportLayerTime("second", 0.25f);
+  const Function take = Find(library, "sparsedit_take_layer_times");
+  struct {
+    sparsedit_layer_times_t header;
+    char text[64];
+  } times = {{made.object, 5}, {}};
+  const std::string lines = "1.5000\tfirst\n0.2500\tsecond\n";
+  take(&times);
+  CHECK(times.header.bytes == static_cast<std::int64_t>(lines.size()) && times.text[0] == 0);
+  times.header.bytes = sizeof times.text;
+  take(&times);
+  CHECK(std::string(times.text, static_cast<std::size_t>(times.header.bytes)) == lines);
+  times.header.bytes = sizeof times.text;
+  take(&times);
+  CHECK(times.header.bytes == 0);
+  Find(library, "sparsedit_delete_layer_times")(made.object);
+  Find(library, "sparsedit_delete_layer_times")(nullptr);
+}
+
 void TestDelete(void* library, void* stub) {
   const char* const names[] = {"builder",        "network",   "builder_config", "timing_cache",
                                "host_memory",    "runtime",   "engine",         "execution_context",
@@ -738,6 +844,11 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
   void* library = dlopen(path, RTLD_NOW);
   CHECK(library != nullptr);
   TestVersion(reinterpret_cast<Function>(dlsym(library, "sparsedit_plugin_version")));
+  TestGpu(library);
+  TestOpen(library);
+  TestMap(library, path);
+  TestProgress(library);
+  TestLayerTimes(library);
   TestDelete(library, take == nullptr ? nullptr : nvinfer);
   if (parsers != nullptr) TestDeleteRealParser(library, parsers);
   dlclose(library);

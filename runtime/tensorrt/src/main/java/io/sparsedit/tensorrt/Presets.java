@@ -65,6 +65,11 @@ final class Presets {
     return PROCESS.nameOf(preset);
   }
 
+  /** Where the presets live. */
+  static ClassLoader classLoader() {
+    return PROCESS.loader;
+  }
+
   private synchronized CudaCalls openCuda() {
     if (cuda.isEmpty()) {
       openLibrary("cudart");
