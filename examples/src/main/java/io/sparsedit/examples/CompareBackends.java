@@ -40,12 +40,15 @@ public final class CompareBackends implements Program {
                           in a model of 16-bit floats); exit code 1 above it
         --cycles N        then load, run and close the engine N times and print memory
         --only-engine     run the engine alone, and print times
+        --reference DIR   run the portable model of this bundle beside the engine: the same graph
+                          in another float type, as where ONNX Runtime has no bf16
         --seed N          seed of the inputs (default 0)
         --dim NAME=SIZE   size of a symbolic dimension of the inputs; repeat for more""";
 
   private static final double COSINE = 0.9999;
 
   private final Path folder;
+  private Path reference;
   private final Map<String, Long> sizes = new HashMap<>();
   private boolean graphs;
   private boolean onlyEngine;
@@ -56,6 +59,7 @@ public final class CompareBackends implements Program {
 
   private CompareBackends(Arguments arguments) {
     this.folder = Path.of(arguments.next("BUNDLE"));
+    this.reference = folder;
     while (!arguments.isEmpty()) {
       String option = arguments.next("an option");
       switch (option) {
@@ -64,6 +68,7 @@ public final class CompareBackends implements Program {
         case "--tolerance" -> tolerance = OptionalDouble.of(arguments.nextNumber(option, 0, 1e9));
         case "--cycles" -> cycles = arguments.nextCount(option);
         case "--only-engine" -> onlyEngine = true;
+        case "--reference" -> reference = Path.of(arguments.next(option));
         case "--seed" -> seed = arguments.nextLong(option);
         case "--dim" -> arguments.nextSize(option, sizes);
         default -> throw new IllegalArgumentException("unknown option " + option);
@@ -92,8 +97,9 @@ public final class CompareBackends implements Program {
       if (onlyEngine || !onGpu) {
         good = runAlone(engine, out);
       } else {
-        try (Model portable = Model.load(folder, options.withTarget(Model.Target.ONNX_RUNTIME))) {
-          out.println("beside " + portable.backend());
+        try (Model portable = Model.load(reference, options.withTarget(Model.Target.ONNX_RUNTIME))) {
+          out.println(
+              "beside " + portable.backend() + (reference.equals(folder) ? "" : " of " + reference));
           good = compare(engine, portable, out);
         }
       }

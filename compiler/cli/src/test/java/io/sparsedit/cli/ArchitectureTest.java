@@ -91,6 +91,16 @@ final class ArchitectureTest {
           .resideInAnyPackage(
               "io.sparsedit.compiler..", "io.sparsedit.passes..", "io.sparsedit.cli..");
 
+  /** A class loader of their own has the presets, and nobody else may meet them. */
+  @ArchTest
+  static final ArchRule thePresetsStayInOnePackage =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("io.sparsedit.tensorrt.presets..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.bytedeco..", "io.sparsedit.tensorrt.presets..");
+
   @ArchTest
   static final ArchRule theGraphKnowsNothingElse =
       noClasses()

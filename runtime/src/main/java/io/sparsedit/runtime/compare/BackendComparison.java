@@ -6,6 +6,7 @@ import io.sparsedit.runtime.Model;
 import io.sparsedit.runtime.Schedule;
 import io.sparsedit.runtime.Session;
 import io.sparsedit.runtime.Tensor;
+import io.sparsedit.runtime.TensorType;
 import io.sparsedit.runtime.sampling.SeededInputs;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -47,13 +48,14 @@ public final class BackendComparison {
    * Runs the steps.
    *
    * @param found the model that is compared
-   * @param wanted the reference, of the same bundle
+   * @param wanted the reference: of the same bundle, or of one of the same graph in other types
    * @param sizes sizes of the inputs' symbolic dimensions
    * @param seed seed of the inputs, which move a little from step to step, as a sampler's do
    * @param rounds how often the steps are run, on other inputs each time
    * @param watcher told of each step when it is done
    * @return all steps
-   * @throws IllegalArgumentException if a symbolic dimension has no size
+   * @throws IllegalArgumentException if a symbolic dimension has no size, or the reference lacks an
+   *     input
    */
   public static List<ComparedStep> run(
       Model found,
@@ -70,8 +72,9 @@ public final class BackendComparison {
         Map<String, Tensor> inputs = SeededInputs.of(found.bundle(), sizes, seed + round);
         for (int step = 0; step < actions.size(); step++) {
           disturb(inputs, seed + DISTURBANCE_SEED + step);
+          Map<String, Tensor> converted = convert(inputs, wanted.bundle());
           ComparedStep compared =
-              step(found.bundle(), left, right, round, step, actions.get(step), inputs);
+              step(found.bundle(), left, right, round, step, actions.get(step), inputs, converted);
           watcher.accept(compared);
           steps.add(compared);
         }
@@ -87,11 +90,12 @@ public final class BackendComparison {
       int round,
       int step,
       Action action,
-      Map<String, Tensor> inputs) {
+      Map<String, Tensor> inputs,
+      Map<String, Tensor> converted) {
     long start = System.nanoTime();
     Map<String, Tensor> found = left.run(step, 0, inputs);
     long middle = System.nanoTime();
-    Map<String, Tensor> wanted = right.run(step, 0, inputs);
+    Map<String, Tensor> wanted = right.run(step, 0, converted);
     long end = System.nanoTime();
     Map<String, TensorError> outputs = new LinkedHashMap<>();
     wanted.forEach(
@@ -105,6 +109,21 @@ public final class BackendComparison {
     }
     return new ComparedStep(
         round, step, action, outputs, state, (middle - start) / 1e6, (end - middle) / 1e6);
+  }
+
+  /** The same values in the types that a bundle takes. */
+  private static Map<String, Tensor> convert(Map<String, Tensor> inputs, Bundle bundle) {
+    Map<String, Tensor> converted = new LinkedHashMap<>();
+    inputs.forEach(
+        (name, tensor) -> {
+          TensorType type = bundle.inputs().get(name);
+          if (type == null) {
+            throw new IllegalArgumentException(bundle + " has no input " + name);
+          }
+          converted.put(
+              name, type.element() == tensor.type() ? tensor : tensor.convert(type.element()));
+        });
+    return converted;
   }
 
   /** Moves the inputs a little, as a sampler does from step to step. */

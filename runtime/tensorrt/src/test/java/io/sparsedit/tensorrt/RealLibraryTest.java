@@ -9,6 +9,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 import org.junit.jupiter.api.io.TempDir;
@@ -110,6 +112,23 @@ final class RealLibraryTest {
         .withMessageContaining("TensorRT makes no runtime: ")
         .withMessageContaining("CUDA")
         .satisfies(e -> assertThat(e.reason()).isEqualTo(TensorRtException.Reason.FAILED));
+  }
+
+  @Test
+  @EnabledIfEnvironmentVariable(named = PluginLibrary.TENSORRT_FOLDER, matches = ".+")
+  void whatTensorRtDoesNotNeedIsNotLoaded() throws IOException {
+    PluginLibrary.load(file).openTensorRt();
+
+    Set<String> loaded =
+        Files.readAllLines(Path.of("/proc/self/maps")).stream()
+            .map(line -> line.substring(line.lastIndexOf('/') + 1))
+            .filter(name -> name.contains(".so"))
+            .collect(Collectors.toSet());
+
+    assertThat(loaded)
+        .anyMatch(name -> name.startsWith("libjninvinfer"))
+        .noneMatch(name -> name.matches("lib(cublas|cudnn|nvrtc|nvinfer_).*"));
+    assertThat(loaded).filteredOn(name -> name.startsWith("libcudart")).hasSize(1);
   }
 
   private static boolean hasGpu(PluginLibrary library) {
