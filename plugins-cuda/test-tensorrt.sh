@@ -5,7 +5,7 @@
 #
 #   plugins-cuda/test-tensorrt.sh [BUILD_DIR]
 #
-# Needs nvcc, CMake, Maven and unzip. Downloads TensorRT once (1.09 GB, into Maven's local
+# Needs nvcc, CMake, Maven, Python and unzip. Downloads TensorRT once (1.09 GB, into Maven's local
 # repository), and unpacks 250 MB of it into BUILD_DIR/tensorrt.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,6 +29,9 @@ if [ -z "$(ls "$libraries"/libnvinfer.so.* 2>/dev/null)" ]; then
     "org/bytedeco/tensorrt/$platform/libnvonnxparser.so.*" -d "$libraries.part"
   mv "$libraries.part" "$libraries"
 fi
+if [ -z "$(ls "$libraries"/libcudart.so.* 2>/dev/null)" ]; then
+  python3 "$here/get_cudart.py" "$libraries"
+fi
 
 search=$libraries
 if ! ldconfig -p | grep -q 'libcuda\.so\.1'; then
@@ -49,6 +52,6 @@ if [ -d "$here/../runtime/tensorrt" ]; then
   (cd "$here/.." && LD_LIBRARY_PATH=$search${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
     SPARSEDIT_PLUGINS=$(realpath "$build/plugins/libsparsedit_plugins.so") \
     SPARSEDIT_TENSORRT=$(realpath "$libraries") \
-    mvn -B -ntp -q -pl runtime/tensorrt test -Dtest=RealLibraryTest)
+    mvn -B -ntp -q -pl runtime/tensorrt test -Dtest='RealLibraryTest,ClassPathTest')
   echo "the plugin library and TensorRT $version load from Java"
 fi

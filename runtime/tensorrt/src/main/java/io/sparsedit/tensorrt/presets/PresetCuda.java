@@ -1,6 +1,5 @@
 package io.sparsedit.tensorrt.presets;
 
-import static org.bytedeco.cuda.global.cudart.CUDART_VERSION;
 import static org.bytedeco.cuda.global.cudart.cudaFree;
 import static org.bytedeco.cuda.global.cudart.cudaFreeHost;
 import static org.bytedeco.cuda.global.cudart.cudaGetErrorString;
@@ -17,6 +16,7 @@ import static org.bytedeco.cuda.global.cudart.cudaMemcpyAsync;
 import static org.bytedeco.cuda.global.cudart.cudaMemcpyDeviceToHost;
 import static org.bytedeco.cuda.global.cudart.cudaMemcpyHostToDevice;
 import static org.bytedeco.cuda.global.cudart.cudaMemsetAsync;
+import static org.bytedeco.cuda.global.cudart.cudaRuntimeGetVersion;
 import static org.bytedeco.cuda.global.cudart.cudaStreamBeginCapture;
 import static org.bytedeco.cuda.global.cudart.cudaStreamCaptureModeThreadLocal;
 import static org.bytedeco.cuda.global.cudart.cudaStreamCreateWithFlags;
@@ -39,9 +39,7 @@ import org.bytedeco.javacpp.SizeTPointer;
 public final class PresetCuda implements CudaCalls {
   /** Loads the preset's native library. */
   public PresetCuda() {
-    if (CUDART_VERSION <= 0) {
-      throw TensorRtException.failed("the CUDA preset has no version");
-    }
+    check(cudaRuntimeGetVersion(new int[1]), "CUDA cannot be asked");
   }
 
   private static void check(int code, String what) {
