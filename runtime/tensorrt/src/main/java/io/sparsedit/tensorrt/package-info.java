@@ -4,9 +4,8 @@
  * <p>Both are called through the JavaCPP presets, which {@code PresetLoader} keeps apart from the
  * application's classes, and what those lack through SparseDiT's plugin library ({@code
  * libsparsedit_plugins.so}). Nothing of it is loaded before it is asked for: an application without
- * a GPU never notices it. The way in is {@link
- * io.sparsedit.tensorrt.PluginLibrary#load}, then {@link
- * io.sparsedit.tensorrt.PluginLibrary#requireGpu}, then {@link
+ * a GPU never notices it. The way in is {@link io.sparsedit.tensorrt.PluginLibrary#load}, then
+ * {@link io.sparsedit.tensorrt.PluginLibrary#requireGpu}, then {@link
  * io.sparsedit.tensorrt.PluginLibrary#openTensorRt}; each says what is missing before the next
  * could fail in a worse way.
  *
