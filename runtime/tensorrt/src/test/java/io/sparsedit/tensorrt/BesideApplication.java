@@ -19,7 +19,8 @@ final class BesideApplication {
 
   private static void useCuda() {
     int[] version = new int[1];
-    if (cudart.cudaRuntimeGetVersion(version) != 0 || version[0] != cudart.CUDART_VERSION) {
+    if (cudart.cudaRuntimeGetVersion(version) != 0
+        || version[0] / 1000 != cudart.CUDART_VERSION / 1000) {
       throw new IllegalStateException("CUDA runtime " + version[0]);
     }
   }
