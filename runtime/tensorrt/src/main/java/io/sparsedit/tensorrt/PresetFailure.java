@@ -9,6 +9,8 @@ final class PresetFailure {
       "put org.bytedeco:tensorrt, org.bytedeco:cuda and org.bytedeco:javacpp on the class path, each"
           + " also with the classifier linux-x86_64, in the versions that this program was built with";
 
+  private static final String NO_CACHE = "Could not create the cache";
+
   private PresetFailure() {}
 
   static String describe(Throwable failure) {
@@ -21,15 +23,22 @@ final class PresetFailure {
       words.add(text);
       classMissing |=
           cause instanceof ClassNotFoundException || cause instanceof NoClassDefFoundError;
-      nativeMissing |= text.contains("Could not find jni") || text.contains("no jni");
+      nativeMissing |=
+          text.contains("Could not find jni")
+              || text.contains("no jni")
+              || text.contains("'long org.bytedeco.javacpp.Pointer.");
       if (cause instanceof UnsatisfiedLinkError && text.contains(".so") && text.contains(": ")) {
         linker = text;
       }
     }
+    if (words.stream().anyMatch(text -> text.contains(NO_CACHE))) {
+      return "JavaCPP has no folder to unpack its native libraries into; name one that can be written"
+          + " with -Dorg.bytedeco.javacpp.cachedir";
+    }
     if (!linker.isEmpty() && !linker.startsWith("no jni")) {
       return "a JavaCPP preset does not load: " + linker;
     }
-    if (nativeMissing || failure instanceof UnsatisfiedLinkError) {
+    if (nativeMissing) {
       return "the native part of a JavaCPP preset is missing ("
           + String.join("; ", words)
           + "); "

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -74,16 +75,29 @@ final class ClassPathTest {
         .contains("classifier linux-x86_64");
   }
 
-  private String run(List<String> order, String first) throws IOException, InterruptedException {
-    ProcessBuilder builder =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-cp",
-                String.join(File.pathSeparator, order),
-                BesideApplication.class.getName(),
-                System.getenv("SPARSEDIT_PLUGINS"),
-                first)
-            .redirectErrorStream(true);
+  @Test
+  void aCacheThatCannotBeWrittenIsToldWithTheRemedy() throws IOException, InterruptedException {
+    assertThat(run(classPath, "runtime", "-Duser.home=/dev/null", "-Djava.io.tmpdir=/dev/null"))
+        .contains("TensorRtException: TensorRT is not usable here: JavaCPP has no folder")
+        .contains("-Dorg.bytedeco.javacpp.cachedir");
+  }
+
+  @Test
+  void anOptionThatForbidsNativeLibrariesIsNamed() throws IOException, InterruptedException {
+    assertThat(run(classPath, "runtime", "-Dorg.bytedeco.javacpp.loadLibraries=false"))
+        .contains("TensorRtException: TensorRT is not usable here: ")
+        .contains("remove -Dorg.bytedeco.javacpp.loadLibraries");
+  }
+
+  private String run(List<String> order, String first, String... options)
+      throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of(options));
+    command.addAll(List.of("-cp", String.join(File.pathSeparator, order)));
+    command.addAll(
+        List.of(BesideApplication.class.getName(), System.getenv("SPARSEDIT_PLUGINS"), first));
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     // The application's own preset goes by it alone.
     builder
         .environment()

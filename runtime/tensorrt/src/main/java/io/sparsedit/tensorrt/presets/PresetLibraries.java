@@ -24,6 +24,11 @@ public final class PresetLibraries implements Function<String, String> {
 
   /** Loads JavaCPP's own native library. */
   public PresetLibraries() {
+    if (!Loader.isLoadLibraries()) {
+      throw new UnsatisfiedLinkError(
+          "JavaCPP is told to load no libraries; remove -Dorg.bytedeco.javacpp.loadLibraries");
+    }
+    Loader.load(Pointer.class); // that class keeps to itself why its library does not load
     Pointer.totalPhysicalBytes();
     PRESETS.values().forEach(PresetLibraries::leaveToOthers);
   }
