@@ -9,6 +9,12 @@ final class Address extends Pointer {
     this.address = value;
   }
 
+  /** JavaCPP counts in the size of a {@code void*} where a class does not say this. */
+  @Override
+  public int sizeof() {
+    return 1;
+  }
+
   /** The start of a direct buffer, wherever its position is. */
   static Pointer of(ByteBuffer direct) {
     return new Pointer(direct.duplicate().clear());
