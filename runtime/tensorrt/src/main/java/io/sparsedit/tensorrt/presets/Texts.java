@@ -10,9 +10,7 @@ final class Texts {
 
   /** To be closed. The presets' own conversion would take the JVM's default character set. */
   static BytePointer utf8(String text) {
-    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-    BytePointer pointer = new BytePointer(bytes.length + 1L);
-    return pointer.put(bytes, 0, bytes.length).put(bytes.length, (byte) 0);
+    return new BytePointer(text, StandardCharsets.UTF_8);
   }
 
   /** A tensor's name, which the presets have decoded by the JVM's default character set. */

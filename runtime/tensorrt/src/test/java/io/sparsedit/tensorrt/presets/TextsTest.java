@@ -11,14 +11,18 @@ final class TextsTest {
   @Test
   void textsAreUtf8WhateverTheDefault() {
     try (BytePointer text = Texts.utf8("größe/0")) {
-      assertThat(text.capacity()).isEqualTo(10);
       assertThat(text.get(2)).isEqualTo((byte) 0xC3);
       assertThat(text.get(9)).isZero();
-      assertThat(Texts.text(text)).isEqualTo("größe/0");
+      assertThat(Texts.text(asGiven(text))).isEqualTo("größe/0");
     }
     try (BytePointer empty = Texts.utf8("")) {
-      assertThat(Texts.text(empty)).isEmpty();
+      assertThat(Texts.text(asGiven(empty))).isEmpty();
     }
+  }
+
+  /** As TensorRT gives a text: an address, and a zero at its end. */
+  private static BytePointer asGiven(BytePointer text) {
+    return new BytePointer(new Address(text.address()));
   }
 
   @Test
