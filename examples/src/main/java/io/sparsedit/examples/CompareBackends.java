@@ -97,9 +97,12 @@ public final class CompareBackends implements Program {
       if (onlyEngine || !onGpu) {
         good = runAlone(engine, out);
       } else {
-        try (Model portable = Model.load(reference, options.withTarget(Model.Target.ONNX_RUNTIME))) {
+        try (Model portable =
+            Model.load(reference, options.withTarget(Model.Target.ONNX_RUNTIME))) {
           out.println(
-              "beside " + portable.backend() + (reference.equals(folder) ? "" : " of " + reference));
+              "beside "
+                  + portable.backend()
+                  + (reference.equals(folder) ? "" : " of " + reference));
           good = compare(engine, portable, out);
         }
       }
