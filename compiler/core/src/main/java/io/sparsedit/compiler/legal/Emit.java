@@ -69,7 +69,7 @@ record Emit(Node before, long opset) {
   }
 
   /** The bfloat16 bits nearest to a float, ties to even. */
-  private static short bfloat16(float element) {
+  static short bfloat16(float element) {
     int bits = Float.floatToRawIntBits(element);
     if (Float.isFinite(element)) {
       bits += 0x7fff + (bits >>> 16 & 1);

@@ -4,6 +4,7 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.pass.PassRecord;
 import io.sparsedit.compiler.pass.PassRunner;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -24,18 +25,31 @@ public final class Legalisation {
         new DecomposeSwish(),
         new DecomposeGelu(),
         new DecomposeFusedMatMul(),
+        new DecomposeGroupNormalization(),
+        new DecomposeLogSumExp(),
+        new UnrollScatterReduction(),
+        new PlainIntegers(),
+        new SliceBeforeJoining(),
         // Last: the others read what the model's own operator set means.
         new LowerOperatorSet());
+  }
+
+  /** Changes the model, which keeps its types. */
+  public static List<PassRecord> apply(Model model) {
+    return apply(model, Precision.KEEP);
   }
 
   /**
    * Changes the model.
    *
+   * @param precision what becomes of its floats
    * @return what each pass did
    */
-  public static List<PassRecord> apply(Model model) {
+  public static List<PassRecord> apply(Model model, Precision precision) {
+    List<Pass<EngineModel>> passes = new ArrayList<>(passes());
+    passes.add(new ConvertPrecision(precision));
     PassRunner<EngineModel> runner =
-        new PassRunner<>(passes(), EngineModel::model, EngineModel::changed);
+        new PassRunner<>(passes, EngineModel::model, EngineModel::changed);
     List<PassRecord> records = runner.run(new EngineModel(model));
     model.graph().removeDeadNodes();
     return records;

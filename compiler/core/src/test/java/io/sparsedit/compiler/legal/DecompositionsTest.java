@@ -3,6 +3,7 @@ package io.sparsedit.compiler.legal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
@@ -224,6 +225,126 @@ final class DecompositionsTest {
             "alpha",
             0.3f);
     spelled.output(y).check(TOLERANCE * 4);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1})
+  void logarithmOfASumOfExponentials(int keep) {
+    Spelled spelled = new Spelled(18);
+    Value axes = spelled.graph.addConstant("axes", Tensor.vector(-1, 0));
+    Value y =
+        spelled.node(
+            "ReduceLogSumExp", some(spelled.floats("x", 2, 3, 4), axes), "keepdims", keep);
+    spelled.output(y).check(TOLERANCE, "ReduceLogSumExp");
+  }
+
+  @Test
+  void logarithmOfASumOverAllAxes() {
+    Spelled spelled = new Spelled(13);
+    spelled
+        .output(spelled.node("ReduceLogSumExp", spelled.floats("x", 2, 3)))
+        .check(TOLERANCE, "ReduceLogSumExp");
+  }
+
+  @Test
+  void groupNormalizationWithWeightsOfChannels() {
+    Spelled spelled = new Spelled(21);
+    Value y =
+        spelled.node(
+            "GroupNormalization",
+            some(
+                spelled.floats("x", 2, 6, 3, 4),
+                spelled.weights("scale", 6),
+                spelled.weights("bias", 6)),
+            "num_groups",
+            2,
+            "epsilon",
+            1e-2f);
+    spelled.output(y).check(TOLERANCE, "GroupNormalization");
+  }
+
+  // ---- integers ---------------------------------------------------------------------------------
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3})
+  void powersOfIntegers(int exponent) {
+    Spelled spelled = new Spelled(17);
+    Value number = spelled.graph.addConstant("e", Tensor.scalar((long) exponent));
+    Value y = spelled.node("Pow", spelled.input("x", Tensor.vector(-3, 0, 5, 12)), number);
+    spelled.output(y, DataType.INT64).check(0);
+  }
+
+  @Test
+  void floatsToIntegerPowers() {
+    Spelled spelled = new Spelled(17);
+    Value exponents = spelled.input("e", Tensor.vector(0, 1, 2, 3));
+    spelled.output(spelled.node("Pow", spelled.floats("x", 4), exponents)).check(TOLERANCE);
+  }
+
+  @Test
+  void largestOfBools() {
+    Spelled spelled = new Spelled(20);
+    Value x = spelled.bools("x", new long[] {2, 3}, 0, 1, 0, 0, 0, 0);
+    Value axes = spelled.graph.addConstant("axes", Tensor.vector(1));
+    Value y = spelled.node("ReduceMax", some(x, axes), "keepdims", 0);
+    assertThat(
+            spelled.output(y, DataType.BOOL).check(0).graph().nodeList().stream()
+                .map(Node::opType))
+        .containsExactly("Cast", "ReduceMax", "Cast");
+  }
+
+  // ---- scatters and slices ----------------------------------------------------------------------
+
+  @ParameterizedTest
+  @ValueSource(strings = {"add", "mul", "max", "min"})
+  void scattersThatCombine(String reduction) {
+    Spelled spelled = new Spelled(18);
+    Value indices =
+        spelled.graph.addConstant(
+            "i", Tensor.ofLongs(new long[] {5, 2}, 0, 1, 2, 3, 0, 1, 0, 1, 3, 0));
+    Value y =
+        spelled.node(
+            "ScatterND",
+            some(spelled.floats("x", 4, 4, 2), indices, spelled.floats("u", 5, 2)),
+            "reduction",
+            reduction);
+    Model legal = spelled.output(y).check(TOLERANCE);
+    assertThat(legal.graph().nodes())
+        .noneMatch(node -> node.is("ScatterND") && node.attribute("reduction").isPresent());
+  }
+
+  @Test
+  void aScatterWithIndicesThatAreComputedIsLeft() {
+    Spelled spelled = new Spelled(18);
+    Value indices = spelled.input("i", Tensor.ofLongs(new long[] {1, 1}, 2));
+    Value y =
+        spelled.node(
+            "ScatterND",
+            some(spelled.floats("x", 4, 2), indices, spelled.floats("u", 1, 2)),
+            "reduction",
+            "add");
+    Model legal = spelled.output(y).check(TOLERANCE);
+    assertThat(legal.graph().nodes()).anyMatch(node -> node.attribute("reduction").isPresent());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"0,3,true", "3,8,true", "-5,9223372036854775807,true", "0,4,false", "1,3,false"})
+  void partsOfWhatWasJoinedComeFromWhereTheyCame(long start, long end, boolean found) {
+    Spelled spelled = new Spelled(17);
+    Value joined =
+        spelled.node("Concat", some(spelled.floats("a", 2, 3, 4), spelled.floats("b", 2, 5, 4)), "axis", 1);
+    Value moved = spelled.node("Add", spelled.weights("table", 1, 8, 4), joined);
+    Value scaled = spelled.node("Div", moved, spelled.weights("scale", 4));
+    Value part =
+        spelled.node(
+            "Slice",
+            scaled,
+            spelled.graph.addConstant("start", Tensor.vector(start)),
+            spelled.graph.addConstant("end", Tensor.vector(end)),
+            spelled.graph.addConstant("axis", Tensor.vector(1)));
+    Model legal = spelled.output(part).check(TOLERANCE);
+    assertThat(legal.graph().nodeList().stream().anyMatch(node -> node.is("Concat")))
+        .isNotEqualTo(found);
   }
 
   // ---- ONNX Runtime's attention -----------------------------------------------------------------
