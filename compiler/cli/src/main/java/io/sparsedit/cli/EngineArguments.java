@@ -7,6 +7,7 @@ import io.sparsedit.compiler.engine.BuiltEngine;
 import io.sparsedit.compiler.engine.EngineOptions;
 import io.sparsedit.compiler.engine.InputShapes;
 import io.sparsedit.compiler.engine.TimingCache;
+import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.tensorrt.PluginLibrary;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -44,6 +45,18 @@ final class EngineArguments {
 
   @Option(names = "--max-shapes", paramLabel = "SHAPES", description = "The largest shapes.")
   private @Nullable String maxShapes;
+
+  @Option(
+      names = "--precision",
+      paramLabel = "FLOATS",
+      defaultValue = "keep",
+      description = {
+        "keep: what the graph says (default).",
+        "bf16, fp16: that in the place of f32, but for reductions, softmax, positions and norms;"
+            + " inputs and outputs keep their types. A graph with products in 16 bits stays as it"
+            + " is."
+      })
+  private Precision precision = Precision.KEEP;
 
   @Option(
       names = "--allow-tf32",
@@ -138,6 +151,7 @@ final class EngineArguments {
         shapes("--min-shapes", minShapes),
         shapes("--opt-shapes", optShapes),
         shapes("--max-shapes", maxShapes),
+        precision,
         tf32,
         level,
         timingCache != null

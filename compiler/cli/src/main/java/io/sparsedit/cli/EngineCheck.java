@@ -6,6 +6,7 @@ import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.engine.BuildEngine;
 import io.sparsedit.compiler.engine.BuiltEngine;
+import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.runtime.Action;
 import io.sparsedit.runtime.Bundle;
 import io.sparsedit.runtime.Dim;
@@ -203,7 +204,8 @@ record EngineCheck(Path folder, BuiltEngine engine, When when, OptionalDouble to
 
   /** Whether the engine computes in floats of 16 bits. */
   private boolean isHalf(Bundle bundle) {
-    return bundle.inputs().values().stream()
+    return engine.precision() != Precision.KEEP
+        || bundle.inputs().values().stream()
         .anyMatch(type -> type.element().isFloating() && type.element().bytes() == 2);
   }
 

@@ -61,7 +61,7 @@ public final class BuildEngine {
     CallPlugins.in(model, plugins.operators(), plugins.pluginVersion(), plugins.file().toString());
     ReadTokenMajor.in(model.graph());
     OmitNeutralAttributes.in(model.graph());
-    Legalisation.apply(model);
+    Legalisation.apply(model, options.precision());
     Map<String, EngineBuilder.Shapes> shapes =
         ShapeProfile.of(model.graph(), options.min(), options.opt(), options.max());
 
@@ -93,6 +93,7 @@ public final class BuildEngine {
           bytes,
           tools.gpu().toString(),
           tools.tensorRt().version(),
+          options.precision(),
           (System.nanoTime() - start) / 1e9,
           usual(shapes),
           copies.stream().map(BuildEngine::text).toList(),
@@ -270,6 +271,7 @@ public final class BuildEngine {
         .put("gpu", tools.gpu().name())
         .put("computeCapability", tools.gpu().computeCapability())
         .put("cudaNeeded", tools.plugins().cudaNeeded())
+        .put("precision", options.precision().name().toLowerCase(Locale.ROOT))
         .put("tf32", options.tf32())
         .put("compiler", compiler);
     ObjectNode ranges = entry.putObject("shapes");

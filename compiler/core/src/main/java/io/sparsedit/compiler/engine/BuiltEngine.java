@@ -1,5 +1,6 @@
 package io.sparsedit.compiler.engine;
 
+import io.sparsedit.compiler.legal.Precision;
 import java.util.List;
 import java.util.Map;
 
@@ -11,6 +12,7 @@ import java.util.Map;
  * @param bytes size of the engine
  * @param gpu the GPU that it was built on and for
  * @param tensorRt the version of TensorRT
+ * @param precision what became of the graph's f32
  * @param seconds how long the build took
  * @param shapes the shapes that it is tuned for, of each input with a dynamic dimension
  * @param copies layers beside plugins that only move data, a line each
@@ -22,6 +24,7 @@ public record BuiltEngine(
     long bytes,
     String gpu,
     String tensorRt,
+    Precision precision,
     double seconds,
     Map<String, List<Long>> shapes,
     List<String> copies,

@@ -1,5 +1,6 @@
 package io.sparsedit.compiler.engine;
 
+import io.sparsedit.compiler.legal.Precision;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -10,6 +11,7 @@ import java.util.Optional;
  * @param min the smallest shapes, of a model with dynamic ones
  * @param opt the shapes to tune for
  * @param max the largest shapes
+ * @param precision what becomes of the graph's f32
  * @param tf32 whether f32 matrix products may round their inputs to TF32
  * @param level TensorRT's optimisation level from 0 to 5, or -1 for its default
  * @param timingCache the file that keeps timings from build to build; empty: none is kept
@@ -20,6 +22,7 @@ public record EngineOptions(
     InputShapes min,
     InputShapes opt,
     InputShapes max,
+    Precision precision,
     boolean tf32,
     int level,
     Optional<Path> timingCache,
