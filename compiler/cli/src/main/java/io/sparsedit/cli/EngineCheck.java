@@ -206,7 +206,7 @@ record EngineCheck(Path folder, BuiltEngine engine, When when, OptionalDouble to
   private boolean isHalf(Bundle bundle) {
     return engine.precision() != Precision.KEEP
         || bundle.inputs().values().stream()
-        .anyMatch(type -> type.element().isFloating() && type.element().bytes() == 2);
+            .anyMatch(type -> type.element().isFloating() && type.element().bytes() == 2);
   }
 
   private static ObjectNode put(ObjectNode node, TensorError error) {

@@ -59,9 +59,11 @@ public final class BuildEngine {
     Model model = OnnxReader.read(entries.model());
     PluginLibrary plugins = tools.plugins();
     CallPlugins.in(model, plugins.operators(), plugins.pluginVersion(), plugins.file().toString());
-    ReadTokenMajor.in(model.graph());
     OmitNeutralAttributes.in(model.graph());
-    Legalisation.apply(model, options.precision());
+    Legalisation.apply(model);
+    // Between a transposition and a plugin there is no Cast yet.
+    ReadTokenMajor.in(model.graph());
+    Legalisation.convert(model, options.precision());
     Map<String, EngineBuilder.Shapes> shapes =
         ShapeProfile.of(model.graph(), options.min(), options.opt(), options.max());
 

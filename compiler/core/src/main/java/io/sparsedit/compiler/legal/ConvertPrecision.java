@@ -50,7 +50,8 @@ final class ConvertPrecision implements Pass<EngineModel> {
 
   @Override
   public int run(EngineModel model) {
-    boolean nothing = type == DataType.FLOAT || model.nodes().stream().anyMatch(n -> isHalf(n, model));
+    boolean nothing =
+        type == DataType.FLOAT || model.nodes().stream().anyMatch(n -> isHalf(n, model));
     return nothing ? 0 : new Conversion(model, type).run();
   }
 
@@ -137,7 +138,8 @@ final class ConvertPrecision implements Pass<EngineModel> {
       // A Cast of integers gives what its readers ask for by another Cast.
       boolean fromFloat =
           !node.is("Cast") || facts.elementType(node.requiredInput(0)) == DataType.FLOAT;
-      boolean computed = node.presentInputs().stream().anyMatch(v -> facts.elementType(v) == DataType.FLOAT);
+      boolean computed =
+          node.presentInputs().stream().anyMatch(v -> facts.elementType(v) == DataType.FLOAT);
       return !exact.contains(node) && fromFloat && computed;
     }
 

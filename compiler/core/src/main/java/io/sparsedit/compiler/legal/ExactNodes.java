@@ -32,10 +32,30 @@ import java.util.Set;
 final class ExactNodes {
   private static final Set<String> EXACT =
       Set.of(
-          "CumSum", "Cos", "Exp", "InstanceNormalization", "GroupNormalization", "Log",
-          "LogSoftmax", "LpNormalization", "MeanVarianceNormalization", "Pow", "Range",
-          "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMean",
-          "ReduceProd", "ReduceSum", "ReduceSumSquare", "Sin", "Softmax", "Softplus", "Sqrt");
+          "CumSum",
+          "Cos",
+          "Exp",
+          "InstanceNormalization",
+          "GroupNormalization",
+          "Log",
+          "LogSoftmax",
+          "LpNormalization",
+          "MeanVarianceNormalization",
+          "Pow",
+          "Range",
+          "Reciprocal",
+          "ReduceL1",
+          "ReduceL2",
+          "ReduceLogSum",
+          "ReduceLogSumExp",
+          "ReduceMean",
+          "ReduceProd",
+          "ReduceSum",
+          "ReduceSumSquare",
+          "Sin",
+          "Softmax",
+          "Softplus",
+          "Sqrt");
 
   private static final Set<String> PRODUCTS =
       Set.of("MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose");
@@ -44,15 +64,53 @@ final class ExactNodes {
 
   private static final Set<String> ELEMENTWISE =
       Set.of(
-          "Add", "Sub", "Sum", "Mul", "Div", "Neg", "Abs", "Max", "Min", "Clip", "Tanh", "Sigmoid",
-          "Erf", "Relu", "Gelu", "Mod", "Floor", "Ceil", "Round", "Where", "Identity", "IsNaN");
+          "Add",
+          "Sub",
+          "Sum",
+          "Mul",
+          "Div",
+          "Neg",
+          "Abs",
+          "Max",
+          "Min",
+          "Clip",
+          "Tanh",
+          "Sigmoid",
+          "Erf",
+          "Relu",
+          "Gelu",
+          "Mod",
+          "Floor",
+          "Ceil",
+          "Round",
+          "Where",
+          "Identity",
+          "IsNaN");
 
   /** Results are parts of the inputs. */
   private static final Set<String> MOVES =
       Set.of(
-          "Cast", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements",
-          "GatherND", "Identity", "Pad", "Reshape", "ScatterElements", "ScatterND", "Slice",
-          "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze");
+          "Cast",
+          "Concat",
+          "DepthToSpace",
+          "Expand",
+          "Flatten",
+          "Gather",
+          "GatherElements",
+          "GatherND",
+          "Identity",
+          "Pad",
+          "Reshape",
+          "ScatterElements",
+          "ScatterND",
+          "Slice",
+          "SpaceToDepth",
+          "Split",
+          "Squeeze",
+          "Tile",
+          "Transpose",
+          "Trilu",
+          "Unsqueeze");
 
   private static final int TOKEN_RANK = 3;
   private static final long PROJECTED = 16;
@@ -133,7 +191,9 @@ final class ExactNodes {
   /** What is read by exact nodes alone, and computed element by element, is exact too. */
   private void backward(Node node) {
     boolean elementwise = ELEMENTWISE.contains(node.opType()) && node.domain().isEmpty();
-    if (!elementwise || exact.contains(node) || node.outputs().stream().anyMatch(Value::isGraphOutput)) {
+    if (!elementwise
+        || exact.contains(node)
+        || node.outputs().stream().anyMatch(Value::isGraphOutput)) {
       return;
     }
     boolean read = node.outputs().stream().anyMatch(output -> !output.uses().isEmpty());
@@ -214,7 +274,6 @@ final class ExactNodes {
 
   /** Whether a tensor fits a type: used before its elements are rounded to it. */
   static boolean fits(Tensor tensor, DataType type) {
-    return type != DataType.FLOAT16
-        || tensor.doubles().filter(ExactNodes::isLarge).isEmpty();
+    return type != DataType.FLOAT16 || tensor.doubles().filter(ExactNodes::isLarge).isEmpty();
   }
 }

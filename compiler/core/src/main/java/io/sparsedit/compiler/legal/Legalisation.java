@@ -4,7 +4,6 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.pass.PassRecord;
 import io.sparsedit.compiler.pass.PassRunner;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -28,26 +27,32 @@ public final class Legalisation {
         new DecomposeGroupNormalization(),
         new DecomposeLogSumExp(),
         new UnrollScatterReduction(),
+        new JoinInsteadOfScatter(),
         new PlainIntegers(),
         new SliceBeforeJoining(),
         // Last: the others read what the model's own operator set means.
         new LowerOperatorSet());
   }
 
-  /** Changes the model, which keeps its types. */
+  /**
+   * Changes the model, which keeps its types.
+   *
+   * @return what each pass did
+   */
   public static List<PassRecord> apply(Model model) {
-    return apply(model, Precision.KEEP);
+    return run(model, passes());
   }
 
   /**
-   * Changes the model.
+   * Changes what the model's floats are.
    *
-   * @param precision what becomes of its floats
-   * @return what each pass did
+   * @return what the pass did
    */
-  public static List<PassRecord> apply(Model model, Precision precision) {
-    List<Pass<EngineModel>> passes = new ArrayList<>(passes());
-    passes.add(new ConvertPrecision(precision));
+  public static List<PassRecord> convert(Model model, Precision precision) {
+    return run(model, List.of(new ConvertPrecision(precision)));
+  }
+
+  private static List<PassRecord> run(Model model, List<Pass<EngineModel>> passes) {
     PassRunner<EngineModel> runner =
         new PassRunner<>(passes, EngineModel::model, EngineModel::changed);
     List<PassRecord> records = runner.run(new EngineModel(model));

@@ -65,9 +65,7 @@ final class PlainIntegers implements Pass<EngineModel> {
     DataType computed = type.isFloating() ? type : DataType.FLOAT;
     Value result =
         emit.node(
-            "Pow",
-            emit.cast(base, type, computed),
-            emit.cast(exponent, exponentType, computed));
+            "Pow", emit.cast(base, type, computed), emit.cast(exponent, exponentType, computed));
     emit.replace(List.of(emit.cast(result, computed, type)));
     return true;
   }

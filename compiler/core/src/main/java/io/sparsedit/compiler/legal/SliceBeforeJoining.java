@@ -143,7 +143,10 @@ final class SliceBeforeJoining implements Pass<EngineModel> {
     long position = 0;
     for (Value input : concat.presentInputs()) {
       OptionalLong size =
-          facts.shape(input).map(dims -> dims.get(range.axis()).constant()).orElse(OptionalLong.empty());
+          facts
+              .shape(input)
+              .map(dims -> dims.get(range.axis()).constant())
+              .orElse(OptionalLong.empty());
       if (size.isEmpty()) {
         return Optional.empty();
       }

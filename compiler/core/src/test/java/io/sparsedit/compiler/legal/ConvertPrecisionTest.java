@@ -32,7 +32,8 @@ final class ConvertPrecisionTest {
   /** A converted copy, whose operators read one type of floats each. */
   private Model converted(Precision precision) {
     Model copy = ModelCopy.of(spelled.model);
-    Legalisation.apply(copy, precision);
+    Legalisation.apply(copy);
+    Legalisation.convert(copy, precision);
     ShapeTable facts = ShapeInference.infer(copy);
     for (Node node : copy.graph().nodes()) {
       if (!node.is("Cast") && node.domain().isEmpty()) {
@@ -90,8 +91,7 @@ final class ConvertPrecisionTest {
   void noiseLevelsAndTheirTablesStay(Precision precision) {
     Value timestep = spelled.floats("timestep", 2);
     Value column =
-        spelled.node(
-            "Unsqueeze", timestep, spelled.graph.addConstant("axis", Tensor.vector(1)));
+        spelled.node("Unsqueeze", timestep, spelled.graph.addConstant("axis", Tensor.vector(1)));
     Value angles = spelled.node("Mul", column, spelled.weights("frequencies", 1, 32));
     Value embedded = linear(spelled.node("Sin", angles), 32, 16);
     spelled.output(spelled.node("Mul", embedded, linear(spelled.floats("x", 2, 2, 16), 16, 16)));
@@ -148,7 +148,8 @@ final class ConvertPrecisionTest {
     spelled.output(spelled.node("Softmax", y));
 
     Model copy = ModelCopy.of(spelled.model);
-    Legalisation.apply(copy, Precision.BF16);
+    Legalisation.apply(copy);
+    Legalisation.convert(copy, Precision.BF16);
 
     assertThat(copy.graph().nodeList().stream().map(Node::opType))
         .containsExactly("Cast", "Cast", "MatMul", "Cast", "Softmax");
@@ -174,7 +175,8 @@ final class ConvertPrecisionTest {
     spelled.graph.addOutput(next);
 
     Model model = ModelCopy.of(spelled.model);
-    Legalisation.apply(model, Precision.BF16);
+    Legalisation.apply(model);
+    Legalisation.convert(model, Precision.BF16);
 
     Map<String, Node> nodes =
         model.graph().nodeList().stream()

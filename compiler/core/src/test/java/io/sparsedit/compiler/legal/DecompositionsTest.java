@@ -233,8 +233,7 @@ final class DecompositionsTest {
     Spelled spelled = new Spelled(18);
     Value axes = spelled.graph.addConstant("axes", Tensor.vector(-1, 0));
     Value y =
-        spelled.node(
-            "ReduceLogSumExp", some(spelled.floats("x", 2, 3, 4), axes), "keepdims", keep);
+        spelled.node("ReduceLogSumExp", some(spelled.floats("x", 2, 3, 4), axes), "keepdims", keep);
     spelled.output(y).check(TOLERANCE, "ReduceLogSumExp");
   }
 
@@ -288,8 +287,7 @@ final class DecompositionsTest {
     Value axes = spelled.graph.addConstant("axes", Tensor.vector(1));
     Value y = spelled.node("ReduceMax", some(x, axes), "keepdims", 0);
     assertThat(
-            spelled.output(y, DataType.BOOL).check(0).graph().nodeList().stream()
-                .map(Node::opType))
+            spelled.output(y, DataType.BOOL).check(0).graph().nodeList().stream().map(Node::opType))
         .containsExactly("Cast", "ReduceMax", "Cast");
   }
 
@@ -332,7 +330,8 @@ final class DecompositionsTest {
   void partsOfWhatWasJoinedComeFromWhereTheyCame(long start, long end, boolean found) {
     Spelled spelled = new Spelled(17);
     Value joined =
-        spelled.node("Concat", some(spelled.floats("a", 2, 3, 4), spelled.floats("b", 2, 5, 4)), "axis", 1);
+        spelled.node(
+            "Concat", some(spelled.floats("a", 2, 3, 4), spelled.floats("b", 2, 5, 4)), "axis", 1);
     Value moved = spelled.node("Add", spelled.weights("table", 1, 8, 4), joined);
     Value scaled = spelled.node("Div", moved, spelled.weights("scale", 4));
     Value part =
