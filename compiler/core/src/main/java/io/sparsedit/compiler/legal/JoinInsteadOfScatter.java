@@ -65,16 +65,16 @@ final class JoinInsteadOfScatter implements Pass<EngineModel> {
    * @param positions where along the axis, in the order of the update
    * @param update what it puts there
    */
-  private record Part(int axis, long[] positions, Value update) {
+  private record Part(int axis, List<Long> positions, Value update) {
     long start() {
-      return positions[0];
+      return positions.get(0);
     }
 
     /** The distance of the positions; 0 if they have none in common. */
     long step() {
-      long step = positions.length > 1 ? positions[1] - positions[0] : 1;
-      for (int i = 1; i < positions.length; i++) {
-        if (positions[i] - positions[i - 1] != step) {
+      long step = positions.size() > 1 ? positions.get(1) - positions.get(0) : 1;
+      for (int i = 1; i < positions.size(); i++) {
+        if (positions.get(i) - positions.get(i - 1) != step) {
           return 0;
         }
       }
@@ -157,11 +157,15 @@ final class JoinInsteadOfScatter implements Pass<EngineModel> {
             .constant(indices)
             .flatMap(Tensor::longs)
             .filter(positions -> positions.length > 0)
-            .map(positions -> new Part(0, positions, update));
+            .map(positions -> new Part(0, list(positions), update));
       }
       return width == shape.size() && grid.size() == shape.size() + 1
           ? gridPart(indices, update)
           : Optional.empty();
+    }
+
+    private static List<Long> list(long[] elements) {
+      return Arrays.stream(elements).boxed().toList();
     }
 
     /** A part whose indices name every axis, one component each. */
@@ -183,7 +187,7 @@ final class JoinInsteadOfScatter implements Pass<EngineModel> {
           if (found.isPresent()) {
             return Optional.empty();
           }
-          found = Optional.of(new Part(axis, positions.get(), update));
+          found = Optional.of(new Part(axis, list(positions.get()), update));
         }
       }
       return found;
@@ -245,7 +249,7 @@ final class JoinInsteadOfScatter implements Pass<EngineModel> {
         if (part.step() != 1 || part.start() != next) {
           return false;
         }
-        next += part.positions().length;
+        next += part.positions().size();
       }
       return next == size;
     }
@@ -254,10 +258,10 @@ final class JoinInsteadOfScatter implements Pass<EngineModel> {
     private static boolean alternate(List<Part> parts, long size) {
       for (int i = 0; i < parts.size(); i++) {
         Part part = parts.get(i);
-        boolean single = part.positions().length == 1;
+        boolean single = part.positions().size() == 1;
         if (part.start() != i
             || (part.step() != parts.size() && !single)
-            || (long) part.positions().length * parts.size() != size) {
+            || (long) part.positions().size() * parts.size() != size) {
           return false;
         }
       }
