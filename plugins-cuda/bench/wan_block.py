@@ -1,10 +1,10 @@
-"""A Wan 2.1 block at any size, in the very graph that the exporter wrote.
+"""One or two Wan 2.1 blocks at any size, in the very graph that the exporter wrote.
 
 Takes a small export of Wan (testdata/zoo/wan21_t2v-ts17-fp16: two blocks, 2 heads x 32), keeps one
-block, and gives all weights, constants and inputs the sizes of another model; by default Wan 2.1 14B
-at 720p: 40 heads x 128, FFN 13,824, 21 x 45 x 80 = 75,600 tokens, bf16.
+block or both, and gives all weights, constants and inputs the sizes of another model; by default Wan
+2.1 14B at 720p: 40 heads x 128, FFN 13,824, 21 x 45 x 80 = 75,600 tokens, bf16.
 
-usage: wan_block.py graph EXPORT.onnx OUTDIR [--frames N] [--rope scatter|concat]
+usage: wan_block.py graph EXPORT.onnx OUTDIR [--blocks 1|2] [--frames N] [--rope scatter|concat]
        wan_block.py weights OUTDIR
 
 graph    writes OUTDIR/model.onnx, OUTDIR/weights.json and, as holes that take no space, the weight
@@ -15,10 +15,10 @@ weights  fills the weight files with random numbers (needs torch), where the mod
 """
 
 import argparse
-import json
 import pathlib
 
 import numpy as np
+from resize import external, fill, finish, prune
 
 HEADS, HEAD_DIM, HIDDEN, FFN, TEXT, TEXT_DIM, CHANNELS = 40, 128, 5120, 13824, 512, 4096, 16
 HEIGHT, WIDTH = 45, 80
@@ -42,22 +42,8 @@ def graph(args):
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
 
-    # ---- one block: what read the second block's output reads the first's
-    produced = {o: n for n in g.node for o in n.output}
-    second = {o for n in g.node if '/blocks.1/' in n.name for o in n.output}
-    entry = next(
-        i for n in g.node if '/blocks.1/norm1' in n.name or n.name == '/blocks.1/Cast' for i in n.input
-        if i in produced and '/blocks.0/' in produced[i].name and 'attn' not in produced[i].name
-    )
-    leave = [n for n in g.node if '/blocks.1/' not in n.name and any(i in second for i in n.input)]
-    left = {i for n in leave for i in n.input if i in second}
-    if len(left) != 1:
-        raise SystemExit(f'the second block is left by {left}')
-    for n in leave:
-        for k, i in enumerate(n.input):
-            if i in second:
-                n.input[k] = entry
-    prune(g)
+    if args.blocks == 1:
+        leave_out_second_block(g)
 
     # ---- types: f16 becomes bf16
     def bf16(kind):
@@ -151,43 +137,32 @@ def graph(args):
     del g.value_info[:]
 
     if args.rope == 'concat':
-        concat_rope(g, helper, numpy_helper, tokens)
+        concat_rope(g, helper, numpy_helper, tokens, 2 * args.blocks)
         prune(g)
-    onnx.save(model, str(out / 'model.onnx'))
-    used = {n.attribute[0].t.external_data[0].value for n in g.node
-            if n.op_type == 'Constant' and n.attribute[0].t.data_location == TensorProto.EXTERNAL}
-    sizes = {'weights.bin': weights, **({'zeros.bin': zeros} if used else {})}
-    for name, size in sizes.items():
-        with open(out / name, 'wb') as file:
-            file.truncate(size)
-    (out / 'weights.json').write_text(json.dumps(dict(files=sizes, tensors=plan)))
+    finish(model, out, plan, {'weights.bin': weights, 'zeros.bin': zeros})
     print(f'{out}: {tokens} tokens, {len(g.node)} nodes, {weights / 1e9:.2f} GB of weights')
 
 
-def external(tensor, file, offset, length):
-    from onnx import TensorProto
-
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (('location', file), ('offset', offset), ('length', length)):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, str(value)
-
-
-def prune(g):
-    """Removes nodes and initializers that no output needs."""
-    needed, keep = {o.name for o in g.output}, []
-    for n in reversed(g.node):
-        if any(o in needed for o in n.output):
-            keep.append(n)
-            needed.update(n.input)
-    keep.reverse()
-    initial = [i for i in g.initializer if i.name in needed]
-    del g.node[:], g.initializer[:]
-    g.node.extend(keep)
-    g.initializer.extend(initial)
+def leave_out_second_block(g):
+    """What read the second block's output reads the first's."""
+    produced = {o: n for n in g.node for o in n.output}
+    second = {o for n in g.node if '/blocks.1/' in n.name for o in n.output}
+    entry = next(
+        i for n in g.node if '/blocks.1/norm1' in n.name or n.name == '/blocks.1/Cast' for i in n.input
+        if i in produced and '/blocks.0/' in produced[i].name and 'attn' not in produced[i].name
+    )
+    leave = [n for n in g.node if '/blocks.1/' not in n.name and any(i in second for i in n.input)]
+    left = {i for n in leave for i in n.input if i in second}
+    if len(left) != 1:
+        raise SystemExit(f'the second block is left by {left}')
+    for n in leave:
+        for k, i in enumerate(n.input):
+            if i in second:
+                n.input[k] = entry
+    prune(g)
 
 
-def concat_rope(g, helper, numpy_helper, tokens):
+def concat_rope(g, helper, numpy_helper, tokens, expected):
     """ScatterND(ScatterND(zeros, even, a), odd, b) becomes Reshape(Concat(a, b))."""
     produced = {o: n for n in g.node for o in n.output}
     done = 0
@@ -209,28 +184,8 @@ def concat_rope(g, helper, numpy_helper, tokens):
         for k, node in enumerate(new):
             g.node.insert(at + k, node)
         done += 1
-    if done != 2:
-        raise SystemExit(f'{done} pairs of ScatterND where 2 were expected')
-
-
-def weights(args):
-    import torch
-
-    out = pathlib.Path(args.out)
-    manifest = json.loads((out / 'weights.json').read_text())
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    generator = torch.Generator(device).manual_seed(0)
-    for name, size in manifest['files'].items():
-        with open(out / name, 'wb') as file:
-            file.truncate(size)
-    with open(out / 'weights.bin', 'r+b') as file:
-        for tensor in manifest['tensors']:
-            kind = torch.bfloat16 if tensor['type'] == 'bf16' else torch.float32
-            values = torch.randn(tensor['count'], generator=generator, device=device)
-            values = values * (tensor['fan'] ** -0.5 if tensor['fan'] > 1 else 0.02) + (1 if tensor['ones'] else 0)
-            file.seek(tensor['offset'])
-            file.write(values.to(kind).cpu().view(torch.uint8).numpy().tobytes())
-    print(f'{out}: written')
+    if done != expected:
+        raise SystemExit(f'{done} pairs of ScatterND where {expected} were expected')
 
 
 def main():
@@ -239,12 +194,13 @@ def main():
     c = commands.add_parser('graph')
     c.add_argument('export')
     c.add_argument('out')
+    c.add_argument('--blocks', type=int, choices=[1, 2], default=1)
     c.add_argument('--frames', type=int, default=21)
     c.add_argument('--rope', choices=['scatter', 'concat'], default='scatter')
     c.set_defaults(run=graph)
     c = commands.add_parser('weights')
     c.add_argument('out')
-    c.set_defaults(run=weights)
+    c.set_defaults(run=lambda given: fill(given.out))
     args = p.parse_args()
     args.run(args)
 
