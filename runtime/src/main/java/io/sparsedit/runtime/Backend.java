@@ -2,6 +2,7 @@ package io.sparsedit.runtime;
 
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -34,6 +35,9 @@ interface Backend extends AutoCloseable {
    */
   Execution newExecution();
 
+  /** Bytes of GPU memory that nobody uses; empty if the engine runs on the CPU. */
+  OptionalLong freeGpuMemory();
+
   /** Called once, after all executions are closed. */
   @Override
   void close();
@@ -42,6 +46,12 @@ interface Backend extends AutoCloseable {
   interface Execution extends AutoCloseable {
     /** State for a branch, zeros; it takes no memory before the first run. */
     Branch newBranch();
+
+    /** From now on layers are timed, if the engine can do that. */
+    void timeLayers();
+
+    /** The layers of the last run, in their order; empty if they were not timed. */
+    List<LayerTime> layerTimes();
 
     /** Called once, after all branches are closed. */
     @Override

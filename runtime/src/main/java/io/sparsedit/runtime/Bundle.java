@@ -249,7 +249,7 @@ public final class Bundle {
   }
 
   /** The portable model. */
-  Path modelPath() {
+  public Path modelPath() {
     return folder.resolve(content.modelFile());
   }
 

@@ -44,13 +44,28 @@ final class Json {
     JsonFactory factory =
         JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
     try (JsonParser parser = factory.createParser(file.toFile())) {
-      parser.nextToken();
-      Object value = readValue(parser);
-      if (parser.nextToken() != null) {
-        throw new IOException("more than one value, at line " + line(parser));
-      }
-      return new Json("", value);
+      return read(parser);
     }
+  }
+
+  /**
+   * Reads a text.
+   *
+   * @throws IOException if it is not one JSON value
+   */
+  static Json parse(String text) throws IOException {
+    try (JsonParser parser = new JsonFactory().createParser(text)) {
+      return read(parser);
+    }
+  }
+
+  private static Json read(JsonParser parser) throws IOException {
+    parser.nextToken();
+    Object value = readValue(parser);
+    if (parser.nextToken() != null) {
+      throw new IOException("more than one value, at line " + line(parser));
+    }
+    return new Json("", value);
   }
 
   private static Object readValue(JsonParser parser) throws IOException {

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -192,6 +193,11 @@ public final class Model implements AutoCloseable {
   /** The engine that runs it and its version. */
   public String backend() {
     return backend.name();
+  }
+
+  /** Bytes of GPU memory that no process uses; empty if the model runs on the CPU. */
+  public OptionalLong freeGpuMemory() {
+    return backend.freeGpuMemory();
   }
 
   /**

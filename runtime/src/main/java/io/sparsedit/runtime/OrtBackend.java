@@ -17,6 +17,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -135,6 +136,11 @@ final class OrtBackend implements Backend {
   }
 
   @Override
+  public OptionalLong freeGpuMemory() {
+    return OptionalLong.empty();
+  }
+
+  @Override
   public void close() {
     try {
       session.close();
@@ -186,6 +192,14 @@ final class OrtBackend implements Backend {
     @Override
     public Branch newBranch() {
       return new OrtBranch();
+    }
+
+    @Override
+    public void timeLayers() {}
+
+    @Override
+    public List<LayerTime> layerTimes() {
+      return List.of();
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.sparsedit.runtime;
 
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -276,6 +277,35 @@ public final class Session implements AutoCloseable {
             SessionException.Reason.STEP_ORDER, "branch " + branch + " has no state yet");
       }
       return state.branch.copyState(tensor);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * From now on the layers of each step are timed: for diagnosis, since it makes steps slower and
+   * goes without CUDA graphs. ONNX Runtime does not tell.
+   *
+   * @throws SessionException if the session is closed or busy
+   */
+  public void timeLayers() {
+    enter();
+    try {
+      execution.timeLayers();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * The layers of the last step, in the order in which they ran; empty if they were not timed.
+   *
+   * @throws SessionException if the session is closed or busy
+   */
+  public List<LayerTime> layerTimes() {
+    enter();
+    try {
+      return execution.layerTimes();
     } finally {
       lock.unlock();
     }

@@ -1,5 +1,6 @@
 package io.sparsedit.runtime;
 
+import io.sparsedit.tensorrt.DeviceMemory;
 import io.sparsedit.tensorrt.Engine;
 import io.sparsedit.tensorrt.ExecutionContext;
 import io.sparsedit.tensorrt.Gpu;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * TensorRT on a GPU, running an engine of the bundle.
@@ -282,6 +284,11 @@ final class TensorRtBackend implements Backend {
     } finally {
       log(tensorRt);
     }
+  }
+
+  @Override
+  public OptionalLong freeGpuMemory() {
+    return OptionalLong.of(DeviceMemory.free());
   }
 
   @Override

@@ -58,6 +58,7 @@ final class TensorRtBranch implements Backend.Branch {
       launch();
       execution.download(step);
       execution.synchronize();
+      execution.takeLayerTimes();
     } catch (TensorRtException e) {
       throw new BackendException(
           BackendException.Reason.RUN_FAILED, "TensorRT: " + e.getMessage(), e);

@@ -11,7 +11,9 @@ import java.lang.System.Logger;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What a session holds of an engine: an execution context, a stream, and a place on the GPU and in
@@ -30,6 +32,9 @@ final class TensorRtExecution implements Backend.Execution {
   private final CudaStream stream;
   private final Map<String, Place> places = new LinkedHashMap<>();
   private final Map<String, long[]> inputDims = new LinkedHashMap<>();
+
+  private Optional<LayerNodes> nodes = Optional.empty();
+  private List<LayerTime> layerTimes = List.of();
 
   /** Rises whenever addresses or shapes change: what was recorded before is void. */
   private int generation;
@@ -101,6 +106,26 @@ final class TensorRtExecution implements Backend.Execution {
     LOG.log(
         Logger.Level.WARNING,
         () -> bundle.folder() + " runs without CUDA graphs: " + why.getMessage());
+  }
+
+  @Override
+  public void timeLayers() {
+    if (nodes.isEmpty()) {
+      context.timeLayers();
+      nodes = Optional.of(LayerNodes.read(context.layers()));
+      graphs = false;
+      generation++;
+    }
+  }
+
+  @Override
+  public List<LayerTime> layerTimes() {
+    return layerTimes;
+  }
+
+  /** Takes the layers' times of a step that is done. */
+  void takeLayerTimes() {
+    nodes.ifPresent(known -> layerTimes = known.times(context.takeLayerTimes()));
   }
 
   int generation() {

@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
       BuildCommand.class,
       VerifyCommand.class,
       QualityCommand.class,
+      BenchCommand.class,
       HelpCommand.class
     },
     header = "Makes the attention of exported Diffusion Transformers sparse.",
@@ -34,6 +35,7 @@ import picocli.CommandLine.Spec;
       "  sparsify-model verify wan.sparse wan.onnx       measure a bundle against its original",
       "  sparsify-model build wan.sparse                 build its TensorRT engine, with a GPU",
       "  sparsify-model quality dit.onnx -o out/quality  measure methods on whole denoising runs",
+      "  sparsify-model bench wan.sparse                 time its steps against dense ones",
       "  sparsify-model help compile                     the options of a command, with examples",
       "",
       "A model that is the first argument is compiled: 'sparsify-model wan.onnx -o wan.sparse'.",
@@ -47,6 +49,6 @@ final class SparsifyModel implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "a command is missing: inspect, compile, verify, build or quality");
+        spec.commandLine(), "a command is missing: inspect, compile, verify, build, quality or bench");
   }
 }
