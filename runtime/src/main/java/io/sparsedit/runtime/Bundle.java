@@ -243,6 +243,16 @@ public final class Bundle {
     return content.engines();
   }
 
+  /** TensorRT engines of the same model in which every site is dense. */
+  List<EngineFile> denseEngines() {
+    return content.denseEngines();
+  }
+
+  /** Whether there are dense engines, for comparison: {@code sparsify-model build --dense}. */
+  public boolean hasDenseEngine() {
+    return !content.denseEngines().isEmpty();
+  }
+
   /** The sum of the portable model, as the compiler noted it. */
   String modelSha256() {
     return content.modelSha256();

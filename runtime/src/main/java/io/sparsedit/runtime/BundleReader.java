@@ -21,6 +21,7 @@ final class BundleReader {
       String modelSha256,
       List<Bundle.WeightFile> weights,
       List<Bundle.EngineFile> engines,
+      List<Bundle.EngineFile> denseEngines,
       String method,
       List<Bundle.Site> sites,
       Optional<String> actionInput,
@@ -97,10 +98,8 @@ final class BundleReader {
         relativeFile(root.get("model").get("file")),
         root.get("model").get("sha256").string(),
         root.get("weights").elements().stream().map(BundleReader::weightFile).toList(),
-        root.find("engines").stream()
-            .flatMap(engines -> engines.elements().stream())
-            .map(BundleReader::engineFile)
-            .toList(),
+        engineFiles(root, "engines"),
+        engineFiles(root, "denseEngines"),
         method,
         List.copyOf(sites),
         root.find("action").map(action -> action(action, sites.size())),
@@ -176,6 +175,13 @@ final class BundleReader {
 
   private static Bundle.WeightFile weightFile(Json weights) {
     return new Bundle.WeightFile(relativeFile(weights.get("file")), weights.get("bytes").count());
+  }
+
+  private static List<Bundle.EngineFile> engineFiles(Json root, String key) {
+    return root.find(key).stream()
+        .flatMap(engines -> engines.elements().stream())
+        .map(BundleReader::engineFile)
+        .toList();
   }
 
   private static Bundle.EngineFile engineFile(Json engine) {

@@ -52,9 +52,16 @@ public final class Model implements AutoCloseable {
    * @param maxBranches how many CFG branches a session may have. Each has its own state, and a
    *     branch above it is taken for a mistake
    * @param cudaGraphs whether TensorRT's steps are recorded as CUDA graphs, which start faster
+   * @param dense whether TensorRT runs the bundle's dense engine: the model as it was, for
+   *     comparison. It knows no actions and has no state
    */
   public record Options(
-      Target target, OptionalInt threads, boolean checkHash, int maxBranches, boolean cudaGraphs) {
+      Target target,
+      OptionalInt threads,
+      boolean checkHash,
+      int maxBranches,
+      boolean cudaGraphs,
+      boolean dense) {
     /**
      * Checks the ranges.
      *
@@ -68,32 +75,37 @@ public final class Model implements AutoCloseable {
 
     /** What fits the machine, all cores, the hash checked, at most 4 branches, no CUDA graphs. */
     public static Options defaults() {
-      return new Options(Target.AUTO, OptionalInt.empty(), true, 4, false);
+      return new Options(Target.AUTO, OptionalInt.empty(), true, 4, false, false);
     }
 
     /** The same options with another target. */
     public Options withTarget(Target newTarget) {
-      return new Options(newTarget, threads, checkHash, maxBranches, cudaGraphs);
+      return new Options(newTarget, threads, checkHash, maxBranches, cudaGraphs, dense);
     }
 
     /** The same options with another number of threads. */
     public Options withThreads(int newThreads) {
-      return new Options(target, OptionalInt.of(newThreads), checkHash, maxBranches, cudaGraphs);
+      return new Options(target, OptionalInt.of(newThreads), checkHash, maxBranches, cudaGraphs, dense);
     }
 
     /** The same options, with or without the check of hashes. */
     public Options withCheckHash(boolean newCheckHash) {
-      return new Options(target, threads, newCheckHash, maxBranches, cudaGraphs);
+      return new Options(target, threads, newCheckHash, maxBranches, cudaGraphs, dense);
     }
 
     /** The same options with another limit of branches. */
     public Options withMaxBranches(int newMaxBranches) {
-      return new Options(target, threads, checkHash, newMaxBranches, cudaGraphs);
+      return new Options(target, threads, checkHash, newMaxBranches, cudaGraphs, dense);
     }
 
     /** The same options, with or without CUDA graphs. */
     public Options withCudaGraphs(boolean newCudaGraphs) {
-      return new Options(target, threads, checkHash, maxBranches, newCudaGraphs);
+      return new Options(target, threads, checkHash, maxBranches, newCudaGraphs, dense);
+    }
+
+    /** The same options, with or without the dense engine in place of the sparse one. */
+    public Options withDense(boolean newDense) {
+      return new Options(target, threads, checkHash, maxBranches, cudaGraphs, newDense);
     }
   }
 
@@ -140,6 +152,9 @@ public final class Model implements AutoCloseable {
   }
 
   private static Backend load(Bundle bundle, Options options) {
+    if (options.dense()) {
+      return TensorRtBackend.load(bundle, options);
+    }
     return switch (options.target()) {
       case TENSORRT -> TensorRtBackend.load(bundle, options);
       case ONNX_RUNTIME -> loadPortable(bundle, options);

@@ -26,16 +26,18 @@ final class TensorRtBackend implements Backend {
   private static final Logger LOG = System.getLogger("io.sparsedit.runtime");
 
   private final Bundle bundle;
-  private final boolean graphs;
+  private final Model.Options options;
+  private final List<Bundle.StateTensor> state;
   private final TensorRt tensorRt;
   private final Gpu gpu;
   private final Engine engine;
   private final Map<String, IoTensor> tensors;
 
   private TensorRtBackend(
-      Bundle bundle, boolean graphs, TensorRt tensorRt, Gpu gpu, Engine engine) {
+      Bundle bundle, Model.Options options, TensorRt tensorRt, Gpu gpu, Engine engine) {
     this.bundle = bundle;
-    this.graphs = graphs;
+    this.options = options;
+    this.state = options.dense() ? List.of() : bundle.state();
     this.tensorRt = tensorRt;
     this.gpu = gpu;
     this.engine = engine;
@@ -52,11 +54,15 @@ final class TensorRtBackend implements Backend {
    * @throws BundleException if a file is not the one that the engine was built with
    */
   static TensorRtBackend load(Bundle bundle, Model.Options options) {
-    List<Bundle.EngineFile> engines = bundle.engines();
+    List<Bundle.EngineFile> engines = options.dense() ? bundle.denseEngines() : bundle.engines();
     if (engines.isEmpty()) {
       throw new BackendException(
           BackendException.Reason.NO_ENGINE,
-          bundle.folder() + " has no TensorRT engine; build one: " + rebuild(bundle));
+          bundle.folder()
+              + (options.dense() ? " has no dense" : " has no")
+              + " TensorRT engine; build one: "
+              + rebuild(bundle)
+              + (options.dense() ? " --dense" : ""));
     }
     requirePlatform();
     try {
@@ -98,7 +104,7 @@ final class TensorRtBackend implements Backend {
       log(tensorRt);
     }
     TensorRtBackend backend =
-        new TensorRtBackend(bundle, options.cudaGraphs(), tensorRt, gpu, engine);
+        new TensorRtBackend(bundle, options, tensorRt, gpu, engine);
     try {
       backend.checkTensors();
     } catch (RuntimeException e) {
@@ -201,7 +207,7 @@ final class TensorRtBackend implements Backend {
     bundle.inputs().forEach((name, type) -> wanted.put(name, type.element()));
     bundle.outputs().forEach((name, type) -> wanted.put(name, type.element()));
     bundle.actionInput().ifPresent(name -> wanted.put(name, ElementType.I32));
-    for (Bundle.StateTensor tensor : bundle.state()) {
+    for (Bundle.StateTensor tensor : state) {
       wanted.put(tensor.input(), tensor.type().element());
       wanted.put(tensor.output(), tensor.type().element());
     }
@@ -228,7 +234,7 @@ final class TensorRtBackend implements Backend {
               // TensorRT may leave out an input that nothing reads.
               boolean isInput =
                   bundle.inputs().containsKey(name)
-                      || bundle.state().stream().anyMatch(state -> state.input().equals(name));
+                      || state.stream().anyMatch(state -> state.input().equals(name));
               if (!isInput && !tensors.containsKey(name) && !isAction(name)) {
                 throw mismatch("the engine has no output " + name);
               }
@@ -263,7 +269,8 @@ final class TensorRtBackend implements Backend {
 
   @Override
   public String name() {
-    return "TensorRT " + tensorRt.version() + " on " + gpu.name();
+    String engineName = options.dense() ? " (dense engine) on " : " on ";
+    return "TensorRT " + tensorRt.version() + engineName + gpu.name();
   }
 
   @Override
@@ -271,7 +278,8 @@ final class TensorRtBackend implements Backend {
     try {
       ExecutionContext context = engine.newContext();
       try {
-        return new TensorRtExecution(bundle, tensors, context, graphs, tensorRt);
+        return new TensorRtExecution(
+            bundle, state, tensors, context, options.cudaGraphs(), tensorRt);
       } catch (RuntimeException e) {
         context.close();
         throw e;

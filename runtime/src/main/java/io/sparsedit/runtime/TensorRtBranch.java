@@ -102,7 +102,7 @@ final class TensorRtBranch implements Backend.Branch {
   }
 
   private void bind() {
-    List<Bundle.StateTensor> state = execution.bundle().state();
+    List<Bundle.StateTensor> state = execution.state();
     for (int i = 0; i < state.size(); i++) {
       execution.setMemory(state.get(i).input(), sets(current).get(i));
       execution.setMemory(state.get(i).output(), sets(1 - current).get(i));
@@ -116,7 +116,7 @@ final class TensorRtBranch implements Backend.Branch {
   }
 
   private void allocate(Dims symbols) {
-    List<Bundle.StateTensor> state = execution.bundle().state();
+    List<Bundle.StateTensor> state = execution.state();
     List<long[]> wanted =
         state.stream().map(tensor -> TensorRtExecution.stateDims(tensor, symbols)).toList();
     if (memory.size() == SETS * state.size() && sameDims(wanted)) {
@@ -151,7 +151,7 @@ final class TensorRtBranch implements Backend.Branch {
 
   @Override
   public Tensor copyState(Bundle.StateTensor tensor) {
-    int index = execution.bundle().state().indexOf(tensor);
+    int index = execution.state().indexOf(tensor);
     if (index < 0 || memory.isEmpty()) {
       throw new IllegalStateException("no state " + tensor);
     }

@@ -25,6 +25,7 @@ final class TensorRtExecution implements Backend.Execution {
   private static final Logger LOG = System.getLogger("io.sparsedit.runtime");
 
   private final Bundle bundle;
+  private final List<Bundle.StateTensor> state;
   private final Map<String, IoTensor> tensors;
   private final ExecutionContext context;
   private boolean graphs;
@@ -41,11 +42,13 @@ final class TensorRtExecution implements Backend.Execution {
 
   TensorRtExecution(
       Bundle bundle,
+      List<Bundle.StateTensor> state,
       Map<String, IoTensor> tensors,
       ExecutionContext context,
       boolean graphs,
       TensorRt tensorRt) {
     this.bundle = bundle;
+    this.state = state;
     this.tensors = tensors;
     this.context = context;
     this.graphs = graphs;
@@ -88,8 +91,9 @@ final class TensorRtExecution implements Backend.Execution {
     return new TensorRtBranch(this);
   }
 
-  Bundle bundle() {
-    return bundle;
+  /** The tensors that branches carry from step to step; a dense engine has none. */
+  List<Bundle.StateTensor> state() {
+    return state;
   }
 
   CudaStream stream() {
@@ -157,7 +161,7 @@ final class TensorRtExecution implements Backend.Execution {
       long[] dims = {step.actions().size()};
       changed |= setDims(bundle.actionInput().get(), ElementType.I32, dims);
     }
-    for (Bundle.StateTensor tensor : bundle.state()) {
+    for (Bundle.StateTensor tensor : state) {
       long[] dims = stateDims(tensor, step.dims());
       if (has(tensor.input()) && !Arrays.equals(inputDims.get(tensor.input()), dims)) {
         context.setInputShape(tensor.input(), dims);

@@ -7,6 +7,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -26,6 +27,7 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  sparsify-model build wan.sparse",
+      "  sparsify-model build wan.sparse --dense",
       "  sparsify-model build wan.sparse --min-shapes latents:1x16x21x90x160 \\",
       "      --opt-shapes latents:2x16x21x90x160 --max-shapes latents:2x16x21x90x160",
       "",
@@ -41,11 +43,23 @@ final class BuildCommand implements Callable<Integer> {
   @Parameters(paramLabel = "BUNDLE", description = "The bundle's folder.")
   private Path bundle;
 
+  @Option(
+      names = "--dense",
+      description =
+          "Build an engine in which no site is sparse, beside the other: what bench compares it"
+              + " with.")
+  private boolean dense;
+
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
-      engine.build(bundle, engine.tools(), progress, common.quiet() ? silent() : out);
+      PrintWriter told = common.quiet() ? silent() : out;
+      if (dense) {
+        engine.buildDense(bundle, engine.tools(), progress, told);
+      } else {
+        engine.build(bundle, engine.tools(), progress, told);
+      }
     }
     out.flush();
     return 0;

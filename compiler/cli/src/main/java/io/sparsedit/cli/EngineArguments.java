@@ -109,6 +109,21 @@ final class EngineArguments {
   private @Nullable Double maxError;
 
   /**
+   * Builds the engine of the dense model, which bench compares the other with.
+   *
+   * @param bundle its folder
+   * @param tools what {@link #tools} found
+   * @param out told what was built
+   */
+  void buildDense(Path bundle, BuildTools tools, Progress progress, PrintWriter out) {
+    print(
+        out,
+        bundle,
+        BuildEngine.run(
+            bundle, tools, toOptions(tools, true), VersionProvider.version(), progress));
+  }
+
+  /**
    * Builds an engine and compares it with the portable model.
    *
    * @param bundle its folder
@@ -117,7 +132,8 @@ final class EngineArguments {
    */
   void build(Path bundle, BuildTools tools, Progress progress, PrintWriter out) {
     BuiltEngine built =
-        BuildEngine.run(bundle, tools, toOptions(tools), VersionProvider.version(), progress);
+        BuildEngine.run(
+            bundle, tools, toOptions(tools, false), VersionProvider.version(), progress);
     print(out, bundle, built);
     OptionalDouble tolerance =
         maxError == null ? OptionalDouble.empty() : OptionalDouble.of(maxError);
@@ -145,13 +161,19 @@ final class EngineArguments {
     return Files.isRegularFile(built) ? built : besideCommand;
   }
 
-  private EngineOptions toOptions(BuildTools tools) {
+  /**
+   * The options.
+   *
+   * @param dense whether every site is to be dense
+   */
+  private EngineOptions toOptions(BuildTools tools, boolean dense) {
     return new EngineOptions(
         library(),
         shapes("--min-shapes", minShapes),
         shapes("--opt-shapes", optShapes),
         shapes("--max-shapes", maxShapes),
         precision,
+        dense,
         tf32,
         level,
         timingCache != null

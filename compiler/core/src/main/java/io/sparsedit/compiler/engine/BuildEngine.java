@@ -8,6 +8,7 @@ import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.legal.AttendDensely;
 import io.sparsedit.compiler.legal.Legalisation;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
@@ -57,6 +58,9 @@ public final class BuildEngine {
     progress.stage("read " + folder);
     EngineEntries entries = EngineEntries.read(folder);
     Model model = OnnxReader.read(entries.model());
+    if (options.dense()) {
+      AttendDensely.in(model);
+    }
     PluginLibrary plugins = tools.plugins();
     CallPlugins.in(model, plugins.operators(), plugins.pluginVersion(), plugins.file().toString());
     OmitNeutralAttributes.in(model.graph());
@@ -88,7 +92,7 @@ public final class BuildEngine {
       long bytes = size(engine);
       move(engine, folder.resolve(engineFile));
       move(library, folder.resolve(pluginFile));
-      entries.put(entry);
+      entries.put(entry, options.dense());
       return new BuiltEngine(
           engineFile,
           pluginFile,
@@ -258,7 +262,13 @@ public final class BuildEngine {
     String librarySum = Sha256.of(library);
     ObjectNode entry = JsonNodeFactory.instance.objectNode();
     entry
-        .put("file", "engine-sm_" + tools.gpu().capability() + "-" + shortened(engineSum) + ".plan")
+        .put(
+            "file",
+            (options.dense() ? "dense-sm_" : "engine-sm_")
+                + tools.gpu().capability()
+                + "-"
+                + shortened(engineSum)
+                + ".plan")
         .put("bytes", size(engine))
         .put("sha256", engineSum)
         .put("modelSha256", entries.modelSha256());

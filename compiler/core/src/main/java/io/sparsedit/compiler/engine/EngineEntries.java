@@ -12,11 +12,13 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * The engines that a bundle says it has: {@code engines} in {@code bundle.json}.
+ * The engines that a bundle says it has: {@code engines} and {@code denseEngines} in {@code
+ * bundle.json}.
  *
  * <p>Files are named after their content. A new engine is there in full before the description
  * names it, and the old one of the same GPU goes after that: whoever reads the bundle meanwhile
@@ -25,6 +27,7 @@ import java.util.TreeSet;
 final class EngineEntries {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final String ENGINES = "engines";
+  private static final String DENSE_ENGINES = "denseEngines";
   private static final String FILES = "files";
 
   private final Path folder;
@@ -90,11 +93,13 @@ final class EngineEntries {
    * Adds an engine in place of one for the same GPU and TensorRT.
    *
    * @param entry its entry, with {@code file} and {@code plugins.file}
+   * @param dense whether it is an engine of the dense model
    */
-  void put(ObjectNode entry) {
+  void put(ObjectNode entry, boolean dense) {
+    String key = dense ? DENSE_ENGINES : ENGINES;
     Set<String> before = files();
     ArrayNode kept = JSON.createArrayNode();
-    for (JsonNode other : root.path(ENGINES)) {
+    for (JsonNode other : root.path(key)) {
       boolean same =
           other.path("computeCapability").equals(entry.path("computeCapability"))
               && other.path("gpu").equals(entry.path("gpu"))
@@ -105,7 +110,7 @@ final class EngineEntries {
       }
     }
     kept.add(entry);
-    replace(kept, before);
+    replace(key, kept, before);
   }
 
   /**
@@ -134,12 +139,12 @@ final class EngineEntries {
         kept.add(engine);
       }
     }
-    replace(kept, before);
+    replace(ENGINES, kept, before);
   }
 
   /** Sets the engines, and removes the files that were theirs before and are nobody's now. */
-  private void replace(ArrayNode kept, Set<String> before) {
-    root.set(ENGINES, kept);
+  private void replace(String key, ArrayNode kept, Set<String> before) {
+    root.set(key, kept);
     Set<String> after = files();
     Set<String> all = new TreeSet<>();
     root.path(FILES).forEach(file -> all.add(file.asText()));
@@ -155,9 +160,11 @@ final class EngineEntries {
   /** The files of all engines. */
   private Set<String> files() {
     Set<String> files = new TreeSet<>();
-    for (JsonNode engine : root.path(ENGINES)) {
-      files.add(engine.path("file").asText());
-      files.add(engine.path("plugins").path("file").asText());
+    for (String key : List.of(ENGINES, DENSE_ENGINES)) {
+      for (JsonNode engine : root.path(key)) {
+        files.add(engine.path("file").asText());
+        files.add(engine.path("plugins").path("file").asText());
+      }
     }
     return files;
   }

@@ -12,6 +12,7 @@ import java.util.Optional;
  * @param opt the shapes to tune for
  * @param max the largest shapes
  * @param precision what becomes of the graph's f32
+ * @param dense whether every site is dense: an engine to compare the sparse one with
  * @param tf32 whether f32 matrix products may round their inputs to TF32
  * @param level TensorRT's optimisation level from 0 to 5, or -1 for its default
  * @param timingCache the file that keeps timings from build to build; empty: none is kept
@@ -23,6 +24,7 @@ public record EngineOptions(
     InputShapes opt,
     InputShapes max,
     Precision precision,
+    boolean dense,
     boolean tf32,
     int level,
     Optional<Path> timingCache,

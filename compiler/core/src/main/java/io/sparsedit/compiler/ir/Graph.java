@@ -219,6 +219,24 @@ public final class Graph {
     outputs.set(index, value);
   }
 
+  /** Makes a value an output no longer; the value stays. */
+  public void removeOutput(Value value) {
+    outputs.remove(value);
+  }
+
+  /**
+   * Removes an input.
+   *
+   * @throws IllegalArgumentException if it is none, or is used
+   */
+  public void removeInput(Value input) {
+    if (!inputs.contains(input) || !input.isUnused()) {
+      throw new IllegalArgumentException("no unused input: " + input);
+    }
+    inputs.remove(input);
+    valuesByName.remove(input.name(), input);
+  }
+
   private List<Graph> capturingSubgraphs() {
     List<Graph> all = new ArrayList<>();
     for (Graph child : children) {

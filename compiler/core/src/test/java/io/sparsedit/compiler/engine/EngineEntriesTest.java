@@ -56,6 +56,20 @@ final class EngineEntriesTest {
   }
 
   @Test
+  void aDenseEngineStandsBesideTheOtherAndSharesItsPlugins() throws IOException {
+    put("a.plan", "p.so", "GPU A");
+    put("dense.plan", "p.so", "GPU A", true);
+    put("a2.plan", "p.so", "GPU A");
+
+    JsonNode root = description();
+    assertThat(root.path("engines")).hasSize(1);
+    assertThat(root.path("denseEngines").path(0).path("file").asText()).isEqualTo("dense.plan");
+    assertThat(folder.resolve("dense.plan")).exists();
+    assertThat(folder.resolve("p.so")).exists();
+    assertThat(folder.resolve("a.plan")).doesNotExist();
+  }
+
+  @Test
   void theSameEngineAgainStays() throws IOException {
     put("a.plan", "p.so", "GPU A");
     put("a.plan", "p.so", "GPU A");
@@ -126,6 +140,10 @@ final class EngineEntriesTest {
   }
 
   private void put(String engine, String plugins, String gpu) throws IOException {
+    put(engine, plugins, gpu, false);
+  }
+
+  private void put(String engine, String plugins, String gpu, boolean dense) throws IOException {
     Files.writeString(folder.resolve(engine), engine);
     Files.writeString(folder.resolve(plugins), plugins);
     EngineEntries entries = EngineEntries.read(folder);
@@ -133,7 +151,7 @@ final class EngineEntriesTest {
     entry.put("file", engine).put("modelSha256", entries.modelSha256());
     entry.putObject("plugins").put("file", plugins);
     entry.put("tensorrt", "10.6.0").put("gpu", gpu).put("computeCapability", "9.0");
-    entries.put(entry);
+    entries.put(entry, dense);
   }
 
   private JsonNode description() throws IOException {
