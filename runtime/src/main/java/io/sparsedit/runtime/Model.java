@@ -85,7 +85,8 @@ public final class Model implements AutoCloseable {
 
     /** The same options with another number of threads. */
     public Options withThreads(int newThreads) {
-      return new Options(target, OptionalInt.of(newThreads), checkHash, maxBranches, cudaGraphs, dense);
+      return new Options(
+          target, OptionalInt.of(newThreads), checkHash, maxBranches, cudaGraphs, dense);
     }
 
     /** The same options, with or without the check of hashes. */

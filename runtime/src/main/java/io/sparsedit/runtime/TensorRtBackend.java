@@ -103,8 +103,7 @@ final class TensorRtBackend implements Backend {
     } finally {
       log(tensorRt);
     }
-    TensorRtBackend backend =
-        new TensorRtBackend(bundle, options, tensorRt, gpu, engine);
+    TensorRtBackend backend = new TensorRtBackend(bundle, options, tensorRt, gpu, engine);
     try {
       backend.checkTensors();
     } catch (RuntimeException e) {

@@ -212,8 +212,7 @@ final class BenchCommand implements Callable<Integer> {
     atLeast("--repeat", repeat, 2);
     atLeast("--warm-up", warmUp, 0);
     atLeast("--layers", layers, 0);
-    Model.Options options =
-        Model.Options.defaults().withTarget(target).withCudaGraphs(cudaGraphs);
+    Model.Options options = Model.Options.defaults().withTarget(target).withCudaGraphs(cudaGraphs);
     if (threads != null) {
       atLeast("--threads", threads, 1);
       options = options.withThreads(threads);

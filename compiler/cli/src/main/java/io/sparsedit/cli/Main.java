@@ -4,6 +4,8 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.passes.Method;
 import io.sparsedit.passes.verify.VerifyMode;
+import io.sparsedit.runtime.Action;
+import io.sparsedit.runtime.Model;
 import java.io.OutputStreamWriter;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -57,6 +59,8 @@ public final class Main {
             .setParameterExceptionHandler(Main::reportUsage)
             .registerConverter(Method.class, text -> choice(Method.class, text))
             .registerConverter(VerifyMode.class, text -> choice(VerifyMode.class, text))
+            .registerConverter(Model.Target.class, text -> choice(Model.Target.class, text))
+            .registerConverter(Action.class, text -> choice(Action.class, text))
             .registerConverter(
                 WeightFiles.Mode.class, text -> choice(WeightFiles.Mode.class, text));
     try {

@@ -49,6 +49,7 @@ final class SparsifyModel implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "a command is missing: inspect, compile, verify, build, quality or bench");
+        spec.commandLine(),
+        "a command is missing: inspect, compile, verify, build, quality or bench");
   }
 }

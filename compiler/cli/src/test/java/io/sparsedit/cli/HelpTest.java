@@ -18,7 +18,7 @@ final class HelpTest {
   private static final Pattern OPTION = Pattern.compile("(?<![\\w-])(--[a-z][a-z-]+)");
 
   @ParameterizedTest
-  @ValueSource(strings = {"inspect", "compile", "verify"})
+  @ValueSource(strings = {"inspect", "compile", "verify", "bench"})
   void helpOfACommandTeachesByExamplesWhoseOptionsExist(String command) {
     CommandLineRun run = CommandLineRun.of(command, "--help");
 

@@ -37,8 +37,7 @@ final class Baseline implements AutoCloseable {
       return new Baseline(
           Optional.of(Model.load(bundle.folder(), options.withDense(true))), List.of());
     } catch (BackendException e) {
-      if (options.target() == Model.Target.AUTO
-          && e.reason() == BackendException.Reason.NO_GPU) {
+      if (options.target() == Model.Target.AUTO && e.reason() == BackendException.Reason.NO_GPU) {
         return none();
       }
       throw e;

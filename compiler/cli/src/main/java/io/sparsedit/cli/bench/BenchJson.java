@@ -50,9 +50,7 @@ public final class BenchJson {
     node.put("steps", run.timetable().steps()).put("denseSteps", run.denseSteps());
     run.denseWarmup().ifPresent(part -> node.put("denseWarmup", part));
     run.replanInterval().ifPresent(interval -> node.put("replanInterval", interval));
-    node.put("milliseconds", sparse)
-        .put("denseMilliseconds", dense)
-        .put("speedup", dense / sparse);
+    node.put("milliseconds", sparse).put("denseMilliseconds", dense).put("speedup", dense / sparse);
     ObjectNode counts = node.putObject("stepCounts");
     Step.counts(run.timetable()).forEach((step, count) -> counts.put(step.label(), count));
   }

@@ -41,9 +41,7 @@ public record BenchReport(
     /** Milliseconds of a group of layers in a kind of step. */
     OptionalDouble group(Step step, LayerGroup group) {
       List<Layer> timed = layers.getOrDefault(step, List.of());
-      return timed.isEmpty()
-          ? OptionalDouble.empty()
-          : OptionalDouble.of(sum(timed, group));
+      return timed.isEmpty() ? OptionalDouble.empty() : OptionalDouble.of(sum(timed, group));
     }
   }
 

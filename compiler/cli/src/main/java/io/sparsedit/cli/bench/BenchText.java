@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.OptionalDouble;
 
 /** A report as text: lines, and tables of rows with the header first. */
@@ -62,7 +61,8 @@ public final class BenchText {
               side ->
                   side.layers()
                       .values()
-                      .forEach(list -> parts.add(new Part("Layers of " + denseName(), longest(list)))));
+                      .forEach(
+                          list -> parts.add(new Part("Layers of " + denseName(), longest(list)))));
     }
     return parts;
   }

@@ -159,8 +159,7 @@ public final class Benchmark {
 
   private JsonNode description() {
     try {
-      return new ObjectMapper()
-          .readTree(setup.bundle().resolve(BundleFolder.DESCRIPTION).toFile());
+      return new ObjectMapper().readTree(setup.bundle().resolve(BundleFolder.DESCRIPTION).toFile());
     } catch (IOException e) {
       throw new SparsifyException(
           SparsifyException.Kind.FAILURE, setup.bundle() + " cannot be read: " + e.getMessage(), e);

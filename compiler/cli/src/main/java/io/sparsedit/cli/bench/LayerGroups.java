@@ -34,8 +34,23 @@ final class LayerGroups {
   private static final Set<String> CONVOLUTIONS = Set.of("Conv", "ConvTranspose");
   private static final Set<String> MOVEMENTS =
       Set.of(
-          "Cast", "CastLike", "Concat", "Expand", "Flatten", "Gather", "GatherND", "Identity", "Pad",
-          "Reshape", "ScatterND", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose",
+          "Cast",
+          "CastLike",
+          "Concat",
+          "Expand",
+          "Flatten",
+          "Gather",
+          "GatherND",
+          "Identity",
+          "Pad",
+          "Reshape",
+          "ScatterND",
+          "Shape",
+          "Slice",
+          "Split",
+          "Squeeze",
+          "Tile",
+          "Transpose",
           "Unsqueeze");
   private static final Pattern OPERATOR = Pattern.compile("([A-Za-z]+)(?:_\\d+)?$");
 
@@ -132,7 +147,9 @@ final class LayerGroups {
     return matcher.find() ? matcher.group(1) : node;
   }
 
-  /** A node's name or a site's as one spelling: {@code /blocks.0/attn1/Mul} is blocks.0.attn1.Mul. */
+  /**
+   * A node's name or a site's as one spelling: {@code /blocks.0/attn1/Mul} is blocks.0.attn1.Mul.
+   */
   private static String path(String name) {
     String dotted = name.replace('/', '.');
     return dotted.startsWith(".") ? dotted.substring(1) : dotted;

@@ -83,7 +83,8 @@ record PlanDensity(int site, double mean, double least, double most) {
                           return ((int) keep.get(word) >>> (key % WORD) & 1) != 0;
                         }))
             .toArray();
-    var summary = IntStream.range(0, heads).mapToDouble(head -> densities[head]).summaryStatistics();
+    var summary =
+        IntStream.range(0, heads).mapToDouble(head -> densities[head]).summaryStatistics();
     return Optional.of(
         new PlanDensity(site, summary.getAverage(), summary.getMin(), summary.getMax()));
   }
