@@ -16,6 +16,7 @@ import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -60,7 +61,7 @@ final class AttendDenselyTest {
     assertThat(given.keySet()).isEqualTo(wanted.keySet());
     wanted.forEach(
         (name, tensor) ->
-            assertThat(given.get(name).doubles().orElseThrow())
+            assertThat(Objects.requireNonNull(given.get(name)).doubles().orElseThrow())
                 .containsExactly(tensor.doubles().orElseThrow(), within(2e-5)));
   }
 }

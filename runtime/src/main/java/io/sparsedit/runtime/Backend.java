@@ -47,6 +47,9 @@ interface Backend extends AutoCloseable {
     /** State for a branch, zeros; it takes no memory before the first run. */
     Branch newBranch();
 
+    /** Whether inputs and outputs may be on the GPU. */
+    boolean takesDeviceTensors();
+
     /** From now on layers are timed, if the engine can do that. */
     void timeLayers();
 

@@ -195,6 +195,11 @@ final class OrtBackend implements Backend {
     }
 
     @Override
+    public boolean takesDeviceTensors() {
+      return false;
+    }
+
+    @Override
     public void timeLayers() {}
 
     @Override

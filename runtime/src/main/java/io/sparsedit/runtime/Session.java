@@ -7,8 +7,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * One denoising request on a {@link Model}: a schedule, and the state that its sparse attention
@@ -22,7 +26,8 @@ import java.util.function.Consumer;
  * branch anew, so that a session can serve one request after another; each evaluation of the model
  * counts as a step, also where a sampler evaluates it twice. A step that fails can be run again.
  *
- * <p>A session serves one thread at a time; sessions of one model do not affect each other.
+ * <p>A session serves one thread at a time, and runs one step at a time ({@link #runAsync}
+ * included); sessions of one model do not affect each other.
  */
 public final class Session implements AutoCloseable {
   private final Bundle bundle;
@@ -31,7 +36,9 @@ public final class Session implements AutoCloseable {
   private final Backend.Execution execution;
   private final Consumer<Session> onClose;
   private final Map<Integer, BranchState> branches = new TreeMap<>();
-  private final ReentrantLock lock = new ReentrantLock();
+  private final Semaphore lock = new Semaphore(1);
+
+  private Optional<ExecutorService> worker = Optional.empty();
 
   /** Set before the lock is taken, so that a thread that runs step after step lets go. */
   private volatile boolean closed;
@@ -98,6 +105,65 @@ public final class Session implements AutoCloseable {
     return run(step, branch, inputs, Map.of(), bundle.outputs().keySet());
   }
 
+  /**
+   * Starts one step and returns at once; the outputs are written in place.
+   *
+   * <p>Until the future is done the session is busy, and inputs and outputs must stay as they are.
+   * The next step can be started when it is done. Cancelling it does not stop the step.
+   *
+   * @param step the branch's next step, or 0 to start the branch anew
+   * @param branch the CFG branch, from 0
+   * @param inputs all of {@link Bundle#inputs()} by name, of their types
+   * @param outputs those of {@link Bundle#outputs()} that are wanted, as for {@link #run(int, int,
+   *     Map, Map)}
+   * @return done when the outputs are there; failed with a {@link BackendException} if the engine
+   *     fails
+   * @throws SessionException if the call does not fit: nothing is run
+   */
+  public CompletableFuture<Void> runAsync(
+      int step, int branch, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    Map<String, Tensor> givenInputs = Map.copyOf(inputs);
+    Map<String, Tensor> givenOutputs = Map.copyOf(outputs);
+    enter();
+    Prepared prepared;
+    ExecutorService thread;
+    try {
+      prepared = prepare(step, branch, givenInputs, givenOutputs, Set.of());
+      thread = worker.orElseGet(this::newWorker);
+    } catch (RuntimeException | Error e) {
+      lock.release();
+      throw e;
+    }
+    CompletableFuture<Void> done = new CompletableFuture<>();
+    thread.execute(
+        () -> {
+          try {
+            execute(prepared);
+          } catch (Throwable e) {
+            lock.release();
+            done.completeExceptionally(e);
+            return;
+          }
+          // Whoever waits for this one may start the next step.
+          lock.release();
+          done.complete(null);
+        });
+    return done;
+  }
+
+  /** A thread for steps that nobody waits for; it does not keep the process alive. */
+  private ExecutorService newWorker() {
+    ExecutorService made =
+        Executors.newSingleThreadExecutor(
+            task -> {
+              Thread thread = new Thread(task, "sparsedit-session");
+              thread.setDaemon(true);
+              return thread;
+            });
+    worker = Optional.of(made);
+    return made;
+  }
+
   private Map<String, Tensor> run(
       int step,
       int branch,
@@ -106,25 +172,40 @@ public final class Session implements AutoCloseable {
       Set<String> allocate) {
     enter();
     try {
-      BranchState state = branch(step, branch);
-      Dims dims = bind(inputs);
-      checkOutputs(outputs, dims);
-      Map<String, long[]> stateDims = stateDims(dims);
-      if (step == 0) {
-        state.branch.clear();
-        state.next = 0;
-        state.stateDims = stateDims;
-      } else {
-        checkSameShape(state.stateDims, stateDims);
-      }
-      Map<String, Tensor> allocated =
-          state.branch.run(
-              new Backend.Step(timetable.actions(step), inputs, outputs, allocate, dims));
-      state.next = step + 1;
-      return allocated;
+      return execute(prepare(step, branch, inputs, outputs, allocate));
     } finally {
-      lock.unlock();
+      lock.release();
     }
+  }
+
+  /** A step that fits. */
+  private record Prepared(BranchState state, int step, Backend.Step run) {}
+
+  private Prepared prepare(
+      int step,
+      int branch,
+      Map<String, Tensor> inputs,
+      Map<String, Tensor> outputs,
+      Set<String> allocate) {
+    BranchState state = branch(step, branch);
+    Dims dims = bind(inputs);
+    checkOutputs(outputs, dims);
+    Map<String, long[]> stateDims = stateDims(dims);
+    if (step == 0) {
+      state.branch.clear();
+      state.next = 0;
+      state.stateDims = stateDims;
+    } else {
+      checkSameShape(state.stateDims, stateDims);
+    }
+    return new Prepared(
+        state, step, new Backend.Step(timetable.actions(step), inputs, outputs, allocate, dims));
+  }
+
+  private static Map<String, Tensor> execute(Prepared prepared) {
+    Map<String, Tensor> allocated = prepared.state().branch.run(prepared.run());
+    prepared.state().next = prepared.step() + 1;
+    return allocated;
   }
 
   private BranchState branch(int step, int branch) {
@@ -169,6 +250,7 @@ public final class Session implements AutoCloseable {
               if (misfit.isPresent()) {
                 throw input(name, misfit.get());
               }
+              requireReach(tensor, problem -> input(name, problem));
             });
     for (String name : inputs.keySet()) {
       if (!bundle.inputs().containsKey(name)) {
@@ -176,6 +258,12 @@ public final class Session implements AutoCloseable {
       }
     }
     return dims;
+  }
+
+  private void requireReach(Tensor tensor, Function<String, SessionException> problem) {
+    if (tensor.isOnDevice() && !execution.takesDeviceTensors()) {
+      throw problem.apply("is on the GPU, but the model runs on the CPU");
+    }
   }
 
   private static SessionException input(String name, String problem) {
@@ -193,6 +281,7 @@ public final class Session implements AutoCloseable {
           if (misfit.isPresent()) {
             throw output(name, misfit.get());
           }
+          requireReach(tensor, problem -> output(name, problem));
         });
   }
 
@@ -278,7 +367,7 @@ public final class Session implements AutoCloseable {
       }
       return state.branch.copyState(tensor);
     } finally {
-      lock.unlock();
+      lock.release();
     }
   }
 
@@ -293,7 +382,7 @@ public final class Session implements AutoCloseable {
     try {
       execution.timeLayers();
     } finally {
-      lock.unlock();
+      lock.release();
     }
   }
 
@@ -307,7 +396,7 @@ public final class Session implements AutoCloseable {
     try {
       return execution.layerTimes();
     } finally {
-      lock.unlock();
+      lock.release();
     }
   }
 
@@ -321,7 +410,7 @@ public final class Session implements AutoCloseable {
     try {
       releaseBranches();
     } finally {
-      lock.unlock();
+      lock.release();
     }
   }
 
@@ -329,13 +418,14 @@ public final class Session implements AutoCloseable {
     if (closed) {
       throw closedException();
     }
-    if (!lock.tryLock()) {
+    if (!lock.tryAcquire()) {
       throw new SessionException(
           SessionException.Reason.BUSY,
-          "another thread is using this session; open one session a thread");
+          "another thread is using this session, or a step of it is running; open one session a"
+              + " thread");
     }
     if (closed) {
-      lock.unlock();
+      lock.release();
       throw closedException();
     }
   }
@@ -353,16 +443,17 @@ public final class Session implements AutoCloseable {
   @Override
   public void close() {
     closed = true;
-    lock.lock();
+    lock.acquireUninterruptibly();
     try {
       if (released) {
         return;
       }
       released = true;
+      worker.ifPresent(ExecutorService::shutdown);
       releaseBranches();
       execution.close();
     } finally {
-      lock.unlock();
+      lock.release();
     }
     onClose.accept(this);
   }

@@ -6,27 +6,42 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /**
- * A dense tensor over a direct little-endian buffer, in row-major order.
+ * A dense tensor over a direct little-endian buffer, in row-major order, or over memory of the GPU.
  *
  * <p>The elements are mutable and are shared with whoever holds the same buffer: a model reads its
  * inputs from them and writes its outputs into them without copying. Type and dimensions do not
  * change. A tensor holds less than 2 GiB; a tensor with a dimension of 0 holds no elements.
+ *
+ * <p>A tensor on the GPU ({@link #onDevice}) has type, dimensions and an address. Sessions on
+ * TensorRT read and write it where it lies; its elements cannot be reached from here, and what asks
+ * for them throws {@link IllegalStateException}.
  *
  * <p>Not thread-safe, as the buffer under it is not.
  */
 public final class Tensor {
   private static final int ALIGNMENT = 64;
 
+  /** What TensorRT asks of addresses on the GPU. */
+  private static final int DEVICE_ALIGNMENT = 256;
+
+  private static final long ON_HOST = 0;
+
   private final ElementType type;
   private final long[] dims;
   private final int elements;
   private final ByteBuffer bytes;
+  private final long address;
 
   private Tensor(ElementType type, long[] dims, int elements, ByteBuffer bytes) {
+    this(type, dims, elements, bytes, ON_HOST);
+  }
+
+  private Tensor(ElementType type, long[] dims, int elements, ByteBuffer bytes, long address) {
     this.type = type;
     this.dims = dims;
     this.elements = elements;
     this.bytes = bytes;
+    this.address = address;
   }
 
   /**
@@ -67,6 +82,27 @@ public final class Tensor {
               + buffer.remaining());
     }
     return new Tensor(type, dims.clone(), elements, buffer.slice().order(ByteOrder.LITTLE_ENDIAN));
+  }
+
+  /**
+   * A tensor in memory of the GPU that the caller owns: of CUDA's device 0 of this process, large
+   * enough, and there for as long as a run that was given the tensor takes. What the caller
+   * enqueues to fill it must be done when the run is called: a session waits for no stream but its
+   * own.
+   *
+   * @param address as {@code cudaMalloc} gives it, a multiple of 256
+   * @throws IllegalArgumentException if the address is none, or a dimension is negative
+   */
+  public static Tensor onDevice(ElementType type, long address, long... dims) {
+    if (address == ON_HOST || address % DEVICE_ALIGNMENT != 0) {
+      throw new IllegalArgumentException(
+          "a tensor on the GPU needs an address that is a multiple of "
+              + DEVICE_ALIGNMENT
+              + ", not 0x"
+              + Long.toHexString(address));
+    }
+    return new Tensor(
+        type, dims.clone(), elementCount(type, dims), ByteBuffer.allocateDirect(0), address);
   }
 
   /**
@@ -139,23 +175,48 @@ public final class Tensor {
     return elements;
   }
 
+  /** Whether the elements are in memory of the GPU. */
+  public boolean isOnDevice() {
+    return address != ON_HOST;
+  }
+
+  /**
+   * Where the elements are on the GPU.
+   *
+   * @throws IllegalStateException if they are not
+   */
+  public long deviceAddress() {
+    if (!isOnDevice()) {
+      throw new IllegalStateException(this + " is not on the GPU");
+    }
+    return address;
+  }
+
   /** A little-endian view of all the elements, at position 0; writing to it writes the tensor. */
   public ByteBuffer bytes() {
-    return bytes.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    return host().duplicate().order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private ByteBuffer host() {
+    if (isOnDevice()) {
+      throw new IllegalStateException("the elements of " + this + " cannot be reached from Java");
+    }
+    return bytes;
   }
 
   /** The element at a flat index as a double; a bool is 0 or 1. Exact but for large i64. */
   public double get(int index) {
+    ByteBuffer host = host();
     return switch (type) {
-      case F32 -> bytes.getFloat(4 * index);
-      case F16 -> HalfFloat.fromBinary16(bytes.getShort(2 * index));
-      case BF16 -> HalfFloat.fromBfloat16(bytes.getShort(2 * index));
-      case F64 -> bytes.getDouble(8 * index);
-      case I64 -> bytes.getLong(8 * index);
-      case I32 -> bytes.getInt(4 * index);
-      case I16 -> bytes.getShort(2 * index);
-      case I8 -> bytes.get(index);
-      case U8, BOOL -> Byte.toUnsignedInt(bytes.get(index));
+      case F32 -> host.getFloat(4 * index);
+      case F16 -> HalfFloat.fromBinary16(host.getShort(2 * index));
+      case BF16 -> HalfFloat.fromBfloat16(host.getShort(2 * index));
+      case F64 -> host.getDouble(8 * index);
+      case I64 -> host.getLong(8 * index);
+      case I32 -> host.getInt(4 * index);
+      case I16 -> host.getShort(2 * index);
+      case I8 -> host.get(index);
+      case U8, BOOL -> Byte.toUnsignedInt(host.get(index));
     };
   }
 
@@ -164,16 +225,17 @@ public final class Tensor {
    * 16-bit ones), truncated in an integer type; a bool is true for anything but 0.
    */
   public void set(int index, double value) {
+    ByteBuffer host = host();
     switch (type) {
-      case F32 -> bytes.putFloat(4 * index, (float) value);
-      case F16 -> bytes.putShort(2 * index, HalfFloat.toBinary16((float) value));
-      case BF16 -> bytes.putShort(2 * index, HalfFloat.toBfloat16((float) value));
-      case F64 -> bytes.putDouble(8 * index, value);
-      case I64 -> bytes.putLong(8 * index, (long) value);
-      case I32 -> bytes.putInt(4 * index, (int) value);
-      case I16 -> bytes.putShort(2 * index, (short) value);
-      case I8, U8 -> bytes.put(index, (byte) (int) value);
-      case BOOL -> bytes.put(index, (byte) (value != 0 ? 1 : 0));
+      case F32 -> host.putFloat(4 * index, (float) value);
+      case F16 -> host.putShort(2 * index, HalfFloat.toBinary16((float) value));
+      case BF16 -> host.putShort(2 * index, HalfFloat.toBfloat16((float) value));
+      case F64 -> host.putDouble(8 * index, value);
+      case I64 -> host.putLong(8 * index, (long) value);
+      case I32 -> host.putInt(4 * index, (int) value);
+      case I16 -> host.putShort(2 * index, (short) value);
+      case I8, U8 -> host.put(index, (byte) (int) value);
+      case BOOL -> host.put(index, (byte) (value != 0 ? 1 : 0));
     }
   }
 
@@ -201,7 +263,7 @@ public final class Tensor {
     }
     long[] out = new long[elements];
     for (int i = 0; i < elements; i++) {
-      out[i] = type == ElementType.I64 ? bytes.getLong(8 * i) : (long) get(i);
+      out[i] = type == ElementType.I64 ? host().getLong(8 * i) : (long) get(i);
     }
     return out;
   }
@@ -216,7 +278,7 @@ public final class Tensor {
       throw new IllegalArgumentException(
           "cannot reshape " + this + " to " + Arrays.toString(newDims));
     }
-    return new Tensor(type, newDims.clone(), elements, bytes);
+    return new Tensor(type, newDims.clone(), elements, bytes, address);
   }
 
   /** A new tensor with the same elements. */
@@ -253,7 +315,7 @@ public final class Tensor {
   /** Type and dimensions, as in {@code f32[1, 16, 21]}. */
   @Override
   public String toString() {
-    return describe(type, dims);
+    return describe(type, dims) + (isOnDevice() ? " on the GPU" : "");
   }
 
   static String describe(ElementType type, long... dims) {

@@ -17,12 +17,14 @@ import java.util.Optional;
 
 /**
  * What a session holds of an engine: an execution context, a stream, and a place on the GPU and in
- * pinned memory for each of the model's own inputs and outputs, which its branches share.
+ * pinned memory for each of the model's own inputs and outputs that the caller does not have on the
+ * GPU itself. Branches share them.
  *
  * <p>All work of a session goes to its one stream, in order.
  */
 final class TensorRtExecution implements Backend.Execution {
   private static final Logger LOG = System.getLogger("io.sparsedit.runtime");
+  private static final long[] NO_DIMS = {};
 
   private final Bundle bundle;
   private final List<Bundle.StateTensor> state;
@@ -33,6 +35,10 @@ final class TensorRtExecution implements Backend.Execution {
   private final CudaStream stream;
   private final Map<String, Place> places = new LinkedHashMap<>();
   private final Map<String, long[]> inputDims = new LinkedHashMap<>();
+  private final Map<String, long[]> outputDims = new LinkedHashMap<>();
+
+  /** Where the context was told that an input or output lies. */
+  private final Map<String, Long> addresses = new LinkedHashMap<>();
 
   private Optional<LayerNodes> nodes = Optional.empty();
   private List<LayerTime> layerTimes = List.of();
@@ -113,6 +119,11 @@ final class TensorRtExecution implements Backend.Execution {
   }
 
   @Override
+  public boolean takesDeviceTensors() {
+    return true;
+  }
+
+  @Override
   public void timeLayers() {
     if (nodes.isEmpty()) {
       context.timeLayers();
@@ -148,31 +159,31 @@ final class TensorRtExecution implements Backend.Execution {
   }
 
   /**
-   * Makes the context and the places fit the shapes of a step.
+   * Makes the context fit the shapes of a step, and tells it where inputs and outputs lie.
    *
-   * @throws TensorRtException if the engine was not built for them, or memory does not suffice
+   * @throws TensorRtException if the engine was not built for the shapes, or memory does not
+   *     suffice
    */
   void prepare(Backend.Step step) {
     boolean changed = false;
     for (Map.Entry<String, Tensor> input : step.inputs().entrySet()) {
-      changed |= setDims(input.getKey(), input.getValue().type(), input.getValue().dims());
+      changed |= setDims(input.getKey(), input.getValue().dims());
     }
     if (bundle.actionInput().isPresent()) {
-      long[] dims = {step.actions().size()};
-      changed |= setDims(bundle.actionInput().get(), ElementType.I32, dims);
+      changed |= setDims(bundle.actionInput().get(), step.actions().size());
     }
     for (Bundle.StateTensor tensor : state) {
-      long[] dims = stateDims(tensor, step.dims());
-      if (has(tensor.input()) && !Arrays.equals(inputDims.get(tensor.input()), dims)) {
-        context.setInputShape(tensor.input(), dims);
-        inputDims.put(tensor.input(), dims);
-        changed = true;
-      }
+      changed |= setDims(tensor.input(), stateDims(tensor, step.dims()));
     }
     if (changed) {
       generation++;
-      bundle.outputs().forEach((name, type) -> place(name, type.element(), outputDims(name)));
+      bundle.outputs().keySet().forEach(name -> outputDims.put(name, shape(name)));
     }
+    step.inputs().forEach(this::bindInput);
+    if (bundle.actionInput().isPresent()) {
+      bindPlace(bundle.actionInput().get(), ElementType.I32, step.actions().size());
+    }
+    bundle.outputs().forEach((name, type) -> bindOutput(name, type, step));
   }
 
   static long[] stateDims(Bundle.StateTensor tensor, Dims dims) {
@@ -180,17 +191,16 @@ final class TensorRtExecution implements Backend.Execution {
         .orElseThrow(() -> new IllegalStateException("unresolved: " + tensor));
   }
 
-  private boolean setDims(String input, ElementType type, long[] dims) {
+  private boolean setDims(String input, long... dims) {
     if (!has(input) || Arrays.equals(inputDims.get(input), dims)) {
       return false;
     }
     context.setInputShape(input, dims);
-    place(input, type, dims);
     inputDims.put(input, dims);
     return true;
   }
 
-  private long[] outputDims(String output) {
+  private long[] shape(String output) {
     long[] dims = context.shape(output);
     if (Arrays.stream(dims).anyMatch(dim -> dim < 0)) {
       throw new BackendException(
@@ -202,18 +212,51 @@ final class TensorRtExecution implements Backend.Execution {
     return dims;
   }
 
-  /** Memory for a tensor, where the context looks for it. */
-  private void place(String name, ElementType type, long[] dims) {
-    Place there = places.get(name);
-    if (there != null && Arrays.equals(there.dims, dims)) {
+  private void bindInput(String name, Tensor tensor) {
+    if (tensor.isOnDevice()) {
+      bind(name, tensor.deviceAddress());
+    } else {
+      bindPlace(name, tensor.type(), tensor.dims());
+    }
+  }
+
+  private void bindOutput(String name, TensorType type, Backend.Step step) {
+    long[] dims = outputDims.getOrDefault(name, NO_DIMS);
+    Tensor wanted = step.outputs().get(name);
+    if (wanted != null && wanted.isOnDevice()) {
+      if (!Arrays.equals(wanted.dims(), dims)) {
+        throw unlike(name, Tensor.describe(type.element(), dims), wanted);
+      }
+      bind(name, wanted.deviceAddress());
+    } else {
+      bindPlace(name, type.element(), dims);
+    }
+  }
+
+  /** Memory of our own for a tensor, where the context looks for it. */
+  private void bindPlace(String name, ElementType type, long... dims) {
+    if (!has(name)) {
       return;
     }
-    Place place = new Place(type, dims);
-    places.put(name, place);
-    if (there != null) {
-      there.close();
+    Place there = places.get(name);
+    if (there == null || !Arrays.equals(there.dims, dims)) {
+      Place place = new Place(type, dims);
+      places.put(name, place);
+      if (there != null) {
+        there.close();
+      }
+      // Never taken for the old one, whose address the new one may have.
+      addresses.remove(name);
     }
-    context.setMemory(name, place.device);
+    bind(name, requirePlace(name).device.address());
+  }
+
+  private void bind(String name, long address) {
+    if (has(name) && !Long.valueOf(address).equals(addresses.get(name))) {
+      context.setMemory(name, address);
+      addresses.put(name, address);
+      generation++;
+    }
   }
 
   /** Enqueues the copies of inputs and actions to the GPU. */
@@ -227,7 +270,7 @@ final class TensorRtExecution implements Backend.Execution {
 
   private void upload(String name, Tensor tensor) {
     Place place = places.get(name);
-    if (place != null) {
+    if (place != null && !tensor.isOnDevice()) {
       ByteBuffer host = place.host.bytes();
       ByteBuffer source = tensor.bytes();
       int bytes = source.remaining();
@@ -243,7 +286,9 @@ final class TensorRtExecution implements Backend.Execution {
   /** Enqueues the copies of the outputs that the step wants. */
   void download(Backend.Step step) {
     for (String name : bundle.outputs().keySet()) {
-      if (step.outputs().containsKey(name) || step.allocate().contains(name)) {
+      Tensor wanted = step.outputs().get(name);
+      boolean host = wanted != null && !wanted.isOnDevice();
+      if (host || step.allocate().contains(name)) {
         Place place = requirePlace(name);
         place.device.copyTo(place.host.bytes(), place.byteCount(), stream);
       }
@@ -269,19 +314,21 @@ final class TensorRtExecution implements Backend.Execution {
   }
 
   private void copyOutput(String name, Tensor tensor) {
+    if (tensor.isOnDevice()) {
+      return;
+    }
     Place place = requirePlace(name);
     int bytes = place.byteCount();
     if (tensor.bytes().remaining() != bytes) {
-      throw new BackendException(
-          BackendException.Reason.RUN_FAILED,
-          "the engine gives "
-              + name
-              + " as "
-              + Tensor.describe(place.type, place.dims)
-              + ", not "
-              + tensor);
+      throw unlike(name, Tensor.describe(place.type, place.dims), tensor);
     }
     tensor.bytes().put(place.host.bytes().limit(bytes));
+  }
+
+  private static BackendException unlike(String output, String given, Tensor wanted) {
+    return new BackendException(
+        BackendException.Reason.RUN_FAILED,
+        "the engine gives " + output + " as " + given + ", not " + wanted);
   }
 
   private Place requirePlace(String name) {

@@ -7,10 +7,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -345,6 +347,91 @@ final class SessionTest {
       } finally {
         pool.shutdownNow();
       }
+    }
+  }
+
+  @Test
+  void stepsThatNobodyWaitsForAreTheSameSteps() throws Exception {
+    try (Session session = model.newSession(Schedule.listed(MIXED))) {
+      Fixture.Expected expected = new Fixture.Expected();
+      Map<String, Tensor> outputs = session.newOutputs(Fixture.inputs(1, 0, 3));
+      for (int step = 0; step < 10; step++) {
+        Map<String, Tensor> inputs = Fixture.inputs(1, step, 3);
+        float[] wanted = expected.step(session.timetable().actions(step), inputs);
+        session.runAsync(step, 0, inputs, outputs).get();
+        assertThat(Fixture.named(outputs, "y").toFloats()).containsExactly(wanted);
+      }
+      checkState(session, 0, expected);
+    }
+  }
+
+  @Test
+  void aSessionIsBusyUntilItsStepIsDone() throws Exception {
+    try (Session session = model.newSession()) {
+      Map<String, Tensor> inputs = Fixture.inputs(1, 0, 400_000);
+      Map<String, Tensor> outputs = session.newOutputs(inputs);
+      CompletableFuture<Void> first = session.runAsync(0, 0, inputs, outputs);
+      refused(SessionException.Reason.BUSY, "a step of it is running", session::reset);
+      first.get();
+      // What waits for a step may start the next.
+      session
+          .runAsync(1, 0, inputs, outputs)
+          .thenCompose(done -> session.runAsync(2, 0, inputs, outputs))
+          .get();
+      session.run(3, 0, inputs, outputs);
+    }
+  }
+
+  @Test
+  void whatDoesNotFitIsRefusedBeforeAStepStarts() throws Exception {
+    try (Session session = model.newSession()) {
+      Map<String, Tensor> inputs = Fixture.inputs(1, 0, 2);
+      refused(
+          SessionException.Reason.STEP_ORDER,
+          "step 3 of branch 0 is out of order",
+          () -> session.runAsync(3, 0, inputs, Map.of()));
+      session.runAsync(0, 0, inputs, Map.of()).get();
+    }
+  }
+
+  @Test
+  void closingWaitsForTheStepThatRuns() throws Exception {
+    Map<String, Tensor> inputs = Fixture.inputs(1, 0, 100_000);
+    for (int repeat = 0; repeat < 5; repeat++) {
+      Session session = model.newSession();
+      Map<String, Tensor> outputs = session.newOutputs(inputs);
+      CompletableFuture<Void> step = session.runAsync(0, 0, inputs, outputs);
+      session.close();
+      step.get();
+      float[] wanted = new Fixture.Expected().step(session.timetable().actions(0), inputs);
+      assertThat(Arrays.equals(Fixture.named(outputs, "y").toFloats(), wanted)).isTrue();
+    }
+  }
+
+  @Test
+  void tensorsOnTheGpuAreRefusedOnTheCpu() {
+    try (Session session = model.newSession()) {
+      Map<String, Tensor> inputs = new HashMap<>(Fixture.inputs(1, 0, 2));
+      Tensor device = Tensor.onDevice(ElementType.F32, 1 << 20, 2, 4);
+      refused(
+          SessionException.Reason.OUTPUT,
+          "output y is on the GPU, but the model runs on the CPU",
+          () -> session.run(0, 0, inputs, Map.of("y", device)));
+      inputs.put("x", device);
+      refused(
+          SessionException.Reason.INPUT,
+          "input x is on the GPU, but the model runs on the CPU",
+          () -> session.run(0, 0, inputs));
+    }
+  }
+
+  @Test
+  void onnxRuntimeTellsNoLayers() {
+    try (Session session = model.newSession()) {
+      session.timeLayers();
+      session.run(0, 0, Fixture.inputs(1, 0, 2));
+      assertThat(session.layerTimes()).isEmpty();
+      assertThat(model.freeGpuMemory()).isEmpty();
     }
   }
 

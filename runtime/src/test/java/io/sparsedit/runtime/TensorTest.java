@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -126,5 +127,35 @@ final class TensorTest {
         .isNaN();
     assertThat(HalfFloat.toBfloat16(Float.intBitsToFloat(0x3f808000))).isEqualTo((short) 0x3f80);
     assertThat(HalfFloat.toBfloat16(Float.intBitsToFloat(0x3f818000))).isEqualTo((short) 0x3f82);
+  }
+
+  @Test
+  void aTensorOnTheGpuHasAnAddressAndNoElements() {
+    Tensor tensor = Tensor.onDevice(ElementType.F16, 0x7f0000000100L, 2, 3);
+
+    assertThat(tensor.isOnDevice()).isTrue();
+    assertThat(tensor.deviceAddress()).isEqualTo(0x7f0000000100L);
+    assertThat(tensor.reshape(3, 2).deviceAddress()).isEqualTo(0x7f0000000100L);
+    assertThat(tensor).hasToString("f16[2, 3] on the GPU");
+    for (Runnable read :
+        List.<Runnable>of(
+            () -> tensor.get(0),
+            () -> tensor.set(0, 1),
+            tensor::bytes,
+            tensor::toFloats,
+            tensor::copy,
+            () -> Tensor.allocate(ElementType.F16, 2, 3).copyFrom(tensor))) {
+      assertThatIllegalStateException()
+          .isThrownBy(read::run)
+          .withMessageContaining("cannot be reached");
+    }
+    assertThatIllegalStateException()
+        .isThrownBy(() -> Tensor.allocate(ElementType.F16, 2).deviceAddress())
+        .withMessageContaining("is not on the GPU");
+    for (long address : new long[] {0, 8, 0x7f0000000101L}) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> Tensor.onDevice(ElementType.F16, address, 2))
+          .withMessageContaining("multiple of 256");
+    }
   }
 }

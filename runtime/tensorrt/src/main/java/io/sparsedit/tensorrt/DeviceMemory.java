@@ -34,7 +34,8 @@ public final class DeviceMemory implements AutoCloseable {
     return bytes;
   }
 
-  long address() {
+  /** Where it is. */
+  public long address() {
     return memory.address();
   }
 

@@ -33,7 +33,12 @@ public final class ExecutionContext implements AutoCloseable {
 
   /** Says where a tensor lies from now on. */
   public void setMemory(String tensor, DeviceMemory memory) {
-    tensorRt.setAddress(context.address(), tensor, memory.address());
+    setMemory(tensor, memory.address());
+  }
+
+  /** Says at which address of the GPU a tensor lies from now on. */
+  public void setMemory(String tensor, long address) {
+    tensorRt.setAddress(context.address(), tensor, address);
   }
 
   /**
