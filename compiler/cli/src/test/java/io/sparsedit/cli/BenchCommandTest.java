@@ -19,11 +19,12 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Benches of small exported models, in ONNX Runtime. */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 final class BenchCommandTest {
-  @TempDir private Path folder;
+  private Path folder;
   private Path bundle;
 
   @BeforeAll
-  void compile() {
+  void compile(@TempDir Path temporary) {
+    folder = temporary;
     bundle = compile("wan21_t2v-ts17-static", "wan", "--replan-interval", 2, "--top-p", 0.5);
   }
 
