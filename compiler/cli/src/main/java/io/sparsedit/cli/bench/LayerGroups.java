@@ -52,6 +52,7 @@ final class LayerGroups {
           "Tile",
           "Transpose",
           "Unsqueeze");
+  private static final String GENERATED = "__myl_";
   private static final Pattern OPERATOR = Pattern.compile("([A-Za-z]+)(?:_\\d+)?$");
 
   private final Map<String, String> operators = new HashMap<>();
@@ -114,6 +115,11 @@ final class LayerGroups {
     }
     Set<String> kinds = new HashSet<>();
     nodes.forEach(node -> kinds.add(operatorOf(node)));
+    if (isPointwise(layer.layer())) {
+      // TensorRT names the product, too, whose operand such a layer prepares.
+      kinds.removeAll(PRODUCTS);
+      kinds.remove(ACTIVATION_PRODUCT);
+    }
     boolean ofSite = nodes.stream().anyMatch(this::isOfSite);
     if (kinds.contains(ATTENTION)) {
       return LayerGroup.ATTENTION;
@@ -131,6 +137,11 @@ final class LayerGroups {
       return LayerGroup.COPY;
     }
     return ofSite ? LayerGroup.QK_PREPARATION : LayerGroup.ELEMENTWISE;
+  }
+
+  /** Whether TensorRT generated the layer without a product: those with one have {@code Fc}. */
+  private static boolean isPointwise(String layer) {
+    return layer.startsWith(GENERATED) && !layer.startsWith(GENERATED + "Fc");
   }
 
   private boolean isOfSite(String node) {

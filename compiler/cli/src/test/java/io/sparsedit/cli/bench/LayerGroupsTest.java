@@ -64,6 +64,16 @@ final class LayerGroupsTest {
     assertThat(of("qkv", "/blocks.0/attn1/to_q/MatMul", "/blocks.0/attn1/to_q/Add"))
         .isEqualTo(LayerGroup.MATMUL);
     assertThat(of("conv", "/patch_embedding/Conv")).isEqualTo(LayerGroup.MATMUL);
+    assertThat(of("__myl_FcMulAdd_myl0_3", "/blocks.0/ffn/net.0/proj/MatMul", "/blocks.0/ffn/Mul"))
+        .isEqualTo(LayerGroup.MATMUL);
+  }
+
+  @Test
+  void aLayerThatPreparesAnOperandIsNoProduct() {
+    assertThat(of("__myl_AddSqrDivMulTra_myl0_9", "/blocks.0/attn1/norm_k/Mul", "node_of_MatMul"))
+        .isEqualTo(LayerGroup.QK_PREPARATION);
+    assertThat(of("__myl_AddSqrDivMulTra_myl0_9", "/blocks.0/attn2/Mul_1", "/blocks.0/attn2/MatMul"))
+        .isEqualTo(LayerGroup.ELEMENTWISE);
   }
 
   @Test
