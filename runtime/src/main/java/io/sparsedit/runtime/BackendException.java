@@ -16,6 +16,8 @@ public final class BackendException extends SparseDitException {
     MISMATCH,
     /** The engine refuses the model. */
     LOAD_FAILED,
+    /** The GPU's memory does not suffice; what there was before is as it was. */
+    OUT_OF_MEMORY,
     /** A step failed; the session stands where it stood, and the step can be run again. */
     RUN_FAILED
   }

@@ -88,7 +88,7 @@ final class TensorRtBackend implements Backend {
       engine = tensorRt.load(bundle.folder().resolve(file.file()));
     } catch (TensorRtException e) {
       throw new BackendException(
-          BackendException.Reason.LOAD_FAILED,
+          reasonOr(BackendException.Reason.LOAD_FAILED, e),
           "TensorRT "
               + tensorRt.version()
               + " does not load "
@@ -133,8 +133,17 @@ final class TensorRtBackend implements Backend {
     return switch (e.reason()) {
       case DRIVER, GPU -> BackendException.Reason.NO_GPU;
       case PLUGIN_LIBRARY, TENSORRT -> BackendException.Reason.UNAVAILABLE;
+      case MEMORY -> BackendException.Reason.OUT_OF_MEMORY;
       case FAILED -> BackendException.Reason.LOAD_FAILED;
     };
+  }
+
+  /** What failed, unless it was for want of memory. */
+  static BackendException.Reason reasonOr(
+      BackendException.Reason otherwise, TensorRtException e) {
+    return e.reason() == TensorRtException.Reason.MEMORY
+        ? BackendException.Reason.OUT_OF_MEMORY
+        : otherwise;
   }
 
   /** The engine for this GPU and TensorRT; of the very GPU if there are several. */
@@ -285,7 +294,7 @@ final class TensorRtBackend implements Backend {
       }
     } catch (TensorRtException e) {
       throw new BackendException(
-          BackendException.Reason.UNAVAILABLE,
+          BackendException.Reason.OUT_OF_MEMORY,
           "no room for another session on " + gpu + ": " + e.getMessage(),
           e);
     } finally {

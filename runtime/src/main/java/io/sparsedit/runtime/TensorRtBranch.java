@@ -61,7 +61,9 @@ final class TensorRtBranch implements Backend.Branch {
       execution.takeLayerTimes();
     } catch (TensorRtException e) {
       throw new BackendException(
-          BackendException.Reason.RUN_FAILED, "TensorRT: " + e.getMessage(), e);
+          TensorRtBackend.reasonOr(BackendException.Reason.RUN_FAILED, e),
+          "TensorRT: " + e.getMessage(),
+          e);
     } finally {
       execution.log();
     }
@@ -163,7 +165,9 @@ final class TensorRtBranch implements Backend.Branch {
       return copy;
     } catch (TensorRtException e) {
       throw new BackendException(
-          BackendException.Reason.RUN_FAILED, "TensorRT: " + e.getMessage(), e);
+          TensorRtBackend.reasonOr(BackendException.Reason.RUN_FAILED, e),
+          "TensorRT: " + e.getMessage(),
+          e);
     }
   }
 

@@ -14,15 +14,18 @@ public final class TensorRtException extends RuntimeException {
     GPU,
     /** TensorRT's libraries are not found or are of another major version. */
     TENSORRT,
+    /** The memory of the GPU, or that which can be pinned, does not suffice. */
+    MEMORY,
     /** A call failed. */
     FAILED
   }
 
   private final Reason reason;
 
-  /** A failed call. */
+  /** A failed call, for want of memory where TensorRT or CUDA says so. */
   public static TensorRtException failed(String message) {
-    return new TensorRtException(Reason.FAILED, message);
+    boolean memory = message.contains("OutOfMemory") || message.contains("out of memory");
+    return new TensorRtException(memory ? Reason.MEMORY : Reason.FAILED, message);
   }
 
   TensorRtException(Reason reason, String message) {

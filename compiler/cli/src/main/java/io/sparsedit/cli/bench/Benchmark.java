@@ -69,7 +69,8 @@ public final class Benchmark {
   private static SparsifyException.Kind kind(BackendException.Reason reason) {
     return switch (reason) {
       case NO_GPU, UNAVAILABLE -> SparsifyException.Kind.NO_GPU;
-      case NO_ENGINE, MISMATCH, LOAD_FAILED, RUN_FAILED -> SparsifyException.Kind.FAILURE;
+      case NO_ENGINE, MISMATCH, LOAD_FAILED, OUT_OF_MEMORY, RUN_FAILED ->
+          SparsifyException.Kind.FAILURE;
     };
   }
 
