@@ -75,6 +75,14 @@ final class BenchCommand implements Callable<Integer> {
   private Path bundle;
 
   @Option(
+      names = "--against",
+      paramLabel = "BUNDLE",
+      description =
+          "Compare with the dense engine of another bundle of the same model, such as one compiled"
+              + " with --no-fuse-qk-norm-rope. Default: its own.")
+  private @Nullable Path against;
+
+  @Option(
       names = "--actions",
       paramLabel = "ACTION",
       split = ",",
@@ -223,6 +231,7 @@ final class BenchCommand implements Callable<Integer> {
     Set<Action> chosen = actions.isEmpty() ? EnumSet.noneOf(Action.class) : EnumSet.copyOf(actions);
     return new BenchSetup(
         bundle,
+        against == null ? bundle : against,
         options,
         chosen,
         warmUp,

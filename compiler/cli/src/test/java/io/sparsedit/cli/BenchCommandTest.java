@@ -10,6 +10,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.zip.GZIPInputStream;
@@ -53,7 +54,7 @@ final class BenchCommandTest {
     Path unpacked = folder.resolve(graph + ".onnx");
     try (InputStream in =
         new GZIPInputStream(Files.newInputStream(plain.resolveSibling("model.onnx.gz")))) {
-      Files.copy(in, unpacked);
+      Files.copy(in, unpacked, StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -179,6 +180,11 @@ final class BenchCommandTest {
     CommandLineRun engine = CommandLineRun.of("bench", bundle, "--target", "tensorrt");
     assertThat(engine.err()).contains("has no TensorRT engine", "sparsify-model build");
     assertThat(engine.exitCode()).isEqualTo(1);
+
+    Path hunyuan = compile("hunyuanvideo-ts17-static", "other", "--replan-interval", 1);
+    CommandLineRun other = CommandLineRun.of("bench", bundle, "--against", hunyuan);
+    assertThat(other.err()).contains("is no bundle of the same model");
+    assertThat(other.exitCode()).isEqualTo(2);
 
     CommandLineRun none = CommandLineRun.of("bench", folder.resolve("nothing"));
     assertThat(none.err()).contains("is not a bundle");

@@ -12,6 +12,7 @@ import java.util.Set;
  * What is measured.
  *
  * @param bundle the bundle's folder
+ * @param against the bundle whose dense engine it is compared with
  * @param options how its model is loaded
  * @param actions the actions whose steps are timed; empty for all that the bundle can do
  * @param warmUp steps of each kind before those that are timed, in each of the two passes
@@ -26,6 +27,7 @@ import java.util.Set;
  */
 public record BenchSetup(
     Path bundle,
+    Path against,
     Model.Options options,
     Set<Action> actions,
     int warmUp,

@@ -104,7 +104,7 @@ public final class Benchmark {
     long loaded;
     long withoutSparse;
     progress.stage("load " + setup.bundle());
-    try (Baseline baseline = Baseline.load(bundle, setup.options())) {
+    try (Baseline baseline = Baseline.load(baseline(bundle), setup.options())) {
       try (Model model = Model.load(setup.bundle(), setup.options())) {
         sparse = new MeasuredModel(model, inputs, groups, progress);
         dense = baseline.model().map(own -> new MeasuredModel(own, inputs, groups, progress));
@@ -147,6 +147,23 @@ public final class Benchmark {
         runs,
         whole,
         List.copyOf(notes));
+  }
+
+  /**
+   * The bundle of the dense engine.
+   *
+   * @throws IllegalArgumentException if its model takes other inputs
+   */
+  private Bundle baseline(Bundle bundle) {
+    if (setup.against().equals(setup.bundle())) {
+      return bundle;
+    }
+    Bundle other = Bundle.open(setup.against());
+    if (!other.inputs().equals(bundle.inputs()) || !other.outputs().equals(bundle.outputs())) {
+      throw new IllegalArgumentException(
+          setup.against() + " is no bundle of the same model: its inputs or outputs are others");
+    }
+    return other;
   }
 
   private BenchReport.WholeRun whole(
