@@ -139,8 +139,7 @@ final class TensorRtBackend implements Backend {
   }
 
   /** What failed, unless it was for want of memory. */
-  static BackendException.Reason reasonOr(
-      BackendException.Reason otherwise, TensorRtException e) {
+  static BackendException.Reason reasonOr(BackendException.Reason otherwise, TensorRtException e) {
     return e.reason() == TensorRtException.Reason.MEMORY
         ? BackendException.Reason.OUT_OF_MEMORY
         : otherwise;

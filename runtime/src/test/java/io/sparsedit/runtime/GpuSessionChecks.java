@@ -52,8 +52,7 @@ final class GpuSessionChecks {
   }
 
   private interface Way {
-    Map<String, Tensor> run(Session session, int step, Map<String, Tensor> inputs)
-        throws Exception;
+    Map<String, Tensor> run(Session session, int step, Map<String, Tensor> inputs) throws Exception;
   }
 
   /** What a run gives, waited for or not, on the host or the GPU, recorded or not, is the same. */
@@ -62,9 +61,13 @@ final class GpuSessionChecks {
       try (Model model = Model.load(folder, options.withCudaGraphs(graphs));
           CudaStream stream = CudaStream.create()) {
         Map<String, Tensor> inputs = SeededInputs.of(model.bundle(), Map.of(), 0);
-        List<float[]> wanted = outputs(model, inputs, (session, step, in) -> session.run(step, 0, in));
+        List<float[]> wanted =
+            outputs(model, inputs, (session, step, in) -> session.run(step, 0, in));
         String where = graphs ? " with CUDA graphs" : "";
-        compare(wanted, outputs(model, inputs, (session, step, in) -> session.run(step, 0, in)), "the same run again" + where);
+        compare(
+            wanted,
+            outputs(model, inputs, (session, step, in) -> session.run(step, 0, in)),
+            "the same run again" + where);
         Way async =
             (session, step, in) -> {
               Map<String, Tensor> out = session.newOutputs(in);
@@ -102,7 +105,9 @@ final class GpuSessionChecks {
     inputs.forEach(
         (name, tensor) -> {
           Tensor place = place(tensor, memory);
-          memory.get(memory.size() - 1).copyFrom(tensor.bytes(), tensor.bytes().remaining(), stream);
+          memory
+              .get(memory.size() - 1)
+              .copyFrom(tensor.bytes(), tensor.bytes().remaining(), stream);
           in.put(name, place);
         });
     stream.synchronize();
@@ -176,8 +181,7 @@ final class GpuSessionChecks {
         if (name != null && Files.isRegularFile(file)) {
           Files.copy(file, copy.resolve(name));
           if (name.toString().endsWith(".plan")) {
-            try (RandomAccessFile plan =
-                new RandomAccessFile(copy.resolve(name).toFile(), "rw")) {
+            try (RandomAccessFile plan = new RandomAccessFile(copy.resolve(name).toFile(), "rw")) {
               plan.setLength(plan.length() / 2);
             }
           }

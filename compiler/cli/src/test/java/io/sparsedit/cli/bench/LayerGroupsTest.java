@@ -72,7 +72,8 @@ final class LayerGroupsTest {
   void aLayerThatPreparesAnOperandIsNoProduct() {
     assertThat(of("__myl_AddSqrDivMulTra_myl0_9", "/blocks.0/attn1/norm_k/Mul", "node_of_MatMul"))
         .isEqualTo(LayerGroup.QK_PREPARATION);
-    assertThat(of("__myl_AddSqrDivMulTra_myl0_9", "/blocks.0/attn2/Mul_1", "/blocks.0/attn2/MatMul"))
+    assertThat(
+            of("__myl_AddSqrDivMulTra_myl0_9", "/blocks.0/attn2/Mul_1", "/blocks.0/attn2/MatMul"))
         .isEqualTo(LayerGroup.ELEMENTWISE);
   }
 
