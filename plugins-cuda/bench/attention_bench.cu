@@ -4,6 +4,7 @@
 //   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise what PLAN keeps.
 //   PLAN skewed, uniform, blocks: random pairs of segments in a random token order; segments have
 //        sizes with a long tail, equal sizes or 128 tokens
+//        full, rests: query segments of 192 rows, or of 128 and 64 in turn, which share items
 //        adaspa-random, adaspa, svg: the plans of bench/block_plans.h
 //   --keep FILE  writes which blocks each plan keeps, for attention_baselines.py
 //
@@ -62,7 +63,7 @@ HostPlan MakeRandomPlan(const PlanShape& shape, int text_tokens, double density,
   const int video = shape.tokens - text_tokens;
   const bool text = text_tokens > 0;
   plan.keep.assign(static_cast<std::size_t>(heads) * nq * KeepWords(nk), 0);
-  auto offsets = [&](int segments) {
+  auto offsets = [&](int segments, bool queries) {
     const int clusters = segments - (text ? 1 : 0);
     std::vector<std::int32_t> starts;
     if (kind == "blocks") {
@@ -71,6 +72,12 @@ HostPlan MakeRandomPlan(const PlanShape& shape, int text_tokens, double density,
       for (int i = 0; i <= clusters; ++i) {
         starts.push_back(
             static_cast<std::int32_t>(static_cast<std::int64_t>(video) * i / clusters));
+      }
+    } else if (queries && kind != "skewed") {
+      starts.push_back(0);
+      for (int i = 0; i < clusters; ++i) {
+        const int rows = kind == "full" ? 192 : i % 2 == 0 ? 128 : 64;
+        starts.push_back(std::min(video, starts.back() + rows));
       }
     } else {
       starts = test::SkewedOffsets(random, video, clusters, false);
@@ -81,8 +88,8 @@ HostPlan MakeRandomPlan(const PlanShape& shape, int text_tokens, double density,
   plan.query_order.reserve(static_cast<std::size_t>(heads) * shape.tokens);
   plan.key_order.reserve(plan.query_order.capacity());
   for (int head = 0; head < heads; ++head) {
-    for (std::int32_t x : offsets(nq)) plan.query_offsets.push_back(x);
-    for (std::int32_t x : offsets(nk)) plan.key_offsets.push_back(x);
+    for (std::int32_t x : offsets(nq, true)) plan.query_offsets.push_back(x);
+    for (std::int32_t x : offsets(nk, false)) plan.key_offsets.push_back(x);
     const std::vector<std::int32_t> order = test::RandomOrder(random, video);
     auto append = [&](std::vector<std::int32_t>& to, int shift) {
       for (int i = 0; i < video; ++i) to.push_back(order[(i + shift) % video]);
@@ -110,6 +117,9 @@ HostPlan MakePlan(const Shape& shape, double density, const std::string& kind) {
     s.query_segments = s.key_segments =
         (shape.tokens - shape.text_tokens + 127) / 128 + (shape.text_tokens > 0 ? 1 : 0);
   }
+  const int video = shape.tokens - shape.text_tokens, text = shape.text_tokens > 0 ? 1 : 0;
+  if (kind == "full") s.query_segments = (video + 191) / 192 + text;
+  if (kind == "rests") s.query_segments = (video + 191) / 192 * 2 + text;
   return MakeRandomPlan(s, shape.text_tokens, density, kind);
 }
 

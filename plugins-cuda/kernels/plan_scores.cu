@@ -222,6 +222,17 @@ struct Row {
     return all;
   }
 
+  static __device__ std::uint32_t Max(std::uint32_t mine, std::uint32_t* shared) {
+    mine = __reduce_max_sync(0xffffffffu, mine);
+    if (kWarps == 1) return mine;
+    __syncthreads();
+    if ((threadIdx.x & 31) == 0) shared[threadIdx.x >> 5] = mine;
+    __syncthreads();
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) mine = max(mine, shared[w]);
+    return mine;
+  }
+
   static __device__ int Segment(int i) {
     return ((threadIdx.x >> 5) * kPerLane + i) * 32 + (threadIdx.x & 31);
   }
@@ -232,6 +243,19 @@ struct Row {
     std::uint32_t top;
     int until;
   };
+  // The first segment of that order alone.
+  __device__ Prefix Greatest(std::uint32_t* shared) const {
+    std::uint32_t top = 0;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) top = max(top, rank[i]);
+    top = Max(top, shared);
+    std::uint32_t before = 0;  // how far from the end of the row it is
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      if (rank[i] == top) before = max(before, kWarps * kPerLane * 32u - Segment(i));
+    }
+    return {top, static_cast<int>(kWarps * kPerLane * 32 - Max(before, shared))};
+  }
   template <bool kCount>
   __device__ Prefix Exceeding(std::uint32_t limit, std::uint32_t* shared) const {
     std::uint32_t top = 0;
@@ -369,17 +393,17 @@ __global__ void __launch_bounds__(kWarps * 32) RankRows(const ScoreParams p) {
   float mass[kPerLane];
   const float largest = r.Largest(shared);
   const float lse = largest + logf(r.Total(largest, mass, shared));
-  const typename ThisRow::Prefix least = r.template Exceeding<true>(p.minimum - 1, shared);
+  const typename ThisRow::Prefix least =
+      p.minimum == 1 ? r.Greatest(shared) : r.template Exceeding<true>(p.minimum - 1, shared);
   std::uint32_t first = 0, lowest = 0xffffffffu, highest = 0;
 #pragma unroll
   for (int i = 0; i < kPerLane; ++i) {
     if (r.rank[i] == 0) continue;
     if (r.rank[i] > least.top || (r.rank[i] == least.top && ThisRow::Segment(i) <= least.until)) {
       first += r.keys[i];
-    } else {
+    } else if (r.keys[i] > 0) {  // without keys it weighs nothing
       const std::uint32_t rank =
-          r.keys[i] > 0 ? RankPerToken(r.logit[i], lse, logf(static_cast<float>(r.keys[i])))
-                        : kNoKeys;
+          RankPerToken(r.logit[i], lse, logf(static_cast<float>(r.keys[i])));
       lowest = min(lowest, rank);
       highest = max(highest, rank);
     }
@@ -411,23 +435,32 @@ struct Interval {
   }
 };
 
-__device__ Interval IntervalAfter(const ScoreParams& p, int bh, int rounds) {
+// By all threads of a block, of which there are enough for a load each; `shared` holds all the sums.
+using RoundSums = unsigned long long[RankedHead::kRounds * RankedHead::kCuts];
+__device__ Interval IntervalAfter(const ScoreParams& p, int bh, int rounds, RoundSums& shared) {
+  constexpr int kCuts = RankedHead::kCuts;
   const RankedHead& head = p.work.heads[bh];
+  for (int i = threadIdx.x; i < rounds * kCuts; i += blockDim.x) {
+    shared[i] = head.above[i / kCuts][i % kCuts];
+  }
+  __syncthreads();
   Interval x = {Interval::kAll, 0, 0, 0, 0};
   if (p.p >= 1.f) return x;
   const std::int32_t* offsets = p.QueryOffsets(bh);
   const std::int64_t tokens = offsets[p.query_clusters] - offsets[0];
   const std::int64_t pairs = tokens * tokens;
+  const unsigned long long first = head.first;
   x.budget = DensityBudget(p.p, pairs);
-  x.above = head.first;
+  x.above = first;
   if (x.budget > static_cast<unsigned long long>(pairs)) return x;
   x.state = x.above >= x.budget ? Interval::kNone : Interval::kOpen;
   x.low = head.lowest;
   x.high = head.highest + 1;
   for (int round = 0; round < rounds; ++round) {
-    int n = RankedHead::kCuts;  // the greatest cut with enough above it
-    while (n > 0 && head.first + head.above[round][n - 1] < x.budget) --n;
-    if (n < RankedHead::kCuts) x.above = head.first + head.above[round][n];
+    const unsigned long long* above = shared + round * kCuts;
+    int n = kCuts;  // the greatest cut with enough above it
+    while (n > 0 && first + above[n - 1] < x.budget) --n;
+    if (n < kCuts) x.above = first + above[n];
     const std::uint32_t low = x.Cut(n);
     x.high = x.Cut(n + 1);
     x.low = low;
@@ -457,10 +490,9 @@ template <bool kCollect>
 __global__ void __launch_bounds__(kRowWarps * 32) Narrow(const ScoreParams p, int round) {
   if (!ActionPlans(*p.action)) return;
   constexpr int kCuts = RankedHead::kCuts;
-  __shared__ Interval interval;
+  __shared__ RoundSums sums;
   const int bh = blockIdx.y, lane = threadIdx.x & 31;
-  if (threadIdx.x == 0) interval = IntervalAfter(p, bh, round);
-  __syncthreads();
+  const Interval interval = IntervalAfter(p, bh, round, sums);
   if (interval.state != Interval::kOpen) return;
   const int i = blockIdx.x * kRowWarps + (threadIdx.x >> 5);
   if (i >= p.query_clusters) return;
@@ -515,13 +547,17 @@ __global__ void __launch_bounds__(kRowWarps * 32) Narrow(const ScoreParams p, in
 }
 
 // Finds the last pair that is kept among the listed ones. A block a head.
-constexpr int kFinishThreads = 512;
+constexpr int kFinishThreads = 1024;
+constexpr int kCached = 2048;  // listed pairs that are held in shared memory
 __global__ void __launch_bounds__(kFinishThreads) FinishSearch(const ScoreParams p) {
   if (!ActionPlans(*p.action)) return;
   __shared__ unsigned long long partial[2][kFinishThreads / 32];
+  __shared__ RoundSums sums;
+  __shared__ std::uint32_t ranks[kCached];
+  __shared__ unsigned long long weights[kCached];
   const int bh = blockIdx.x;
   RankedHead& head = p.work.heads[bh];
-  const Interval x = IntervalAfter(p, bh, RankedHead::kRounds);
+  const Interval x = IntervalAfter(p, bh, RankedHead::kRounds, sums);
   if (x.state != Interval::kOpen) {
     if (threadIdx.x == 0) {
       head.rank = x.state == Interval::kAll ? 0u : 0xffffffffu;
@@ -538,6 +574,24 @@ __global__ void __launch_bounds__(kFinishThreads) FinishSearch(const ScoreParams
   const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
   const int count = head.candidates, shift = p.Shift();
   int turn = 0;
+  const auto over_block = [&](unsigned long long sum) {
+    for (int distance = 16; distance > 0; distance >>= 1) {
+      sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    }
+    if ((threadIdx.x & 31) == 0) partial[turn][threadIdx.x >> 5] = sum;
+    __syncthreads();
+    sum = 0;
+    for (int w = 0; w < kFinishThreads / 32; ++w) sum += partial[turn][w];
+    turn ^= 1;
+    return sum;
+  };
+  for (int n = threadIdx.x; n < min(count, kCached); n += kFinishThreads) {
+    const int index = list[n], i = index / p.key_clusters, j = index % p.key_clusters;
+    const ClusterSize size = sizes[j];
+    ranks[n] = PairOf(rows[i], scores[index], size, j + shift).rank;
+    weights[n] = static_cast<unsigned long long>(size.keys) * rows[i].queries;
+  }
+  __syncthreads();
   // Over the listed pairs for which which(pair, row, segment) holds: of tokens, or how many.
   const auto sum_of = [&](bool tokens, auto which) {
     unsigned long long sum = 0;
@@ -550,15 +604,18 @@ __global__ void __launch_bounds__(kFinishThreads) FinishSearch(const ScoreParams
         sum += tokens ? static_cast<unsigned long long>(size.keys) * row.queries : 1;
       }
     }
-    for (int distance = 16; distance > 0; distance >>= 1) {
-      sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    return over_block(sum);
+  };
+  // The same of ranks alone: [first, last].
+  const auto sum_of_ranks = [&](bool tokens, std::uint32_t first, std::uint32_t last) {
+    if (count > kCached) {
+      return sum_of(tokens, [&](Pair c, int, int) { return c.rank >= first && c.rank <= last; });
     }
-    if ((threadIdx.x & 31) == 0) partial[turn][threadIdx.x >> 5] = sum;
-    __syncthreads();
-    sum = 0;
-    for (int w = 0; w < kFinishThreads / 32; ++w) sum += partial[turn][w];
-    turn ^= 1;
-    return sum;
+    unsigned long long sum = 0;
+    for (int n = threadIdx.x; n < count; n += kFinishThreads) {
+      if (ranks[n] >= first && ranks[n] <= last) sum += tokens ? weights[n] : 1;
+    }
+    return over_block(sum);
   };
   // The greatest number in [low, high) with `enough(number)`, which holds for low.
   const auto greatest = [&](std::uint32_t low, std::uint64_t high, auto enough) {
@@ -574,12 +631,12 @@ __global__ void __launch_bounds__(kFinishThreads) FinishSearch(const ScoreParams
   };
   unsigned long long above = x.above;
   const std::uint32_t rank = greatest(x.low, x.high, [&](std::uint32_t cut) {
-    return above + sum_of(true, [&](Pair c, int, int) { return c.rank >= cut; }) >= x.budget;
+    return above + sum_of_ranks(true, cut, x.high - 1) >= x.budget;
   });
-  above += sum_of(true, [&](Pair c, int, int) { return c.rank > rank; });
+  above += rank + 1 == x.high ? 0 : sum_of_ranks(true, rank + 1, x.high - 1);
   int row = INT_MAX, segment = INT_MAX;
   std::uint32_t mass = 0;
-  if (sum_of(false, [&](Pair c, int, int) { return c.rank == rank; }) > 1) {
+  if (sum_of_ranks(false, rank, rank) > 1) {
     // Equals: the last row that begins within the budget, then the same by mass, then by segment.
     row = greatest(0, p.query_clusters, [&](std::uint32_t last) {
       return above + sum_of(true, [&](Pair c, int i, int) {
