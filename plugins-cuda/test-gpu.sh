@@ -83,7 +83,7 @@ run_rows() {
 for test in "$build"/test/*_test; do rows+=("row 150 $(basename "$test") '$test'"); done
 if [ $sanitize -eq 1 ]; then
   for tool in memcheck racecheck initcheck synccheck; do
-    for test in attention_test band_plan_test head_classes_test kmeans_test plan_scores_test \
+    for test in adaspa_test attention_test band_plan_test head_classes_test kmeans_test plan_scores_test \
       segment_means_test plugin_run_test; do
       # Its kernels are those of the other tests; it alone would take two minutes.
       [ "$tool $test" = "racecheck plugin_run_test" ] && continue
@@ -114,6 +114,7 @@ if [ $quick -eq 0 ]; then
   rm -rf "$blocks"
   bench 60 "$build/bench/planning_bench" wan hunyuan cogvideo wan-small
   bench 60 "$build/bench/planning_bench" --data random wan
+  bench 90 "$build/bench/adaspa_bench" wan hunyuan cogvideo wan-small
   bench 60 "$build/bench/svg_bench" wan hunyuan cogvideo wan-small
   if python3 -c 'import torch' 2>/dev/null; then
     bench 60 python3 "$here/bench/svg_baselines.py" wan hunyuan

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
+#include "plugins/adaspa_plan_plugin.h"
 #include "plugins/block_sparse_attention_plugin.h"
 #include "plugins/sparsedit_plugins.h"
 #include "plugins/svg2_plan_plugin.h"
@@ -57,9 +59,11 @@ static_assert(sizeof SPARSEDIT_TARGETS <= sizeof(sparsedit_plugin_version_t::tar
 SPARSEDIT_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
   static Creator<Svg2PlanOp> svg2_plan;
   static Creator<SvgPlanOp> svg_plan;
+  static Creator<AdaSpaPlanOp> adaspa_plan;
   static Creator<BlockSparseAttentionOp> attention;
-  static nvinfer1::IPluginCreatorInterface* const all[] = {&svg2_plan, &svg_plan, &attention};
-  count = 3;
+  static nvinfer1::IPluginCreatorInterface* const all[] = {&svg2_plan, &svg_plan, &adaspa_plan,
+                                                           &attention};
+  count = static_cast<std::int32_t>(std::size(all));
   return all;
 }
 
@@ -85,7 +89,7 @@ SPARSEDIT_EXPORT void sparsedit_plugin_version(void* memory) {
   version.tensorrt = NV_TENSORRT_VERSION;
 #endif
   CopyText(version.targets, SPARSEDIT_TARGETS);
-  CopyText(version.nodes, "Svg2Plan SvgPlan BlockSparseAttention");
+  CopyText(version.nodes, "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention");
   std::memcpy(memory, &version, static_cast<std::size_t>(version.bytes));
 }
 

@@ -341,6 +341,44 @@ Node SvgNode(bool bshd, const char* text, const char* sink, bool key_bias, bool 
   return node;
 }
 
+Node AdaSpaNode(bool bshd, const char* text, bool key_bias, bool last_keep) {
+  const int has_text = std::strcmp(text, "none") != 0;
+  Node node;
+  node.name = "AdaSpaPlan";
+  node.attributes = [=](Fields& fields) {
+    fields.Int("site", 1).Text("layout", bshd ? "BSHD" : "BHSD").Float("scale", 0.125f);
+    fields.Text("plugin_namespace", "sparsedit").Text("plugin_version", "1");
+    fields.Int("block_size", 7).Float("density", 0.2f).Float("recall_threshold", 0.8f);
+    fields.Text("text_position", text).Int("plan_state", last_keep ? 1 : 0);
+  };
+  node.inputs = 5 + key_bias + last_keep;
+  node.outputs = 6;
+  node.bshd = bshd;
+  node.shapes = [=](int tokens, trt::DataType of_q) {
+    const int segments = (tokens + 6) / 7 + has_text;
+    const Described lse = {{2, 3, tokens}, kF32}, none = {{2, 3, 0}, kI32};
+    const Described offsets = {{2, 3, segments + 1}, kI32};
+    const Described keep = {{2, 3, segments, (segments + 31) / 32}, kI32};
+    const Described activation = {QDims(bshd, tokens, 64), of_q};
+    Shapes shapes = {activation, activation, {{3}, kI32}};
+    if (key_bias) shapes.push_back({{2, 1, 1, tokens}, kF32});
+    shapes.push_back(lse);
+    if (last_keep) shapes.push_back(keep);
+    shapes.push_back({{5}, kI32});
+    for (const Described& shape : {none, none, offsets, offsets, keep, lse}) shapes.push_back(shape);
+    return shapes;
+  };
+  const std::string segments = has_text ? "((S/7)+1)" : "(S/7)";
+  const std::string offsets = has_text ? "((S/7)+2)" : "((S/7)+1)";
+  node.output_shapes = {"B,H,0", "B,H,0", "B,H," + offsets, "B,H," + offsets,
+                        "B,H," + segments + (has_text ? ",((S+7)/224)" : ",(S/224)"), "B,H,S"};
+  node.workspace = [=](int tokens, DataType) {
+    const std::size_t segments = (tokens + 6) / 7 + has_text;
+    return 2 * 3 * segments * segments * sizeof(float);  // W
+  };
+  return node;
+}
+
 Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order) {
   Node node;
   node.name = "BlockSparseAttention";
@@ -559,7 +597,11 @@ void TestCreators(const Host& host) {
         "site:int layout:string scale:float block_size:int density:float budget:int "
         "sampled_rows:int profile_frames:float frame_sink:string text_position:string "
         "plan_state:int inputs:int ");
-  for (const char* name : {"Svg2Plan", "SvgPlan", "BlockSparseAttention"}) {
+  const std::string adaspa = NamesOf(host.Creator("AdaSpaPlan")->getFieldNames());
+  CHECK(adaspa ==
+        "site:int layout:string scale:float block_size:int density:float recall_threshold:float "
+        "text_position:string plan_state:int inputs:int ");
+  for (const char* name : {"Svg2Plan", "SvgPlan", "AdaSpaPlan", "BlockSparseAttention"}) {
     std::printf("%s, namespace %s, version %s: %s\n", name,
                 host.Creator(name)->getPluginNamespace(), host.Creator(name)->getPluginVersion(),
                 NamesOf(host.Creator(name)->getFieldNames()).c_str());
@@ -573,6 +615,7 @@ void TestFaultyAttributes(const Host& host) {
   const Node budget = Svg2Node(false, "none", false, "mass-per-token");
   const Node attention = AttentionNode(false, false, false, false);
   const Node svg = SvgNode(false, "none", "none", false, false);
+  const Node adaspa = AdaSpaNode(false, "none", false, false);
   const struct {
     const Node& node;
     std::function<void(Fields&)> change;
@@ -609,6 +652,12 @@ void TestFaultyAttributes(const Host& host) {
       {svg, [](Fields& f) { f.Float("profile_frames", 0); }, "profile_frames must be positive"},
       {svg, [](Fields& f) { f.Int("block_size", 0); }, "block_size must be at least 1"},
       {svg, [](Fields& f) { f.Int("sampled_rows", 0); }, "sampled_rows must be from 1"},
+      {adaspa, [](Fields& f) { f.Float("scale", NAN); }, "scale must be finite"},
+      {adaspa, [](Fields& f) { f.Int("block_size", 0); }, "block_size must be at least 1"},
+      {adaspa, [](Fields& f) { f.Float("density", 0); }, "density must be above 0"},
+      {adaspa, [](Fields& f) { f.Float("recall_threshold", -1); }, "recall_threshold must not"},
+      {adaspa, [](Fields& f) { f.Int("plan_state", 2); }, "plan_state must be 0 or 1"},
+      {adaspa, [](Fields& f) { f.Float("top_p", 1); }, "there is no attribute top_p"},
       {attention, [](Fields& f) { f.Float("scale", 0); }, "scale must be positive"},
       {attention, [](Fields& f) { f.Int("compensate", 2); }, "compensate must be 0 or 1"},
       {attention, [](Fields& f) { f.Without("layout"); }, "attribute layout is missing"},
@@ -633,7 +682,7 @@ void TestVersion(Function get) {
   CHECK(version.cuda_needed % 1000 == 0 && version.cuda_driver >= 0);
   CHECK(std::strstr(version.targets, "sm_80") && std::strstr(version.targets, "sm_90a") &&
         std::strstr(version.targets, "compute_90"));
-  CHECK(std::string(version.nodes) == "Svg2Plan SvgPlan BlockSparseAttention");
+  CHECK(std::string(version.nodes) == "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention");
   std::printf("CUDA runtime %d, driver needed %d, present %d; targets %s\n", version.cuda_runtime,
               version.cuda_needed, version.cuda_driver, version.targets);
   // An older caller's shorter memory.
@@ -807,7 +856,7 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
   CHECK(handle != nullptr);
   if (handle == nullptr) return;
   registry->getAllCreators(&after);
-  CHECK(after == before + 3);
+  CHECK(after == before + 4);
 
   Host host;
   host.get_creator = [&](const char* name, const char* version, const char* name_space) {
@@ -822,6 +871,11 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
       for (const bool last_plan : {false, true}) {
         for (const char* ranking : {static_cast<const char*>(nullptr), "mass", "mass-per-token"}) {
           TestNode(host, Svg2Node(bshd, text, last_plan, ranking));
+        }
+      }
+      for (const bool key_bias : {false, true}) {
+        for (const bool state : {false, true}) {
+          TestNode(host, AdaSpaNode(bshd, text, key_bias, state));
         }
       }
       for (const char* sink : {"none", "published", "corrected"}) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/adaspa_plan.h"
 #include "kernels/kmeans.h"
 #include "plugins/trt_abi.h"
 #include "test/attention_reference.h"
@@ -596,6 +597,81 @@ void TestSvg(const Case& c, const SvgCase& s) {
   }
 }
 
+// AdaSpa's planner gives what its kernels give, by every set of inputs; attention follows its plan.
+void TestAdaSpa(const Case& c, int block_size, bool bias, bool last_keep) {
+  Problem p(c);
+  static const int site = kSite;
+  const int plan_state = last_keep ? 1 : 0;
+  static const float scale = kScale, density = 0.25f, threshold = 0.3f;
+  Node planner("AdaSpaPlan",
+               {Field("site", &site), Field("scale", &scale), Field("block_size", &block_size),
+                Field("plan_state", &plan_state),
+                Field("density", &density), Field("recall_threshold", &threshold),
+                Field("layout", c.layout == Layout::kBhsd ? "BHSD" : "BSHD"),
+                Field("text_position", c.text == TextPosition::kNone    ? "none"
+                                       : c.text == TextPosition::kFirst ? "first"
+                                                                        : "last")},
+               trt::TensorRTPhase::kRUNTIME);
+  const int tokens = c.tokens(), n = AdaSpaSegments(tokens, block_size, c.text);
+  const auto outputs_of = [&] {
+    return std::vector<Tensor>{Ints({kBatch, kHeads, 0}),
+                               Ints({kBatch, kHeads, 0}),
+                               Ints({kBatch, kHeads, n + 1}),
+                               Ints({kBatch, kHeads, n + 1}),
+                               Ints({kBatch, kHeads, n, KeepWords(n)}),
+                               Floats({kBatch, kHeads, tokens})};
+  };
+  AdaSpaProblem problem;
+  problem.batch = kBatch, problem.heads = kHeads, problem.tokens = tokens;
+  problem.head_dim = kDim, problem.type = c.type, problem.layout = c.layout;
+  problem.block_size = block_size, problem.scale = scale, problem.density = density;
+  problem.recall_threshold = threshold, problem.text = c.text;
+  DeviceBuffer workspace(AdaSpaWorkspaceSize(problem));
+
+  Tensor lse = Floats({kBatch, kHeads, tokens}), keep = Ints({kBatch, kHeads, n, KeepWords(n)});
+  for (const int action : {6, 2, 5, 1, 0, 3, 4}) {
+    p.SetAction(action);
+    std::vector<Tensor> inputs = {p.q, p.k, p.geometry};
+    if (bias) inputs.push_back(p.key_bias);
+    inputs.push_back(lse);
+    if (last_keep) inputs.push_back(keep);
+    inputs.push_back(p.action);
+    const std::vector<Tensor> outputs = outputs_of(), expected = outputs_of();
+    CHECK(planner.Enqueue(inputs, outputs) == 0);
+    AdaSpaBuffers b;
+    b.q = p.q.memory->data(), b.k = p.k.memory->data();
+    b.action = p.action.memory->As<std::int32_t>() + site;
+    b.geometry = p.geometry.memory->As<std::int32_t>();
+    if (bias) b.key_bias = p.key_bias.memory->As<float>();
+    b.lse_in = lse.memory->As<float>();
+    if (last_keep) b.previous_keep = keep.memory->As<std::int32_t>();
+    b.plan.query_offsets = expected[2].memory->As<std::int32_t>();
+    b.plan.key_offsets = expected[3].memory->As<std::int32_t>();
+    b.plan.keep = expected[4].memory->As<std::int32_t>();
+    b.lse = expected[5].memory->As<float>();
+    CHECK(LaunchAdaSpaPlan(problem, b, workspace.data(), workspace.bytes(), nullptr) == Status::kOk);
+    CheckCuda(cudaDeviceSynchronize(), "planner");
+    for (int i = 2; i < 6; ++i) CHECK(outputs[i].memory->Read() == expected[i].memory->Read());
+
+    HostPlan plan;
+    plan.shape = {kBatch, kHeads, tokens, n, n};
+    plan.query_offsets = outputs[2].Read<std::int32_t>();
+    plan.key_offsets = outputs[3].Read<std::int32_t>();
+    plan.keep = outputs[4].Read<std::int32_t>();
+    const bool plans = ActionPlans(action);
+    CHECK(Ascend(plan.query_offsets.data(), n, tokens));
+    CHECK(plans || last_keep ? plan.Density(0) < 0.9 : plan.Density(0) == 1.0);
+    p.SetAction(3);
+    CHECK(MakeAttention(c, false).Enqueue(p.AttentionInputs(outputs, bias), {p.o}) == 0);
+    CheckCuda(cudaDeviceSynchronize(), "attention");
+    p.CheckOutput(plan, false, bias, false, "AdaSpa");
+    if (action == 6) {  // the state of the steps that follow
+      lse = outputs[5];
+      keep = outputs[4];
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sparsedit::test
 
@@ -615,6 +691,7 @@ int main(int argc, char** argv) {
             {FrameSink::kCorrected, true, true, true});
     TestSvg({DataType::kFloat32, Layout::kBhsd, TextPosition::kNone, nullptr},
             {FrameSink::kPublished, false, false, false});
+    TestAdaSpa({DataType::kBFloat16, Layout::kBshd, TextPosition::kFirst, nullptr}, 64, true, true);
     return Report("plugin_run_test");
   }
   const char* const rankings[] = {nullptr, "mass", "mass-per-token"};
@@ -630,6 +707,10 @@ int main(int argc, char** argv) {
         const FrameSink sinks[] = {FrameSink::kNone, FrameSink::kPublished, FrameSink::kCorrected};
         TestSvg({type, layout, text, nullptr},
                 {sinks[(turn + turn / 3) % 3], turn % 2 == 0, turn / 2 % 2 == 0, turn % 4 < 2});
+        for (const int block_size : {64, 16}) {
+          TestAdaSpa({type, layout, text, nullptr}, block_size, turn % 2 == 0,
+                     (turn / 2 + block_size / 64) % 2 == 0);
+        }
       }
     }
   }

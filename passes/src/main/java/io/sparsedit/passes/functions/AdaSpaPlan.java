@@ -61,6 +61,12 @@ public record AdaSpaPlan(
   /** FLOAT: recall above which a head gives up density. */
   public static final String RECALL_THRESHOLD = "recall_threshold";
 
+  /**
+   * INT, 0 or 1: whether the last plan's keep is an input. A plugin must know its inputs from its
+   * attributes.
+   */
+  public static final String PLAN_STATE = "plan_state";
+
   /** State: f32 {@code [B,H,S]}, the logarithm of each query's softmax denominator. */
   public static final String LSE = "lse";
 
@@ -140,6 +146,7 @@ public record AdaSpaPlan(
     attributes.put(DENSITY, new Attribute.FloatValue(density));
     attributes.put(RECALL_THRESHOLD, new Attribute.FloatValue(recallThreshold));
     attributes.put(Svg2Plan.TEXT_POSITION, new Attribute.StringValue(text.attributeValue()));
+    attributes.put(PLAN_STATE, new Attribute.IntValue(planState ? 1 : 0));
     return attributes;
   }
 
