@@ -22,13 +22,10 @@ namespace sparsedit {
 namespace {
 
 #ifndef SPARSEDIT_ADASPA_POLYNOMIALS
-#define SPARSEDIT_ADASPA_POLYNOMIALS 4
+#define SPARSEDIT_ADASPA_POLYNOMIALS 2
 #endif
 #ifndef SPARSEDIT_ADASPA_WARPGROUPS
 #define SPARSEDIT_ADASPA_WARPGROUPS 2
-#endif
-#ifndef SPARSEDIT_ADASPA_CLUSTER
-#define SPARSEDIT_ADASPA_CLUSTER 1
 #endif
 
 constexpr int kBlock = 64;               // tokens of a block of W
@@ -37,8 +34,6 @@ constexpr int kWarpgroups = SPARSEDIT_ADASPA_WARPGROUPS;  // consumers
 constexpr int kQueryBlocks = kWarpgroups == 2 ? 2 : 1;    // of a warpgroup
 constexpr int kSums = 2 * kQueryBlocks;                   // of a tile, a warpgroup
 constexpr int kBlocksInItem = kQueryBlocks * kWarpgroups;
-// Thread blocks that share tiles of keys: each copies a part of a tile to all of them.
-constexpr int kCluster = SPARSEDIT_ADASPA_CLUSTER;
 constexpr int kThreads = 128 * (kWarpgroups + 1);
 constexpr int kProducerRegisters = kWarpgroups == 3 ? 32 : 24;
 constexpr int kConsumerRegisters = kWarpgroups == 2 ? 240 : kWarpgroups == 3 ? 160 : 120;
@@ -148,44 +143,6 @@ __device__ __forceinline__ void ArriveWarp(std::uint32_t barrier) {
   if (static_cast<int>(threadIdx.x % 32) < kWarpArrivals) BarrierArrive(barrier);
 }
 
-// This thread block's place in its cluster.
-__device__ __forceinline__ std::uint32_t ClusterRank() {
-  std::uint32_t rank = 0;
-  if (kCluster > 1) asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  return rank;
-}
-__device__ __forceinline__ void ClusterSync() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-// Arrives at a barrier of every thread block of the cluster, for this warp.
-__device__ __forceinline__ void ArriveWarpInCluster(std::uint32_t barrier) {
-  if (kCluster == 1) {
-    ArriveWarp(barrier);
-    return;
-  }
-  __syncwarp();
-  const std::uint32_t lane = threadIdx.x % 32;
-  if (lane < kCluster) {
-    asm volatile(
-        "{\n.reg .b32 remote;\n"
-        "mapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(barrier),
-        "r"(lane)
-        : "memory");
-  }
-}
-// CopyBox to the same place of every thread block of the cluster; each one's barrier hears of it.
-__device__ __forceinline__ void CopyBoxToCluster(std::uint32_t destination, const CUtensorMap* map,
-                                                 std::uint32_t barrier, int c0, int c1, int c2,
-                                                 int c3) {
-  asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      ".multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" ::"r"(destination),
-      "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3),
-      "h"(static_cast<std::uint16_t>((1 << kCluster) - 1))
-      : "memory");
-}
-
 template <int kStages>
 struct Ring {
   int stage = 0;
@@ -206,10 +163,8 @@ struct KeyTiles {
       : split(s),
         of_video((s.video_blocks + 1) / 2),
         count((s.video_blocks + 1) / 2 + (s.text_blocks + 1) / 2) {}
-  // Items of a head; the blocks of a cluster have neighbouring ones, the last of which may be empty.
   __device__ __forceinline__ int ItemsOfHead() const {
-    constexpr int kTogether = kBlocksInItem * kCluster;
-    return (split.Blocks() + kTogether - 1) / kTogether * kCluster;
+    return (split.Blocks() + kBlocksInItem - 1) / kBlocksInItem;
   }
   __device__ __forceinline__ int FirstBlock(int tile) const {
     return tile < of_video ? 2 * tile : split.video_blocks + 2 * (tile - of_video);
@@ -237,14 +192,8 @@ __device__ __forceinline__ void Produce(const HopperSearchParams& params, const 
       if (lane == 0) BarrierExpect(shared.Full(ring.stage), C::kTileBytes);
       __syncwarp();
       if (lane < C::kHalves) {
-        const std::uint32_t to = shared.Tile(ring.stage) + lane * C::kColumnBytes;
-        if (kCluster == 1) {
-          CopyBox(to, map, shared.Full(ring.stage), lane * 64, run.first, head, batch);
-        } else {
-          const int part = ClusterRank() * (kKeys / kCluster);
-          CopyBoxToCluster(to + part * 128, map, shared.Full(ring.stage), lane * 64,
-                           run.first + part, head, batch);
-        }
+        CopyBox(shared.Tile(ring.stage) + lane * C::kColumnBytes, map, shared.Full(ring.stage),
+                lane * 64, run.first, head, batch);
       }
       bool flag = run.count < kKeys;
       if (flag || a.key_bias != nullptr) {
@@ -471,7 +420,7 @@ struct Consumer {
       WgmmaWait<kPending>();
       PinRegisters(d);
     }
-    if (m == kQueryBlocks - 1) ArriveWarpInCluster(shared.Empty(stage));
+    if (m == kQueryBlocks - 1) ArriveWarp(shared.Empty(stage));
     if (flag) scale = 1.0f;
     if constexpr (kLse) {
       RowSums(d, scale, reference[m], row_sum[m]);
@@ -569,13 +518,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < C::kStages; ++stage) {
       BarrierInit(shared.Full(stage), kWarpArrivals);
-      BarrierInit(shared.Empty(stage),
-                  4 * kWarpgroups * (kCluster == 1 ? kWarpArrivals : kCluster));
+      BarrierInit(shared.Empty(stage), 4 * kWarpgroups * kWarpArrivals);
     }
     BarrierInitFence();
   }
   __syncthreads();
-  if (kCluster > 1) ClusterSync();  // everybody's barriers are there
   const KeyTiles tiles(BlockSplit::Read(params.a));
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
   if (warp < 4) {
@@ -587,7 +534,6 @@ __global__ void __launch_bounds__(kThreads, 1)
                                static_cast<int>(threadIdx.x % 128)};
     consumer.Run();
   }
-  if (kCluster > 1) ClusterSync();  // nobody copies to a block that has left
 }
 
 template <typename C, bool kLse>
@@ -598,20 +544,7 @@ Status LaunchPass(const HopperSearchParams& params, const CUtensorMap& map, int 
     cudaGetLastError();
     return Status::kLaunchFailed;
   }
-  cudaLaunchAttribute cluster;
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {kCluster, 1, 1};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(blocks / kCluster * kCluster);
-  config.blockDim = dim3(kThreads);
-  config.dynamicSmemBytes = C::kSharedBytes;
-  config.stream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = 1;
-  if (cudaLaunchKernelEx(&config, HopperSearch<C, kLse>, params, map) != cudaSuccess) {
-    cudaGetLastError();
-    return Status::kLaunchFailed;
-  }
+  HopperSearch<C, kLse><<<blocks, kThreads, C::kSharedBytes, stream>>>(params, map);
   return LaunchStatus();
 }
 
@@ -631,7 +564,7 @@ Status LaunchHopperSearch(const AdaSpaSearchArgs& args, DataType type, int multi
   SPARSEDIT_REQUIRE(encode != nullptr, Status::kUnsupported);
   CUtensorMap map;
   SPARSEDIT_REQUIRE(EncodeTokenMap(encode, &map, type, args.k, args.batch, args.heads, args.tokens,
-                                   args.head_dim, args.strides, kKeys / kCluster),
+                                   args.head_dim, args.strides, kKeys),
                     Status::kUnsupported);
   const HopperSearchParams params{args};
   if (args.head_dim == 128) {
