@@ -1,9 +1,15 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.engine.BuiltEngine;
+import io.sparsedit.compiler.engine.EngineGraph;
+import io.sparsedit.compiler.engine.TritonRepository;
 import java.io.PrintWriter;
 import java.io.Writer;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -30,6 +36,8 @@ import picocli.CommandLine.Spec;
       "  sparsify-model build wan.sparse --dense",
       "  sparsify-model build wan.sparse --min-shapes latents:1x16x21x90x160 \\",
       "      --opt-shapes latents:2x16x21x90x160 --max-shapes latents:2x16x21x90x160",
+      "  sparsify-model build wan.sparse --precision bf16",
+      "  sparsify-model build wan.sparse --onnx wan.trt.onnx",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 3 the engine does not compute what the portable model"
           + " does (and is taken out again), 5 no usable GPU, driver, TensorRT or plugin library"
@@ -50,15 +58,47 @@ final class BuildCommand implements Callable<Integer> {
               + " with.")
   private boolean dense;
 
+  @Option(
+      names = "--onnx",
+      paramLabel = "FILE",
+      description =
+          "Build nothing: write the ONNX model that TensorRT's parser would get, for trtexec"
+              + " --staticPlugins and other programs. Needs no GPU. Weights are linked beside it.")
+  private @Nullable Path onnx;
+
+  @Option(
+      names = "--triton",
+      paramLabel = "DIR",
+      description =
+          "Also write the engine as a model of a Triton model repository. docs/tensorrt.md says how"
+              + " the server gets the plugins.")
+  private @Nullable Path triton;
+
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    if (dense && triton != null) {
+      throw SparsifyException.usage(
+          "--triton serves the engine with sparse sites; leave --dense out");
+    }
+    if (onnx != null) {
+      List<String> files;
+      try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
+        files = EngineGraph.write(bundle, dense, engine.precision(), onnx, progress);
+      }
+      (common.quiet() ? silent() : out).println("Wrote " + String.join(", ", files));
+      out.flush();
+      return 0;
+    }
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       PrintWriter told = common.quiet() ? silent() : out;
       if (dense) {
         engine.buildDense(bundle, engine.tools(), progress, told);
       } else {
-        engine.build(bundle, engine.tools(), progress, told);
+        BuiltEngine built = engine.build(bundle, engine.tools(), progress, told);
+        if (triton != null) {
+          told.println("Triton model " + TritonRepository.write(triton, bundle, built.file()));
+        }
       }
     }
     out.flush();

@@ -108,6 +108,11 @@ final class EngineArguments {
               + " floats, where steps by a plan of their own may have five times that.")
   private @Nullable Double maxError;
 
+  /** What becomes of f32. */
+  Precision precision() {
+    return precision;
+  }
+
   /**
    * Builds the engine of the dense model, which bench compares the other with.
    *
@@ -130,7 +135,7 @@ final class EngineArguments {
    * @param tools what {@link #tools} found
    * @param out told what was built
    */
-  void build(Path bundle, BuildTools tools, Progress progress, PrintWriter out) {
+  BuiltEngine build(Path bundle, BuildTools tools, Progress progress, PrintWriter out) {
     BuiltEngine built =
         BuildEngine.run(
             bundle, tools, toOptions(tools, false), VersionProvider.version(), progress);
@@ -138,6 +143,7 @@ final class EngineArguments {
     OptionalDouble tolerance =
         maxError == null ? OptionalDouble.empty() : OptionalDouble.of(maxError);
     new EngineCheck(bundle, built, check, tolerance).run(out, progress);
+    return built;
   }
 
   /** Finds the plugin library, the GPU and TensorRT, after a look at what was typed. */

@@ -2,6 +2,8 @@ package io.sparsedit.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.onnx.OnnxReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -64,5 +66,42 @@ final class BuildCommandTest {
 
     assertThat(run.exitCode()).isEqualTo(USAGE);
     assertThat(run.err()).contains("--min-shapes must be NAME:1x2x3");
+  }
+
+  @Test
+  void theModelForOtherProgramsNeedsNoGpu() {
+    Path bundle = folder.resolve("wan");
+    assertThat(
+            CommandLineRun.of(
+                    "compile",
+                    CommandLineRun.zoo("wan21_t2v-ts17-external"),
+                    "-o",
+                    bundle,
+                    "--dense-layers",
+                    "none",
+                    "--verify",
+                    "none")
+                .exitCode())
+        .isZero();
+    Path onnx = folder.resolve("other").resolve("wan.trt.onnx");
+
+    CommandLineRun run = CommandLineRun.of("build", bundle, "--onnx", onnx);
+
+    assertThat(run.err()).doesNotContain("sparsify-model:");
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out()).contains("Wrote wan.trt.onnx, model.onnx.data");
+    assertThat(onnx.resolveSibling("model.onnx.data")).exists();
+    Model model = OnnxReader.read(onnx);
+    assertThat(model.functions()).isEmpty();
+    assertThat(model.opset()).isLessThanOrEqualTo(20);
+    assertThat(model.graph().nodes())
+        .filteredOn(node -> node.opType().equals("BlockSparseAttention"))
+        .isNotEmpty()
+        .allSatisfy(
+            node -> {
+              assertThat(node.stringAttribute("plugin_namespace", "")).isEqualTo("sparsedit");
+              assertThat(node.stringAttribute("plugin_version", "")).isEqualTo("1");
+              assertThat(node.stringAttribute("layout", "")).isEqualTo("BSHD");
+            });
   }
 }

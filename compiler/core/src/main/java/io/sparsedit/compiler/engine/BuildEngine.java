@@ -9,7 +9,6 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.legal.AttendDensely;
-import io.sparsedit.compiler.legal.Legalisation;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.tensorrt.Engine;
@@ -62,12 +61,12 @@ public final class BuildEngine {
       AttendDensely.in(model);
     }
     PluginLibrary plugins = tools.plugins();
-    CallPlugins.in(model, plugins.operators(), plugins.pluginVersion(), plugins.file().toString());
-    OmitNeutralAttributes.in(model.graph());
-    Legalisation.apply(model);
-    // Between a transposition and a plugin there is no Cast yet.
-    ReadTokenMajor.in(model.graph());
-    Legalisation.convert(model, options.precision());
+    EngineGraph.of(
+        model,
+        plugins.operators(),
+        plugins.pluginVersion(),
+        plugins.file().toString(),
+        options.precision());
     Map<String, EngineBuilder.Shapes> shapes =
         ShapeProfile.of(model.graph(), options.min(), options.opt(), options.max());
 
@@ -152,7 +151,7 @@ public final class BuildEngine {
     progress.stage("start TensorRT " + tensorRt.version());
     try (EngineBuilder builder = tensorRt.newBuilder()) {
       progress.stage("parse " + location);
-      builder.parse(direct(OnnxWriter.toBytes(model)), location);
+      parse(builder, model, location, tensorRt.version());
       if (!shapes.isEmpty()) {
         builder.addProfile(shapes);
       }
@@ -180,6 +179,25 @@ public final class BuildEngine {
         }
       }
       warnings.addAll(said);
+    }
+  }
+
+  private static void parse(EngineBuilder builder, Model model, Path location, String version) {
+    try {
+      builder.parse(direct(OnnxWriter.toBytes(model)), location);
+    } catch (TensorRtException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE,
+          "TensorRT "
+              + version
+              + "'s ONNX parser does not take "
+              + location
+              + ": "
+              + e.getMessage()
+              + ". Each line begins with the operator and ends with its node. Export the model"
+              + " without that operator or attribute, or as standard operators of opset 20 or"
+              + " lower; docs/tensorrt.md lists what SparseDiT rewrites for the parser.",
+          e);
     }
   }
 

@@ -74,7 +74,8 @@ final class CallPlugins {
     model.functions().removeIf(function -> function.domain().equals(DOMAIN));
   }
 
-  private static List<Node> calls(Graph graph) {
+  /** The calls of SparseDiT's operators in a graph and its subgraphs. */
+  static List<Node> calls(Graph graph) {
     List<Node> calls = new ArrayList<>();
     for (Node node : graph.nodes()) {
       if (node.domain().equals(DOMAIN)) {

@@ -79,6 +79,11 @@ final class EngineEntries {
     }
   }
 
+  /** The whole description. */
+  JsonNode description() {
+    return root;
+  }
+
   /** The portable model. */
   Path model() {
     return folder.resolve(root.path("model").path("file").asText());
