@@ -60,7 +60,8 @@ public final class EngineGraph {
    * @return the names of the files that were written
    * @throws SparsifyException if the folder is no bundle, or a file cannot be written
    */
-  public static List<String> write(Path folder, Precision precision, Path file, Progress progress) {
+  public static List<String> write(
+      Path folder, boolean dense, Precision precision, Path file, Progress progress) {
     progress.stage("read " + folder);
     Model model = OnnxReader.read(EngineEntries.read(folder).model());
     if (dense) {
