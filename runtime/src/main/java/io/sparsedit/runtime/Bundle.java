@@ -67,6 +67,7 @@ public final class Bundle {
    * A TensorRT engine.
    *
    * @param file the engine, which holds the weights too
+   * @param bytes its size, if the bundle says it
    * @param sha256 its sum
    * @param modelSha256 the sum of the portable model that it was built of
    * @param pluginFile the plugin library that it was built with
@@ -77,6 +78,7 @@ public final class Bundle {
    */
   record EngineFile(
       String file,
+      Optional<Long> bytes,
       String sha256,
       String modelSha256,
       String pluginFile,
@@ -156,6 +158,18 @@ public final class Bundle {
     checkFile(file, Optional.empty());
     if (checkHash) {
       checkHash(folder.resolve(file), sha256);
+    }
+  }
+
+  /**
+   * Checks that an engine, where it is there, has the size that it was built with: an engine that was
+   * not copied to its end is told of before anything is loaded.
+   *
+   * @throws BundleException if it has not
+   */
+  void checkEngineSize(EngineFile engine) {
+    if (Files.isRegularFile(folder.resolve(engine.file()))) {
+      checkFile(engine.file(), engine.bytes());
     }
   }
 

@@ -188,6 +188,7 @@ final class BundleReader {
     Json plugins = engine.get("plugins");
     return new Bundle.EngineFile(
         relativeFile(engine.get("file")),
+        engine.find("bytes").map(Json::count),
         engine.get("sha256").string(),
         engine.get("modelSha256").string(),
         relativeFile(plugins.get("file")),

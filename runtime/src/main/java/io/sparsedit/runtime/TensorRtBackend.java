@@ -65,6 +65,7 @@ final class TensorRtBackend implements Backend {
               + (options.dense() ? " --dense" : ""));
     }
     requirePlatform();
+    engines.forEach(bundle::checkEngineSize);
     try {
       // The native methods that ask for the GPU are in the library, so that comes first.
       PluginLibrary plugins = loadPlugins(bundle, engines.get(0), options);

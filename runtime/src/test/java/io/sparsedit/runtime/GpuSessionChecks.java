@@ -36,7 +36,7 @@ final class GpuSessionChecks {
     GpuSessionChecks checks = new GpuSessionChecks(Path.of(arguments[0]));
     checks.ways();
     checks.memory();
-    checks.truncated();
+    checks.damaged();
     checks.cycles(Integer.parseInt(arguments[1]));
     checks.wildAddress();
     checks.wrong.forEach(problem -> System.out.println("WRONG: " + problem));
@@ -173,8 +173,33 @@ final class GpuSessionChecks {
     }
   }
 
-  private void truncated() throws IOException {
-    Path copy = Files.createTempDirectory("truncated");
+  /** An engine that is not whole, or not what it was, is told of and not run. */
+  private void damaged() throws IOException {
+    try {
+      Model.load(copy(plan -> plan.setLength(plan.length() / 2)), options).close();
+      check(false, "half an engine");
+    } catch (BundleException e) {
+      check(e.reason() == BundleException.Reason.FILE_CHANGED, "half an engine: " + e.getMessage());
+    }
+    Path changed = copy(plan -> plan.write(new byte[4096]));
+    expect(
+        BackendException.Reason.LOAD_FAILED,
+        "an engine that was overwritten, not checked",
+        () -> Model.load(changed, options).close());
+    try {
+      Model.load(changed, options.withCheckHash(true)).close();
+      check(false, "an engine that was overwritten");
+    } catch (BundleException e) {
+      check(e.reason() == BundleException.Reason.FILE_CHANGED, "the same: " + e.getMessage());
+    }
+  }
+
+  private interface Damage {
+    void to(RandomAccessFile plan) throws IOException;
+  }
+
+  private Path copy(Damage damage) throws IOException {
+    Path copy = Files.createTempDirectory("damaged");
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : files.toList()) {
         Path name = file.getFileName();
@@ -182,22 +207,13 @@ final class GpuSessionChecks {
           Files.copy(file, copy.resolve(name));
           if (name.toString().endsWith(".plan")) {
             try (RandomAccessFile plan = new RandomAccessFile(copy.resolve(name).toFile(), "rw")) {
-              plan.setLength(plan.length() / 2);
+              damage.to(plan);
             }
           }
         }
       }
     }
-    expect(
-        BackendException.Reason.LOAD_FAILED,
-        "half an engine, not checked",
-        () -> Model.load(copy, options).close());
-    try {
-      Model.load(copy, options.withCheckHash(true)).close();
-      check(false, "half an engine, checked");
-    } catch (BundleException e) {
-      check(e.reason() == BundleException.Reason.FILE_CHANGED, "half an engine: " + e.getMessage());
-    }
+    return copy;
   }
 
   private void cycles(int count) throws IOException {

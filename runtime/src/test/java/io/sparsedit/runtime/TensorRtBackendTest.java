@@ -12,6 +12,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -53,6 +54,33 @@ final class TensorRtBackendTest {
         .isThrownBy(() -> Model.load(temp, TENSORRT))
         .withMessageContaining("plugins.so is missing")
         .satisfies(e -> assertThat(e.reason()).isEqualTo(BundleException.Reason.FILE_MISSING));
+  }
+
+  @Test
+  @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
+  void anEngineThatWasNotCopiedToItsEndIsNamed() throws IOException {
+    bundle(sha256(LIBRARY), LIBRARY);
+    Path description = temp.resolve("bundle.json");
+    Files.writeString(
+        description,
+        Files.readString(description)
+            .replace("\"file\": \"e.plan\",", "\"file\": \"e.plan\", \"bytes\": 18,"));
+    for (Model.Options options : List.of(TENSORRT, TENSORRT.withCheckHash(false))) {
+      assertThatExceptionOfType(BundleException.class)
+          .isThrownBy(() -> Model.load(temp, options))
+          .withMessageContaining("e.plan has 9 bytes, the bundle was written with 18")
+          .satisfies(e -> assertThat(e.reason()).isEqualTo(BundleException.Reason.FILE_CHANGED));
+    }
+  }
+
+  @Test
+  void aDenseEngineIsAskedForByName() throws IOException {
+    bundle(sha256(LIBRARY), LIBRARY);
+    assertBackend(
+        () -> Model.load(temp, Model.Options.defaults().withDense(true)),
+        BackendException.Reason.NO_ENGINE,
+        "has no dense TensorRT engine",
+        "--dense");
   }
 
   @Test
@@ -127,7 +155,7 @@ final class TensorRtBackendTest {
 
   private static Bundle.EngineFile engine(
       String file, String gpu, String capability, String tensorRt, String model) {
-    return new Bundle.EngineFile(file, "1", model, "plugins.so", "2", tensorRt, gpu, capability);
+    return new Bundle.EngineFile(file, Optional.empty(), "1", model, "plugins.so", "2", tensorRt, gpu, capability);
   }
 
   /** The fixture with an engine, in {@link #temp}. */
