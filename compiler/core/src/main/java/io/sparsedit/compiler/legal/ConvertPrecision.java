@@ -153,12 +153,13 @@ final class ConvertPrecision implements Pass<EngineModel> {
       return !exact.contains(node) && node.subgraphs().isEmpty();
     }
 
-    /** q, k and v of planners and attention; all of QK-norm and RoPE but its tables. */
+    /** q, k and v of planners and attention; as many of QK-norm and RoPE as it gives out. */
     private boolean isActivation(Node node, int input) {
       Value value = node.requiredInput(input);
       boolean state = value.name().startsWith("state.");
       int rank = facts.shape(value).map(List::size).orElse(0);
-      return !state && rank == 4 && input < (node.opType().equals("QkNormRope") ? 2 : 3);
+      int activations = node.opType().equals("QkNormRope") ? node.outputs().size() : 3;
+      return !state && rank == 4 && input < activations;
     }
 
     private void widenInSubgraphs(Node node, Map<Value, Boolean> half) {

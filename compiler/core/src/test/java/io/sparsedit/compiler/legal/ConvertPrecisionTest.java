@@ -191,4 +191,27 @@ final class ConvertPrecisionTest {
     assertThat(sparse.output().uses()).allMatch(use -> use.node().is("MatMul"));
     assertThat(model.graph().outputs().get(1).name()).isEqualTo("next.s0.means");
   }
+
+  @Test
+  void tablesOfOneFusedTensorStay() {
+    Value q = linear(spelled.floats("x", 1, 5, 2, 16), 16, 16);
+    Value cos = spelled.floats("cos", 1, 5, 1, 16);
+    Value sin = spelled.floats("sin", 1, 5, 1, 16);
+    Node fused = spelled.graph.addNode("sparsedit", "QkNormRope", "qk", List.of(q, cos, sin));
+    Value out = fused.addOutput("q_out");
+    out.setType(ValueType.TensorType.of(DataType.FLOAT, 1, 5, 2, 16));
+    spelled.output(linear(out, 16, 8));
+
+    Model model = ModelCopy.of(spelled.model);
+    Legalisation.convert(model, Precision.BF16);
+
+    Node node =
+        model.graph().nodeList().stream()
+            .filter(n -> n.opType().equals("QkNormRope"))
+            .findFirst()
+            .orElseThrow();
+    assertThat(node.requiredInput(0).producer().orElseThrow().opType()).isEqualTo("MatMul");
+    assertThat(node.requiredInput(1).name()).isEqualTo("cos");
+    assertThat(node.requiredInput(2).name()).isEqualTo("sin");
+  }
 }
