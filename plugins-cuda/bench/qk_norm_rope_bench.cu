@@ -107,7 +107,7 @@ bool Measure(const Shape& shape, Layout output_layout, int repeat) {
   p.norm = cogvideo ? NormKind::kLayer : NormKind::kRms;
   p.scope = hunyuan || cogvideo ? NormScope::kHead : NormScope::kHidden;
   p.epsilon = 1e-6f;
-  p.weight_type = DataType::kBFloat16;
+  p.weight_type[0] = p.weight_type[1] = DataType::kBFloat16;
   p.weight_of_head = p.scope == NormScope::kHead;
   p.rope = cogvideo ? RopeForm::kHalf : RopeForm::kInterleaved;
   p.rotary_lanes = shape.head_dim;

@@ -5,8 +5,8 @@
 //               may differ. One of the two alone: tensors = 1, in the place of q
 //   q_out, k_out  the type of q, in `output_layout`, 16-byte aligned; may be q and k where the
 //               layouts agree
-//   weight, bias  of `weight_type`, [D], or [H*D] with lane d of head h at h*D + d; or null for 1 and
-//               0. 16-byte aligned
+//   weight, bias  [D], or [H*D] with lane d of head h at h*D + d; or null for 1 and 0. Of types of
+//               their own, 16-byte aligned
 //   cos, sin    f32 [Bt,T,Ht,R], Bt 1 or B, Ht 1 or H, 16-byte aligned
 //
 // Of each token x, in f32, rounded once at the end:
@@ -47,7 +47,8 @@ struct QkNormRopeProblem {
   NormKind norm = NormKind::kNone;
   NormScope scope = NormScope::kHead;
   float epsilon = 0.f;
-  DataType weight_type = DataType::kFloat32;  // of weights and biases
+  DataType weight_type[2] = {DataType::kFloat32, DataType::kFloat32};  // of q's and k's
+  DataType bias_type[2] = {DataType::kFloat32, DataType::kFloat32};
   bool weight_of_head = true;                 // [D]; otherwise [H*D]
   RopeForm rope = RopeForm::kNone;
   int rotary_start = 0;
@@ -68,15 +69,17 @@ struct QkNormRopeBuffers {
 };
 
 constexpr int kMaxHidden = 32768;  // H * D
+constexpr int kMaxHeadDim = 256;
 
 // kInvalidArgument: an extent below one, epsilon not positive where there is a norm, rotated lanes
 // odd or outside of a head, rotated tokens outside of a tensor, table extents.
-// kUnsupported: head dim no multiple of 8, H * D above kMaxHidden, B * S above 2^29.
+// kUnsupported: head dim no multiple of 8 or above kMaxHeadDim, H * D above kMaxHidden, B * S above
+// 2^29.
 inline Status CheckQkNormRope(const QkNormRopeProblem& p) {
   SPARSEDIT_REQUIRE(p.batch > 0 && p.heads > 0 && p.head_dim > 0 &&
                         (p.tensors == 1 || p.tensors == 2),
                     Status::kInvalidArgument);
-  SPARSEDIT_REQUIRE(p.head_dim % 8 == 0 &&
+  SPARSEDIT_REQUIRE(p.head_dim % 8 == 0 && p.head_dim <= kMaxHeadDim &&
                         static_cast<std::int64_t>(p.heads) * p.head_dim <= kMaxHidden,
                     Status::kUnsupported);
   SPARSEDIT_REQUIRE(p.norm == NormKind::kNone || p.epsilon > 0.f, Status::kInvalidArgument);

@@ -63,6 +63,35 @@ const char* NameOf(FrameSink sink) {
   return "";
 }
 
+const char* NameOf(NormKind kind) {
+  switch (kind) {
+    case NormKind::kNone: return "none";
+    case NormKind::kRms: return "rms";
+    case NormKind::kLayer: return "layer";
+  }
+  return "";
+}
+
+const char* NameOf(NormScope scope) { return scope == NormScope::kHead ? "head" : "hidden"; }
+
+const char* NameOf(RopeForm form) {
+  switch (form) {
+    case RopeForm::kNone: return "none";
+    case RopeForm::kInterleaved: return "interleaved";
+    case RopeForm::kHalf: return "half";
+  }
+  return "";
+}
+
+const char* NameOf(RotatedTokens tokens) {
+  switch (tokens) {
+    case RotatedTokens::kAll: return "all";
+    case RotatedTokens::kFirst: return "first";
+    case RotatedTokens::kLast: return "last";
+  }
+  return "";
+}
+
 bool ReadField(const PluginField& field, int& value) {
   if (field.data == nullptr || field.length != 1) return false;
   std::int64_t wide;
@@ -108,6 +137,22 @@ bool ReadField(const PluginField& field, FrameSink& value) {
   return ReadName(field, {FrameSink::kNone, FrameSink::kPublished, FrameSink::kCorrected}, value);
 }
 
+bool ReadField(const PluginField& field, NormKind& value) {
+  return ReadName(field, {NormKind::kNone, NormKind::kRms, NormKind::kLayer}, value);
+}
+
+bool ReadField(const PluginField& field, NormScope& value) {
+  return ReadName(field, {NormScope::kHead, NormScope::kHidden}, value);
+}
+
+bool ReadField(const PluginField& field, RopeForm& value) {
+  return ReadName(field, {RopeForm::kNone, RopeForm::kInterleaved, RopeForm::kHalf}, value);
+}
+
+bool ReadField(const PluginField& field, RotatedTokens& value) {
+  return ReadName(field, {RotatedTokens::kAll, RotatedTokens::kFirst, RotatedTokens::kLast}, value);
+}
+
 PluginField MakeField(const char* name, const int& value) {
   return PluginField(name, &value, PluginFieldType::kINT32, 1);
 }
@@ -129,6 +174,22 @@ PluginField MakeField(const char* name, const Ranking& value) {
 }
 
 PluginField MakeField(const char* name, const FrameSink& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const NormKind& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const NormScope& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const RopeForm& value) {
+  return NameField(name, NameOf(value));
+}
+
+PluginField MakeField(const char* name, const RotatedTokens& value) {
   return NameField(name, NameOf(value));
 }
 

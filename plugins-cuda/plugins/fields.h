@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/plan.h"
+#include "kernels/qk_norm_rope.h"
 #include "kernels/video_tokens.h"
 #include "plugins/tensorrt.h"
 
@@ -23,10 +24,17 @@ enum class Needed { kYes, kNo };
 // What a density budget ranks by; kNone only where the node has no such attribute.
 enum class Ranking : int { kNone, kMass, kMassPerToken };
 
+// Which tokens of Q and of K a rotary embedding turns.
+enum class RotatedTokens : int { kAll, kFirst, kLast };
+
 const char* NameOf(Layout layout);
 const char* NameOf(TextPosition position);
 const char* NameOf(Ranking ranking);
 const char* NameOf(FrameSink sink);
+const char* NameOf(NormKind kind);
+const char* NameOf(NormScope scope);
+const char* NameOf(RopeForm form);
+const char* NameOf(RotatedTokens tokens);
 
 // False where the field has another type, or no such value.
 bool ReadField(const nvinfer1::PluginField& field, int& value);
@@ -35,6 +43,10 @@ bool ReadField(const nvinfer1::PluginField& field, Layout& value);
 bool ReadField(const nvinfer1::PluginField& field, TextPosition& value);
 bool ReadField(const nvinfer1::PluginField& field, Ranking& value);
 bool ReadField(const nvinfer1::PluginField& field, FrameSink& value);
+bool ReadField(const nvinfer1::PluginField& field, NormKind& value);
+bool ReadField(const nvinfer1::PluginField& field, NormScope& value);
+bool ReadField(const nvinfer1::PluginField& field, RopeForm& value);
+bool ReadField(const nvinfer1::PluginField& field, RotatedTokens& value);
 
 // What a value of the member's type is, for messages.
 inline const char* KindOf(int) { return "one integer"; }
@@ -43,6 +55,10 @@ inline const char* KindOf(Layout) { return "\"BHSD\" or \"BSHD\""; }
 inline const char* KindOf(TextPosition) { return "\"none\", \"first\" or \"last\""; }
 inline const char* KindOf(Ranking) { return "\"mass\" or \"mass-per-token\""; }
 inline const char* KindOf(FrameSink) { return "\"none\", \"published\" or \"corrected\""; }
+inline const char* KindOf(NormKind) { return "\"none\", \"rms\" or \"layer\""; }
+inline const char* KindOf(NormScope) { return "\"head\" or \"hidden\""; }
+inline const char* KindOf(RopeForm) { return "\"none\", \"interleaved\" or \"half\""; }
+inline const char* KindOf(RotatedTokens) { return "\"all\", \"first\" or \"last\""; }
 
 // Points to the value.
 nvinfer1::PluginField MakeField(const char* name, const int& value);
@@ -51,6 +67,10 @@ nvinfer1::PluginField MakeField(const char* name, const Layout& value);
 nvinfer1::PluginField MakeField(const char* name, const TextPosition& value);
 nvinfer1::PluginField MakeField(const char* name, const Ranking& value);
 nvinfer1::PluginField MakeField(const char* name, const FrameSink& value);
+nvinfer1::PluginField MakeField(const char* name, const NormKind& value);
+nvinfer1::PluginField MakeField(const char* name, const NormScope& value);
+nvinfer1::PluginField MakeField(const char* name, const RopeForm& value);
+nvinfer1::PluginField MakeField(const char* name, const RotatedTokens& value);
 
 // Sets the settings' members from `given`. An empty result means success, any other says what is
 // wrong. Names that the ONNX parser itself uses are passed over.

@@ -7,6 +7,7 @@
 
 #include "plugins/adaspa_plan_plugin.h"
 #include "plugins/block_sparse_attention_plugin.h"
+#include "plugins/qk_norm_rope_plugin.h"
 #include "plugins/sparsedit_plugins.h"
 #include "plugins/svg2_plan_plugin.h"
 #include "plugins/svg_plan_plugin.h"
@@ -61,8 +62,9 @@ SPARSEDIT_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int3
   static Creator<SvgPlanOp> svg_plan;
   static Creator<AdaSpaPlanOp> adaspa_plan;
   static Creator<BlockSparseAttentionOp> attention;
+  static Creator<QkNormRopeOp> qk_norm_rope;
   static nvinfer1::IPluginCreatorInterface* const all[] = {&svg2_plan, &svg_plan, &adaspa_plan,
-                                                           &attention};
+                                                           &attention, &qk_norm_rope};
   count = static_cast<std::int32_t>(std::size(all));
   return all;
 }
@@ -89,7 +91,7 @@ SPARSEDIT_EXPORT void sparsedit_plugin_version(void* memory) {
   version.tensorrt = NV_TENSORRT_VERSION;
 #endif
   CopyText(version.targets, SPARSEDIT_TARGETS);
-  CopyText(version.nodes, "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention");
+  CopyText(version.nodes, "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention QkNormRope");
   std::memcpy(memory, &version, static_cast<std::size_t>(version.bytes));
 }
 

@@ -15,6 +15,7 @@
 #ifndef SPARSEDIT_PLUGINS_PLUGIN_H_
 #define SPARSEDIT_PLUGINS_PLUGIN_H_
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <utility>
@@ -28,6 +29,10 @@ namespace sparsedit::plugins {
 
 constexpr char kNamespace[] = "sparsedit";
 constexpr char kVersion[] = "1";
+
+// The head dims of its kernels, in words.
+template <typename Op>
+constexpr const char* kHeadDims = "multiples of 16 from 32 to 128";
 
 // One enqueue.
 struct Call {
@@ -104,16 +109,23 @@ class Plugin final : public nvinfer1::IPluginV3,
     Signature signature;
     if (!MakeSignature(input_count, output_count, &signature)) return 1;
     if (shape_input_count != 0) return Fail("takes no shape tensors");
-    const nvinfer1::DimsExprs& q = inputs[0];
-    const std::vector<Extent>& axes = signature.inputs[0].extents;
-    if (q.nbDims != static_cast<int>(axes.size())) {
-      return Fail("q has " + std::to_string(q.nbDims) + " dimensions where 4 are expected");
+    // An output's extents are those of the first inputs: q, and k where it differs.
+    const int sources = std::min(input_count, 2);
+    if (inputs[0].nbDims != 4) {
+      return Fail("q has " + std::to_string(inputs[0].nbDims) +
+                  " dimensions where 4 are expected");
     }
     for (int i = 0; i < output_count; ++i) {
       const std::vector<Extent>& extents = signature.outputs[i].extents;
       outputs[i].nbDims = static_cast<std::int32_t>(extents.size());
       for (std::size_t axis = 0; axis < extents.size(); ++axis) {
-        const nvinfer1::IDimensionExpr* expression = Expression(extents[axis], axes, q, builder);
+        const nvinfer1::IDimensionExpr* expression = nullptr;
+        for (int input = 0; input < sources && expression == nullptr; ++input) {
+          const std::vector<Extent>& axes = signature.inputs[input].extents;
+          if (inputs[input].nbDims == static_cast<int>(axes.size())) {
+            expression = Expression(extents[axis], axes, inputs[input], builder);
+          }
+        }
         if (expression == nullptr) return Fail("an output's shape is unknown");
         outputs[i].d[axis] = expression;
       }
@@ -131,7 +143,7 @@ class Plugin final : public nvinfer1::IPluginV3,
     DataType type;
     return tensor.format == nvinfer1::TensorFormat::kLINEAR &&
            FromTensorRt(tensors[0].desc.type, &type) &&
-           tensor.type == TypeOf(signature.at(position).element, tensors[0].desc.type);
+           IsTypeOf(signature.at(position).element, tensor.type, tensors[0].desc.type);
   }
 
   std::int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs,
@@ -222,13 +234,13 @@ class Plugin final : public nvinfer1::IPluginV3,
   // An extent of an output by those of q; null where q does not give it.
   static const nvinfer1::IDimensionExpr* Expression(const Extent& extent,
                                                     const std::vector<Extent>& axes,
-                                                    const nvinfer1::DimsExprs& q,
+                                                    const nvinfer1::DimsExprs& dims,
                                                     nvinfer1::IExprBuilder& builder) {
     using Operation = nvinfer1::DimensionOperation;
     if (extent.variable == Variable::kOne) return builder.constant(extent.plus + 1);
     const nvinfer1::IDimensionExpr* expression = nullptr;
-    for (std::size_t of_q = 0; of_q < axes.size(); ++of_q) {
-      if (axes[of_q].variable == extent.variable) expression = q.d[of_q];
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      if (axes[i].variable == extent.variable) expression = dims.d[i];
     }
     const auto apply = [&](Operation operation, std::int64_t value) {
       const nvinfer1::IDimensionExpr* constant = builder.constant(value);
@@ -250,10 +262,10 @@ class Plugin final : public nvinfer1::IPluginV3,
   }
   static std::string ToText(int value) { return std::to_string(value); }
   static std::string ToText(float value) { return std::to_string(value); }
-  static std::string ToText(Layout value) { return NameOf(value); }
-  static std::string ToText(TextPosition value) { return NameOf(value); }
-  static std::string ToText(Ranking value) { return NameOf(value); }
-  static std::string ToText(FrameSink value) { return NameOf(value); }
+  template <typename Enum>
+  static std::string ToText(Enum value) {
+    return NameOf(value);
+  }
 
   // Logs, and returns what TensorRT takes for failure.
   std::int32_t Fail(const std::string& fault) const {
@@ -279,9 +291,10 @@ class Plugin final : public nvinfer1::IPluginV3,
       Fail(std::string("q is ") + Describe(of_q) + ", not float16, bfloat16 or float32");
       return false;
     }
-    if (type == TypeOf(tensor.element, of_q)) return true;
+    if (IsTypeOf(tensor.element, type, of_q)) return true;
     Fail(std::string(tensor.name) + " is " + Describe(type) + ", not " +
-         Describe(TypeOf(tensor.element, of_q)) +
+         (tensor.element == Element::kAnyFloat ? "float16, bfloat16 or float32"
+                                               : Describe(TypeOf(tensor.element, of_q))) +
          (tensor.element == Element::kOfQ ? ", which q is" : ""));
     return false;
   }
@@ -307,7 +320,8 @@ class Plugin final : public nvinfer1::IPluginV3,
     }
     FromTensorRt(of_q, type);
     std::string fault = Op::Check(settings_, inputs, *extents);
-    if (fault.empty() && settings_.site >= extents->Of(Variable::kSites)) {
+    if (fault.empty() && (*extents)[Variable::kSites] >= 0 &&
+        settings_.site >= extents->Of(Variable::kSites)) {
       fault = "action has " + std::to_string(extents->Of(Variable::kSites)) + " sites";
     }
     if (fault.empty()) {
@@ -318,7 +332,7 @@ class Plugin final : public nvinfer1::IPluginV3,
                 std::to_string(extents->Of(Variable::kHeads)) + ", tokens " +
                 std::to_string(extents->Of(Variable::kTokens)) + ", head dim " +
                 std::to_string(extents->Of(Variable::kHeadDim)) +
-                " (multiples of 16 from 32 to 128)";
+                " (" + kHeadDims<Op> + ")";
       }
     }
     if (!fault.empty()) Fail(fault);

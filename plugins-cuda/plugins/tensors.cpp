@@ -16,6 +16,12 @@ const char* NameOf(Variable variable) {
     case Variable::kQuerySegments: return "query segments";
     case Variable::kKeySegments: return "key segments";
     case Variable::kKeepWords: return "words of a row of keep";
+    case Variable::kKeyTokens: return "tokens of k";
+    case Variable::kWeightLanes: return "lanes of weights and biases";
+    case Variable::kTableBatch: return "batch of the tables";
+    case Variable::kRotatedTokens: return "rotated tokens";
+    case Variable::kTableHeads: return "heads of the tables";
+    case Variable::kRotaryLanes: return "rotated lanes";
     case Variable::kCount: break;
   }
   return "";
@@ -61,9 +67,15 @@ nvinfer1::DataType TypeOf(Element element, nvinfer1::DataType of_q) {
   switch (element) {
     case Element::kOfQ: return of_q;
     case Element::kInt32: return nvinfer1::DataType::kINT32;
-    case Element::kFloat32: break;
+    case Element::kFloat32:
+    case Element::kAnyFloat: break;
   }
   return nvinfer1::DataType::kFLOAT;
+}
+
+bool IsTypeOf(Element element, nvinfer1::DataType type, nvinfer1::DataType of_q) {
+  DataType known;
+  return element == Element::kAnyFloat ? FromTensorRt(type, &known) : type == TypeOf(element, of_q);
 }
 
 std::string Describe(const nvinfer1::Dims& dims) {

@@ -23,6 +23,12 @@ enum class Variable {
   kQuerySegments,
   kKeySegments,
   kKeepWords,
+  kKeyTokens,
+  kWeightLanes,
+  kTableBatch,
+  kRotatedTokens,
+  kTableHeads,
+  kRotaryLanes,
   kCount,
 };
 
@@ -46,7 +52,8 @@ constexpr Extent BlockWords(int size, int plus) {
   return {Variable::kTokens, 0, false, 32 * tokens, plus * tokens};
 }
 
-enum class Element { kOfQ, kInt32, kFloat32 };
+// kAnyFloat: float16, bfloat16 or float32, whatever q is; of inputs only.
+enum class Element { kOfQ, kInt32, kFloat32, kAnyFloat };
 
 struct Tensor {
   const char* name;
@@ -81,8 +88,11 @@ struct Extents {
 bool FromTensorRt(nvinfer1::DataType from, DataType* to);
 nvinfer1::DataType ToTensorRt(DataType type);
 
-// The type that a tensor has where q's is `of_q`.
+// The type that a tensor has where q's is `of_q`. Not of kAnyFloat.
 nvinfer1::DataType TypeOf(Element element, nvinfer1::DataType of_q);
+
+// Whether a tensor may have the type where q's is `of_q`.
+bool IsTypeOf(Element element, nvinfer1::DataType type, nvinfer1::DataType of_q);
 
 // For messages: "[2,8,-1,64]".
 std::string Describe(const nvinfer1::Dims& dims);

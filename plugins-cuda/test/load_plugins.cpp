@@ -218,6 +218,9 @@ struct Node {
   std::vector<std::string> output_shapes;                        // of symbols B, H, S, D
   std::function<std::size_t(int tokens, DataType type)> workspace;
   bool bshd;
+  bool has_action = true;         // the last input
+  std::vector<std::string> symbols = {};  // of the first inputs, where not one letter an axis of q
+  int odd_head_dim = 256;         // one without kernels
 };
 
 std::vector<std::int64_t> QDims(bool bshd, int tokens, int head_dim) {
@@ -409,6 +412,62 @@ Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order
   return node;
 }
 
+struct QkNormRopeKind {
+  int tensors;
+  const char* norm;
+  const char* scope;
+  bool weight, bias;
+  const char* rope;
+  const char* rotated;
+};
+
+void QkNormRopeAttributes(Fields& fields, const QkNormRopeKind& kind, bool from_bshd, bool to_bshd) {
+  fields.Int("site", 3).Text("layout", from_bshd ? "BSHD" : "BHSD");
+  fields.Text("output_layout", to_bshd ? "BSHD" : "BHSD").Int("tensors", kind.tensors);
+  fields.Text("norm", kind.norm).Int("weight", kind.weight).Int("bias", kind.bias);
+  fields.Text("rope", kind.rope);
+  if (std::strcmp(kind.norm, "none") != 0) fields.Text("scope", kind.scope).Float("epsilon", 1e-6f);
+  if (std::strcmp(kind.rope, "none") != 0) fields.Text("rotated", kind.rotated).Int("rotary_start", 8);
+}
+
+Node QkNormRopeNode(const QkNormRopeKind& kind, bool from_bshd, bool to_bshd) {
+  const bool rotates = std::strcmp(kind.rope, "none") != 0;
+  const bool hidden = std::strcmp(kind.scope, "hidden") == 0;
+  Node node;
+  node.name = "QkNormRope";
+  node.attributes = [=](Fields& fields) { QkNormRopeAttributes(fields, kind, from_bshd, to_bshd); };
+  node.inputs = kind.tensors * (1 + kind.weight + kind.bias) + (rotates ? 2 : 0);
+  node.outputs = kind.tensors;
+  node.bshd = from_bshd;
+  node.has_action = false;
+  node.odd_head_dim = 264;
+  node.shapes = [=](int tokens, trt::DataType of_q) {
+    const bool all = std::strcmp(kind.rotated, "all") == 0;
+    const int counts[2] = {tokens, all || !rotates ? tokens : tokens + 20};
+    Shapes shapes;
+    for (int i = 0; i < kind.tensors; ++i) shapes.push_back({QDims(from_bshd, counts[i], 64), of_q});
+    // Their types are their own.
+    const trt::DataType types[2] = {kF32, trt::DataType::kBF16};
+    for (int i = 0; i < kind.tensors; ++i) {
+      for (int w = 0; w < kind.weight + kind.bias; ++w) {
+        shapes.push_back({{hidden ? 3 * 64 : 64}, types[(i + w) % 2]});
+      }
+    }
+    for (int i = 0; i < (rotates ? 2 : 0); ++i) {
+      shapes.push_back({{1, all ? tokens : tokens - 10, 1, 48}, kF32});
+    }
+    for (int i = 0; i < kind.tensors; ++i) shapes.push_back({QDims(to_bshd, counts[i], 64), of_q});
+    return shapes;
+  };
+  for (int i = 0; i < kind.tensors; ++i) {
+    const std::string s = i == 0 ? "S" : "T";
+    node.symbols.push_back(from_bshd ? "B" + s + "HD" : "BH" + s + "D");
+    node.output_shapes.push_back(to_bshd ? "B," + s + ",H,D" : "B,H," + s + ",D");
+  }
+  node.workspace = [](int, DataType) { return std::size_t{0}; };
+  return node;
+}
+
 template <typename Facet>
 Facet* FacetOf(trt::IPluginV3* plugin, trt::PluginCapabilityType type) {
   return static_cast<Facet*>(plugin->getCapabilityInterface(type));
@@ -496,18 +555,22 @@ void TestNode(const Host& host, const Node& node) {
     const std::size_t bytes =
         build->getWorkspaceSize(descs.data(), inputs, descs.data() + inputs, outputs);
     const std::size_t needed = node.workspace(300, type.type);
-    CHECK(needed > 0 && bytes >= needed);
+    CHECK(bytes > 0 && bytes >= needed);
     // What the smaller shapes need is no more.
     const std::vector<trt::DynamicPluginTensorDesc> small = DynamicDescs(low, low);
     CHECK(build->getWorkspaceSize(small.data(), inputs, small.data() + inputs, outputs) <= bytes);
   }
 
   Builder builder;
-  const char* const symbols = node.bshd ? "BSHD" : "BHSD";
+  std::vector<std::string> symbols = node.symbols;
+  if (symbols.empty()) symbols = {node.bshd ? "BSHD" : "BHSD"};
   std::vector<trt::DimsExprs> symbolic(inputs), results(outputs);
-  symbolic[0].nbDims = 4;
-  for (int i = 0; i < 4; ++i) {
-    symbolic[0].d[i] = builder.implementation.Make(std::string(1, symbols[i]), -1, false);
+  for (std::size_t input = 0; input < symbols.size(); ++input) {
+    symbolic[input].nbDims = 4;
+    for (int i = 0; i < 4; ++i) {
+      symbolic[input].d[i] =
+          builder.implementation.Make(std::string(1, symbols[input][i]), -1, false);
+    }
   }
   CHECK(build->getOutputShapes(symbolic.data(), inputs, nullptr, 0, results.data(), outputs,
                                builder) == 0);
@@ -551,7 +614,7 @@ void TestNode(const Host& host, const Node& node) {
     CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) != 0);
     CHECK(host.Said("dimensions are expected"));
     // Any number of sites is as good, and 41 key segments are as good as 40 for attention.
-    if (i != inputs - 1 && !(outputs == 1 && i == 6)) {
+    if (!node.has_action || (i != inputs - 1 && !(outputs == 1 && i == 6))) {
       shapes = good;
       shapes[i].dims.back() += 1;
       descs = Descs(shapes);
@@ -564,25 +627,61 @@ void TestNode(const Host& host, const Node& node) {
     CHECK(build->getOutputDataTypes(given.data(), outputs, wrong.data(), inputs) != 0);
     CHECK(host.Said(" is int64, not "));
   }
-  Shapes few_sites = good;
-  few_sites[inputs - 1].dims[0] = 1;
-  auto descs = Descs(few_sites);
-  CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) != 0);
-  CHECK(host.Said("action has 1 sites"));
-  CHECK(runtime->onShapeChange(descs.data(), 3, descs.data() + inputs, outputs) != 0);
-  CHECK(host.Said("has 3 inputs"));
+  auto descs = Descs(good);
+  if (node.has_action) {
+    Shapes few_sites = good;
+    few_sites[inputs - 1].dims[0] = 1;
+    descs = Descs(few_sites);
+    CHECK(runtime->onShapeChange(descs.data(), inputs, descs.data() + inputs, outputs) != 0);
+    CHECK(host.Said("action has 1 sites"));
+  }
+  const int few = inputs == 3 ? 2 : 3;
+  CHECK(runtime->onShapeChange(descs.data(), few, descs.data() + inputs, outputs) != 0);
+  CHECK(host.Said(few == 3 ? "has 3 inputs" : "has 2 inputs"));
 
   // A head dim without a kernel.
   std::vector<trt::DynamicPluginTensorDesc> odd = DynamicDescs(good, good);
   for (auto& desc : odd) {
     for (trt::Dims* dims : {&desc.desc.dims, &desc.min, &desc.max, &desc.opt}) {
       for (int axis = 0; axis < dims->nbDims; ++axis) {
-        if (dims->d[axis] == 64) dims->d[axis] = 256;
+        if (dims->d[axis] == 64) dims->d[axis] = node.odd_head_dim;
+        if (dims->d[axis] == 3 * 64) dims->d[axis] = 3 * node.odd_head_dim;
       }
     }
   }
   CHECK(build->configurePlugin(odd.data(), inputs, odd.data() + inputs, outputs) != 0);
-  CHECK(host.Said("unsupported: batch 2, heads 3, tokens 100, head dim 256"));
+  CHECK(host.Said(("unsupported: batch 2, heads 3, tokens 100, head dim " +
+                   std::to_string(node.odd_head_dim)).c_str()));
+}
+
+// What attributes and shapes say together.
+void TestQkNormRopeShapes(const Host& host) {
+  const struct {
+    QkNormRopeKind kind;
+    int input, axis;
+    std::int64_t extent;
+    const char* message;
+  } cases[] = {
+      {{1, "rms", "hidden", true, false, "none", "all"}, 1, 0, 64, "weights have 64 lanes where 192"},
+      {{1, "rms", "head", true, false, "none", "all"}, 1, 0, 65, "lanes where 192 or 64 are"},
+      {{1, "rms", "head", true, false, "half", "all"}, 2, 1, 99, "have 99 tokens, and there are 100"},
+      {{1, "rms", "head", true, false, "half", "last"}, 2, 1, 101, "have 101 tokens, and there are"},
+      {{1, "rms", "head", true, false, "half", "all"}, 2, 3, 58, "have 58 lanes, from lane 8 of 64"},
+      {{1, "rms", "head", true, false, "half", "all"}, 2, 2, 2, "invalid argument"},
+  };
+  for (const auto& c : cases) {
+    const Node node = QkNormRopeNode(c.kind, true, true);
+    Plugin plugin = host.Make(node);
+    CHECK(plugin != nullptr);
+    if (plugin == nullptr) continue;
+    Shapes shapes = node.shapes(100, trt::DataType::kHALF);
+    shapes[c.input].dims[c.axis] = c.extent;
+    if (c.input == 2) shapes[3].dims[c.axis] = c.extent;  // sin with cos
+    const auto descs = Descs(shapes);
+    CHECK(RuntimeOf(plugin.get())->onShapeChange(descs.data(), node.inputs,
+                                                 descs.data() + node.inputs, node.outputs) != 0);
+    CHECK(host.Said(c.message));
+  }
 }
 
 void TestCreators(const Host& host) {
@@ -601,7 +700,12 @@ void TestCreators(const Host& host) {
   CHECK(adaspa ==
         "site:int layout:string scale:float block_size:int density:float recall_threshold:float "
         "text_position:string plan_state:int inputs:int ");
-  for (const char* name : {"Svg2Plan", "SvgPlan", "AdaSpaPlan", "BlockSparseAttention"}) {
+  const std::string norm_rope = NamesOf(host.Creator("QkNormRope")->getFieldNames());
+  CHECK(norm_rope ==
+        "site:int layout:string output_layout:string tensors:int norm:string scope:string "
+        "epsilon:float weight:int bias:int rope:string rotated:string rotary_start:int inputs:int ");
+  for (const char* name :
+       {"Svg2Plan", "SvgPlan", "AdaSpaPlan", "BlockSparseAttention", "QkNormRope"}) {
     std::printf("%s, namespace %s, version %s: %s\n", name,
                 host.Creator(name)->getPluginNamespace(), host.Creator(name)->getPluginVersion(),
                 NamesOf(host.Creator(name)->getFieldNames()).c_str());
@@ -616,6 +720,8 @@ void TestFaultyAttributes(const Host& host) {
   const Node attention = AttentionNode(false, false, false, false);
   const Node svg = SvgNode(false, "none", "none", false, false);
   const Node adaspa = AdaSpaNode(false, "none", false, false);
+  const Node norm_rope =
+      QkNormRopeNode({2, "rms", "head", true, false, "half", "last"}, true, true);
   const struct {
     const Node& node;
     std::function<void(Fields&)> change;
@@ -661,6 +767,16 @@ void TestFaultyAttributes(const Host& host) {
       {attention, [](Fields& f) { f.Float("scale", 0); }, "scale must be positive"},
       {attention, [](Fields& f) { f.Int("compensate", 2); }, "compensate must be 0 or 1"},
       {attention, [](Fields& f) { f.Without("layout"); }, "attribute layout is missing"},
+      {norm_rope, [](Fields& f) { f.Text("norm", "l2"); }, "norm must be \"none\", \"rms\""},
+      {norm_rope, [](Fields& f) { f.Text("scope", "all"); }, "scope must be \"head\" or"},
+      {norm_rope, [](Fields& f) { f.Text("rope", "yes"); }, "rope must be \"none\", \"inter"},
+      {norm_rope, [](Fields& f) { f.Text("rotated", "none"); }, "rotated must be \"all\","},
+      {norm_rope, [](Fields& f) { f.Text("norm", "none"); }, "there is no norm to weight"},
+      {norm_rope, [](Fields& f) { f.Float("epsilon", 0); }, "epsilon must be positive"},
+      {norm_rope, [](Fields& f) { f.Int("tensors", 3); }, "tensors must be 1 or 2"},
+      {norm_rope, [](Fields& f) { f.Int("weight", 2); }, "weight and bias must be 0 or 1"},
+      {norm_rope, [](Fields& f) { f.Int("rotary_start", -2); }, "rotary_start is negative"},
+      {norm_rope, [](Fields& f) { f.Without("tensors"); }, "attribute tensors is missing"},
   };
   for (const auto& c : cases) {
     CHECK(host.Make(c.node, c.change) == nullptr);
@@ -682,7 +798,7 @@ void TestVersion(Function get) {
   CHECK(version.cuda_needed % 1000 == 0 && version.cuda_driver >= 0);
   CHECK(std::strstr(version.targets, "sm_80") && std::strstr(version.targets, "sm_90a") &&
         std::strstr(version.targets, "compute_90"));
-  CHECK(std::string(version.nodes) == "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention");
+  CHECK(std::string(version.nodes) == "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention QkNormRope");
   std::printf("CUDA runtime %d, driver needed %d, present %d; targets %s\n", version.cuda_runtime,
               version.cuda_needed, version.cuda_driver, version.targets);
   // An older caller's shorter memory.
@@ -856,7 +972,7 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
   CHECK(handle != nullptr);
   if (handle == nullptr) return;
   registry->getAllCreators(&after);
-  CHECK(after == before + 4);
+  CHECK(after == before + 5);
 
   Host host;
   host.get_creator = [&](const char* name, const char* version, const char* name_space) {
@@ -893,6 +1009,19 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
       TestNode(host, AttentionNode(bshd, true, true, natural_order));
     }
   }
+  const QkNormRopeKind kinds[] = {
+      {2, "rms", "hidden", true, false, "interleaved", "all"},
+      {2, "layer", "head", true, true, "half", "last"},
+      {1, "rms", "head", true, false, "interleaved", "first"},
+      {2, "none", "head", false, false, "half", "all"},
+      {1, "layer", "hidden", true, true, "none", "all"},
+  };
+  for (const QkNormRopeKind& kind : kinds) {
+    TestNode(host, QkNormRopeNode(kind, true, true));
+    TestNode(host, QkNormRopeNode(kind, false, true));
+    TestNode(host, QkNormRopeNode(kind, true, false));
+  }
+  TestQkNormRopeShapes(host);
   TestFaultyAttributes(host);
 
   void* library = dlopen(path, RTLD_NOW);

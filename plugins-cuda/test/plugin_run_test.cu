@@ -1,4 +1,5 @@
-// Runs the plugins on the GPU as an engine would: planner and attention, with every kind of step.
+// Runs the plugins on the GPU as an engine would: planner and attention, with every kind of step, and
+// what prepares Q and K.
 //
 //   plugin_run_test [--quick]      --quick: two cases, for compute-sanitizer
 #include <cuda_runtime.h>
@@ -18,6 +19,7 @@
 #include "test/attention_reference.h"
 #include "test/check.h"
 #include "test/device_memory.h"
+#include "test/qk_norm_rope_reference.h"
 #include "test/svg_reference.h"
 
 extern "C" nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count);
@@ -672,6 +674,93 @@ void TestAdaSpa(const Case& c, int block_size, bool bias, bool last_keep) {
   }
 }
 
+// A node of QkNormRope; `rotated` is "all", "first" or "last", and fits the problem.
+void TestQkNormRope(const QkNormRopeProblem& p, const char* rotated, bool weight, bool bias) {
+  Random random(7);
+  QkNormRopeTensors host;
+  const auto make = [&](std::vector<float>& values, std::vector<std::int64_t> dims, DataType type) {
+    std::int64_t count = 1;
+    for (const std::int64_t extent : dims) count *= extent;
+    for (std::int64_t i = 0; i < count; ++i) {
+      values.push_back(RoundTo(type, static_cast<float>(random.Normal()) + .2f));
+    }
+    Tensor tensor(dims, TypeOf(type), SizeOf(type));
+    tensor.Write(Encode(type, values).data());
+    return tensor;
+  };
+  const auto dims = [&](Layout layout, int tensor) {
+    return layout == Layout::kBhsd
+               ? std::vector<std::int64_t>{p.batch, p.heads, p.tokens[tensor], p.head_dim}
+               : std::vector<std::int64_t>{p.batch, p.tokens[tensor], p.heads, p.head_dim};
+  };
+  std::vector<Tensor> inputs, outputs;
+  for (int i = 0; i < p.tensors; ++i) {
+    inputs.push_back(make(host.x[i], dims(p.layout, i), p.type));
+    outputs.emplace_back(dims(p.output_layout, i), TypeOf(p.type), SizeOf(p.type));
+  }
+  const std::int64_t lanes = p.head_dim * (p.weight_of_head ? 1 : p.heads);
+  for (int i = 0; i < p.tensors; ++i) {
+    if (weight) inputs.push_back(make(host.weight[i], {lanes}, p.weight_type[i]));
+    if (bias) inputs.push_back(make(host.bias[i], {lanes}, p.bias_type[i]));
+  }
+  if (p.rope != RopeForm::kNone) {
+    const std::vector<std::int64_t> table = {p.table_batch, p.rotated, p.table_heads, p.rotary_lanes};
+    inputs.push_back(make(host.cos, table, DataType::kFloat32));
+    inputs.push_back(make(host.sin, table, DataType::kFloat32));
+  }
+  const int site = 2, has_weight = weight, has_bias = bias;
+  const auto name = [](Layout layout) { return layout == Layout::kBhsd ? "BHSD" : "BSHD"; };
+  Node node("QkNormRope",
+            {Field("site", &site), Field("layout", name(p.layout)),
+             Field("output_layout", name(p.output_layout)), Field("tensors", &p.tensors),
+             Field("norm", p.norm == NormKind::kNone  ? "none"
+                           : p.norm == NormKind::kRms ? "rms"
+                                                      : "layer"),
+             Field("scope", p.scope == NormScope::kHead ? "head" : "hidden"),
+             Field("epsilon", &p.epsilon), Field("weight", &has_weight), Field("bias", &has_bias),
+             Field("rope", p.rope == RopeForm::kNone          ? "none"
+                           : p.rope == RopeForm::kInterleaved ? "interleaved"
+                                                              : "half"),
+             Field("rotated", rotated), Field("rotary_start", &p.rotary_start)},
+            trt::TensorRTPhase::kRUNTIME);
+  CHECK(node.Enqueue(inputs, outputs) == 0);
+  CheckCuda(cudaDeviceSynchronize(), "QkNormRope");
+  for (int i = 0; i < p.tensors; ++i) {
+    CHECK(QkNormRopeError(p, host, i, Decode(p.type, outputs[i].memory->Read())) <= 1);
+  }
+}
+
+void TestQkNormRopes() {
+  QkNormRopeProblem wan;  // RMS over the hidden size, every token rotated
+  wan.batch = 2, wan.heads = 6, wan.tokens[0] = wan.tokens[1] = 50, wan.head_dim = 64;
+  wan.norm = NormKind::kRms, wan.scope = NormScope::kHidden, wan.epsilon = 1e-6f;
+  wan.weight_of_head = false;
+  wan.weight_type[1] = DataType::kBFloat16;
+  wan.rope = RopeForm::kInterleaved, wan.rotary_lanes = 64, wan.rotated = 50;
+  for (const DataType type : {DataType::kBFloat16, DataType::kFloat16, DataType::kFloat32}) {
+    wan.type = type;
+    for (const Layout layout : {Layout::kBshd, Layout::kBhsd}) {
+      wan.layout = layout;
+      TestQkNormRope(wan, "all", true, false);
+    }
+  }
+  QkNormRopeProblem cog = wan;  // LayerNorm of heads, video tokens after text
+  cog.norm = NormKind::kLayer, cog.scope = NormScope::kHead, cog.weight_of_head = true;
+  cog.type = DataType::kFloat16, cog.bias_type[0] = DataType::kFloat16;
+  cog.output_layout = Layout::kBhsd;
+  cog.rope = RopeForm::kHalf, cog.rotated = 40, cog.first_rotated = -1, cog.tokens[1] = 45;
+  TestQkNormRope(cog, "last", true, true);
+  QkNormRopeProblem one = wan;  // one tensor; partial lanes; tables of batch and heads
+  one.tensors = 1, one.rotary_start = 16, one.rotary_lanes = 32, one.rotated = 30;
+  one.first_rotated = 0, one.table_batch = 2, one.table_heads = 6;
+  TestQkNormRope(one, "first", true, false);
+  QkNormRopeProblem bare = wan;  // no norm, and no rope
+  bare.norm = NormKind::kNone;
+  TestQkNormRope(bare, "all", false, false);
+  bare.norm = NormKind::kLayer, bare.rope = RopeForm::kNone;
+  TestQkNormRope(bare, "all", true, true);
+}
+
 }  // namespace
 }  // namespace sparsedit::test
 
@@ -684,6 +773,7 @@ int main(int argc, char** argv) {
     std::printf("no GPU: skipped\n");
     return kSkipped;
   }
+  TestQkNormRopes();
   if (quick) {
     TestCase({DataType::kBFloat16, Layout::kBshd, TextPosition::kFirst, "mass-per-token"});
     TestCase({DataType::kFloat32, Layout::kBhsd, TextPosition::kLast, nullptr});

@@ -12,62 +12,10 @@
 #include "test/attention_reference.h"
 #include "test/check.h"
 #include "test/device_array.h"
+#include "test/qk_norm_rope_reference.h"
 
 namespace sparsedit::test {
 namespace {
-
-struct HostTensors {
-  std::vector<float> x[2], weight[2], bias[2], cos, sin;
-};
-
-std::int64_t At(const QkNormRopeProblem& p, Layout layout, int tensor, int b, int h, int t) {
-  const std::int64_t tokens = p.tokens[tensor];
-  return (layout == Layout::kBhsd ? (static_cast<std::int64_t>(b) * p.heads + h) * tokens + t
-                                  : (b * tokens + t) * p.heads + h) *
-         p.head_dim;
-}
-
-// The token's result, [H*D], as the header defines it.
-std::vector<double> Reference(const QkNormRopeProblem& p, const HostTensors& host, int tensor, int b,
-                              int t) {
-  const int dim = p.head_dim, hidden = p.heads * dim;
-  std::vector<double> y(hidden);
-  for (int h = 0; h < p.heads; ++h) {
-    for (int d = 0; d < dim; ++d) y[h * dim + d] = host.x[tensor][At(p, p.layout, tensor, b, h, t) + d];
-  }
-  const int span = p.scope == NormScope::kHidden ? hidden : dim;
-  for (int first = 0; first < hidden && p.norm != NormKind::kNone; first += span) {
-    double mean = 0, square = 0;
-    for (int i = 0; i < span; ++i) mean += y[first + i] / span;
-    for (int i = 0; i < span; ++i) {
-      if (p.norm == NormKind::kLayer) y[first + i] -= mean;
-      square += y[first + i] * y[first + i] / span;
-    }
-    for (int i = first; i < first + span; ++i) {
-      const int lane = p.weight_of_head ? i % dim : i;
-      y[i] /= std::sqrt(square + static_cast<double>(p.epsilon));
-      if (!host.weight[tensor].empty()) y[i] *= host.weight[tensor][lane];
-      if (!host.bias[tensor].empty()) y[i] += host.bias[tensor][lane];
-    }
-  }
-  const int row = t - (p.first_rotated < 0 ? p.tokens[tensor] - p.rotated : p.first_rotated);
-  if (p.rope == RopeForm::kNone || row < 0 || row >= p.rotated) return y;
-  std::vector<double> z = y;
-  const int lanes = p.rotary_lanes, half = lanes / 2;
-  for (int h = 0; h < p.heads; ++h) {
-    const std::int64_t table =
-        ((static_cast<std::int64_t>(p.table_batch == 1 ? 0 : b) * p.rotated + row) * p.table_heads +
-         (p.table_heads == 1 ? 0 : h)) * lanes;
-    const double* from = &y[h * dim + p.rotary_start];
-    for (int i = 0; i < lanes; ++i) {
-      const double turned = p.rope == RopeForm::kInterleaved
-                                ? (i % 2 == 0 ? -from[i + 1] : from[i - 1])
-                                : (i < half ? -from[i + half] : from[i - half]);
-      z[h * dim + p.rotary_start + i] = from[i] * host.cos[table + i] + turned * host.sin[table + i];
-    }
-  }
-  return z;
-}
 
 void TestCase(const std::string& name, const QkNormRopeProblem& p, bool weight, bool bias,
               bool in_place) {
@@ -77,7 +25,7 @@ void TestCase(const std::string& name, const QkNormRopeProblem& p, bool weight, 
     to.resize(count);
     for (float& v : to) v = RoundTo(type, normal(random) + shift);
   };
-  HostTensors host;
+  QkNormRopeTensors host;
   const std::size_t vector = p.head_dim * (p.weight_of_head ? 1 : p.heads);
   std::vector<DeviceArray<char>> x, out, weights, biases;
   QkNormRopeBuffers b;
@@ -85,13 +33,13 @@ void TestCase(const std::string& name, const QkNormRopeProblem& p, bool weight, 
     const std::size_t count =
         static_cast<std::size_t>(p.batch) * p.tokens[i] * p.heads * p.head_dim;
     fill(host.x[i], count, p.type, .3f);
-    if (weight) fill(host.weight[i], vector, p.weight_type, 1.f);
-    if (bias) fill(host.bias[i], vector, p.weight_type, 0.f);
+    if (weight) fill(host.weight[i], vector, p.weight_type[i], 1.f);
+    if (bias) fill(host.bias[i], vector, p.bias_type[i], 0.f);
     x.emplace_back(Encode(p.type, host.x[i]));
     out.emplace_back(count * SizeOf(p.type));
     out.back().Poison();
-    weights.emplace_back(Encode(p.weight_type, host.weight[i]));
-    biases.emplace_back(Encode(p.weight_type, host.bias[i]));
+    weights.emplace_back(Encode(p.weight_type[i], host.weight[i]));
+    biases.emplace_back(Encode(p.bias_type[i], host.bias[i]));
   }
   const std::size_t table =
       static_cast<std::size_t>(p.table_batch) * p.rotated * p.table_heads * p.rotary_lanes;
@@ -108,22 +56,9 @@ void TestCase(const std::string& name, const QkNormRopeProblem& p, bool weight, 
   }
   CHECK(LaunchQkNormRope(p, b, nullptr) == Status::kOk);
   CUDA_OK(cudaDeviceSynchronize());
-  const double ulp = p.type == DataType::kBFloat16 ? 0x1p-8 : p.type == DataType::kFloat16 ? 0x1p-11 : 0x1p-24;
   double worst = 0;  // over what rounding once allows
   for (int i = 0; i < p.tensors; ++i) {
-    const std::vector<float> got = Decode(p.type, (in_place ? x[i] : out[i]).Get());
-    std::vector<double> errors(p.batch * p.tokens[i]);
-    ParallelFor(p.batch * p.tokens[i], [&](int row) {
-      const int batch = row / p.tokens[i], t = row % p.tokens[i];
-      const std::vector<double> expected = Reference(p, host, i, batch, t);
-      for (int lane = 0; lane < p.heads * p.head_dim; ++lane) {
-        const float v = got[At(p, p.output_layout, i, batch, lane / p.head_dim, t) + lane % p.head_dim];
-        const double allowed = std::abs(expected[lane]) * ulp * 1.01 + 2e-5;
-        const double error = std::abs(v - expected[lane]) / allowed;
-        errors[row] = std::isnan(error) ? INFINITY : std::max(errors[row], error);
-      }
-    });
-    worst = std::max(worst, *std::max_element(errors.begin(), errors.end()));
+    worst = std::max(worst, QkNormRopeError(p, host, i, Decode(p.type, (in_place ? x[i] : out[i]).Get())));
   }
   std::printf("%s %-46s error %.2f of what is allowed\n", worst <= 1 ? "ok  " : "FAIL", name.c_str(), worst);
   CHECK(worst <= 1);
@@ -151,6 +86,7 @@ void TestArguments() {
   expect(Status::kInvalidArgument, [](auto& p) { p.table_heads = 3; });
   expect(Status::kInvalidArgument, [](auto& p) { p.tokens[1] = 0; });
   expect(Status::kUnsupported, [](auto& p) { p.head_dim = 68; });
+  expect(Status::kUnsupported, [](auto& p) { p.head_dim = 264; });
   expect(Status::kUnsupported, [](auto& p) { p.heads = 1000; });
   alignas(16) static float memory[4];
   QkNormRopeBuffers b;
@@ -181,7 +117,8 @@ void TestAll(bool quick) {
           p.tensors = i % 7 == 0 ? 1 : 2;
           p.layout = i % 2 ? Layout::kBshd : Layout::kBhsd;
           p.output_layout = i / 2 % 2 ? Layout::kBshd : Layout::kBhsd;
-          p.weight_type = types[i / 3 % 3];
+          p.weight_type[0] = p.bias_type[1] = types[i / 3 % 3];
+          p.weight_type[1] = p.bias_type[0] = types[i / 5 % 3];
           p.weight_of_head = scope == NormScope::kHead && i % 4 != 3;
           p.rotary_start = i % 4 == 0 ? 0 : i % 4 == 1 ? 2 : i % 4 == 2 ? 1 : 0;
           p.rotary_lanes = (dim - p.rotary_start) / 2 * 2;

@@ -38,7 +38,7 @@ public record CompileOptions(
 
   /**
    * Options without rules of the user's own and without a plan, with the published schedule, where
-   * the graph tells which tokens are text.
+   * the graph tells which tokens are text. QK-norm and RoPE are fused.
    */
   public CompileOptions(
       MethodSettings method,
@@ -54,7 +54,7 @@ public record CompileOptions(
         Optional.empty(),
         ScheduleOptions.PUBLISHED,
         Optional.empty(),
-        false);
+        true);
   }
 
   /** The same options with a plan. */

@@ -21,8 +21,9 @@ import java.util.Set;
  *            o = sparsedit.Attention(q, k, v)
  * </pre>
  *
- * Only on demand ({@link CompileOptions#fuseQkNormRope()}): an engine gains, ONNX Runtime does not.
- * Sites that stay dense keep what the exporter wrote.
+ * An engine gains by it, ONNX Runtime neither gains nor loses; {@link
+ * CompileOptions#fuseQkNormRope()} turns it off. Sites that stay dense keep what the exporter
+ * wrote.
  */
 final class FuseQkNormRope implements Pass<Compilation> {
   @Override

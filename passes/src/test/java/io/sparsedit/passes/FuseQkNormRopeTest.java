@@ -13,7 +13,8 @@ import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.stream.StreamSupport;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,7 +26,8 @@ final class FuseQkNormRopeTest {
 
   /** With everything kept the compiled model equals the dense one, as verification demands. */
   @ParameterizedTest
-  @ValueSource(strings = {"wan21_t2v-ts17-static", "cosmos-dynamo23-static"})
+  @ValueSource(
+      strings = {"wan21_t2v-ts17-static", "cosmos-dynamo23-static", "cogvideox_5b-ts17-dynamic"})
   void compiledModelsStayEqual(String graph) {
     CompileResult result = compile(graph, true, VerifyMode.FULL);
 
@@ -35,10 +37,24 @@ final class FuseQkNormRopeTest {
   }
 
   @Test
-  void nothingIsFusedUnasked() {
+  void nothingIsFusedWhereItIsTurnedOff() {
     compile("wan21_t2v-ts17-static", false, VerifyMode.NONE);
 
     assertThat(fusedNodes()).isZero();
+  }
+
+  /** Layers rotate by the same tables, which are made once. */
+  @ParameterizedTest
+  @ValueSource(strings = {"wan21_t2v-ts17-static", "cogvideox_5b-ts17-dynamic"})
+  void sitesShareTheirTables(String graph) {
+    compile(graph, true, VerifyMode.NONE);
+
+    assertThat(fusedNodes()).isEqualTo(2);
+    assertThat(
+            fused()
+                .map(node -> node.requiredInput(node.inputCount() - 1).name())
+                .collect(Collectors.toSet()))
+        .hasSize(1);
   }
 
   private CompileResult compile(String graph, boolean fuse, VerifyMode mode) {
@@ -53,10 +69,12 @@ final class FuseQkNormRopeTest {
   }
 
   private long fusedNodes() {
+    return fused().count();
+  }
+
+  private Stream<Node> fused() {
     Model model = OnnxReader.read(folder.resolve("bundle").resolve("model.onnx"));
-    return StreamSupport.stream(model.graph().nodes().spliterator(), false)
-        .filter(FuseQkNormRopeTest::isFused)
-        .count();
+    return model.graph().nodeList().stream().filter(FuseQkNormRopeTest::isFused);
   }
 
   private static boolean isFused(Node node) {

@@ -172,10 +172,13 @@ final class MethodOptions {
 
   @Option(
       names = "--fuse-qk-norm-rope",
+      negatable = true,
+      defaultValue = "true",
+      fallbackValue = "true",
       description =
-          "Make QK-norm and rotary embedding of each sparse site one node, sparsedit.QkNormRope:"
-              + " for engines; ONNX Runtime gains nothing by it.")
-  private boolean fuseQkNormRope;
+          "Make QK-norm and rotary embedding of each sparse site one node, sparsedit.QkNormRope,"
+              + " which is one kernel in an engine. Default: on.")
+  private boolean fuseQkNormRope = true;
 
   /** Options that no plan holds: how the model is read, and what the steps do. */
   private static final Set<String> BESIDE_A_PLAN =

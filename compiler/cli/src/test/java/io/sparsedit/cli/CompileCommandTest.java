@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.sparsedit.compiler.onnx.OnnxReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -69,6 +71,26 @@ final class CompileCommandTest {
 
     assertThat(run.exitCode()).as(run.err()).isZero();
     assertThat(run.out()).contains("whole models on the inputs in");
+  }
+
+  @Test
+  void qkNormAndRopeBecomeOneNodeUnlessTheyMustNot() {
+    assertThat(fusedNodes()).isEqualTo(2);
+    assertThat(fusedNodes("--fuse-qk-norm-rope")).isEqualTo(2);
+    assertThat(fusedNodes("--no-fuse-qk-norm-rope")).isZero();
+  }
+
+  /** How many of a compiled model's nodes call QkNormRope. */
+  private long fusedNodes(String... options) {
+    Path bundle = folder.resolve("fused" + options.length);
+    List<Object> arguments = new ArrayList<>(List.of("compile", "-o", bundle, "--verify", "none"));
+    arguments.add(CommandLineRun.zoo("wan21_t2v-dynamo18-static"));
+    arguments.addAll(List.of(options));
+    CommandLineRun run = CommandLineRun.of(arguments.toArray());
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    return OnnxReader.read(bundle.resolve("model.onnx")).graph().nodeList().stream()
+        .filter(node -> node.domain().equals("sparsedit") && node.opType().equals("QkNormRope"))
+        .count();
   }
 
   @Test

@@ -20,7 +20,8 @@ import java.util.Optional;
  * <tr><td>{@code q}, {@code k}</td><td>f16, bf16 or f32, both alike: {@code [B,S,H,D]} or {@code
  *     [B,H,S,D]}, as {@code layout} says</td></tr>
  * <tr><td>{@code q_weight}, {@code k_weight}</td><td>f16, bf16 or f32, {@code [D]} or {@code
- *     [H*D]}, lane d of head h at h*D + d; with {@code scope} hidden always {@code [H*D]}</td></tr>
+ *     [H*D]}, lane d of head h at h*D + d; with {@code scope} hidden always {@code [H*D]}. Weights and
+ *     biases of a call are as long as one another; their types are their own</td></tr>
  * <tr><td>{@code q_bias}, {@code k_bias}</td><td>as the weights; with {@code norm} layer only</td>
  *     </tr>
  * <tr><td>{@code cos}, {@code sin}</td><td>f32, {@code [Bt,T,Ht,R]} with Bt 1 or B, Ht 1 or H: one
@@ -93,6 +94,15 @@ public record QkNormRope(
 
   /** STRING: the {@link Layout} of the outputs. */
   public static final String OUTPUT_LAYOUT = "output_layout";
+
+  /** INT: 2 for Q and K, 1 for one of them. With the next two it says which inputs there are. */
+  public static final String TENSORS = "tensors";
+
+  /** INT: whether there are weights, 0 or 1. */
+  public static final String WEIGHT = "weight";
+
+  /** INT: whether there are biases, 0 or 1. */
+  public static final String BIAS = "bias";
 
   /** The weights of Q's norm. */
   public static final String Q_WEIGHT = "q_weight";
@@ -209,6 +219,9 @@ public record QkNormRope(
     attributes.put(SparseOps.SITE, new Attribute.IntValue(site));
     attributes.put(SparseOps.LAYOUT, new Attribute.StringValue(layout.name()));
     attributes.put(OUTPUT_LAYOUT, new Attribute.StringValue(outputLayout.name()));
+    attributes.put(TENSORS, new Attribute.IntValue(tensors().size()));
+    attributes.put(WEIGHT, flag(norm.map(Norm::weight)));
+    attributes.put(BIAS, flag(norm.map(Norm::bias)));
     NormKind kind = norm.map(Norm::kind).orElse(NormKind.NONE);
     attributes.put(NORM, new Attribute.StringValue(kind.attributeValue()));
     norm.ifPresent(
@@ -228,6 +241,10 @@ public record QkNormRope(
     attributes.put(
         SparseOps.PLUGIN_VERSION, new Attribute.StringValue(SparseOps.PLUGIN_VERSION_VALUE));
     return attributes;
+  }
+
+  private static Attribute flag(Optional<Boolean> value) {
+    return new Attribute.IntValue(value.orElse(false) ? 1 : 0);
   }
 
   @Override

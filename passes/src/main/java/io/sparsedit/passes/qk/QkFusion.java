@@ -1,6 +1,7 @@
 package io.sparsedit.passes.qk;
 
 import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
@@ -16,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 
 /**
  * Replaces what stands in front of Q and K of a site by calls of {@link QkNormRope}.
@@ -27,6 +29,7 @@ public final class QkFusion {
   private final Model model;
   private final ValueFacts facts;
   private final PreparationFinder finder;
+  private final Map<TableKey, Value> tables = new HashMap<>();
 
   /** A fusion of sites of a graph that is otherwise as the analysis saw it. */
   public QkFusion(Model model, ValueFacts facts, QkAnalysis analysis) {
@@ -60,8 +63,9 @@ public final class QkFusion {
       return new Call(layout, norm, rope, part);
     }
 
-    boolean isLike(Call other) {
+    boolean isLike(Call other, ValueFacts facts) {
       return layout == other.layout
+          && lanes(facts).equals(other.lanes(facts))
           && norm.equals(other.norm)
           && rope.equals(other.rope)
           && part.rotation().equals(other.part.rotation())
@@ -70,6 +74,13 @@ public final class QkFusion {
               .rope()
               .map(Rope::rotatedTokens)
               .equals(other.part.fact().rope().map(Rope::rotatedTokens));
+    }
+
+    /** How many weights and biases. */
+    private List<Optional<Dim>> lanes(ValueFacts facts) {
+      return Stream.of(part.norm().flatMap(NormMatch::weight), part.norm().flatMap(NormMatch::bias))
+          .map(vector -> vector.flatMap(facts::shape).map(QkFusion::product))
+          .toList();
     }
   }
 
@@ -129,14 +140,14 @@ public final class QkFusion {
   private record Site(
       Node attention, int index, String name, SizeValues sizes, AtomicInteger count) {}
 
-  private static boolean alike(List<List<Call>> calls) {
+  private boolean alike(List<List<Call>> calls) {
     List<Call> query = calls.get(0);
     List<Call> key = calls.get(1);
     if (query.size() != key.size()) {
       return false;
     }
     for (int i = 0; i < query.size(); i++) {
-      if (!query.get(i).isLike(key.get(i))) {
+      if (!query.get(i).isLike(key.get(i), facts)) {
         return false;
       }
     }
@@ -211,8 +222,8 @@ public final class QkFusion {
       Dim rows = first.part().fact().rope().orElseThrow().rotatedTokens();
       RotaryTable table = new RotaryTable(inserter, facts, head, site.sizes());
       Dim start = first.part().firstRotated();
-      Optional<Value> cos = table.build(rotation.cos(), start, rows, alone);
-      Optional<Value> sin = table.build(rotation.sin(), start, rows, alone);
+      Optional<Value> cos = table(table, head, rotation.cos(), start, rows, alone, site);
+      Optional<Value> sin = table(table, head, rotation.sin(), start, rows, alone, site);
       if (cos.isEmpty() || sin.isEmpty()) {
         return Optional.empty();
       }
@@ -232,6 +243,30 @@ public final class QkFusion {
     return Optional.of(node.outputs());
   }
 
+  /** What a table is made of; layers have their tables in common. */
+  private record TableKey(
+      Graph graph, Head head, List<TableLane> lanes, Dim first, Dim tokens, boolean alone) {}
+
+  /** The table, made for this site or for one before it. */
+  private Optional<Value> table(
+      RotaryTable builder,
+      Head head,
+      List<TableLane> lanes,
+      Dim first,
+      Dim tokens,
+      boolean alone,
+      Site site) {
+    TableKey key =
+        new TableKey(site.attention().graph(), head, List.copyOf(lanes), first, tokens, alone);
+    Value known = tables.get(key);
+    if (known != null) {
+      return Optional.of(known);
+    }
+    Optional<Value> made = builder.build(lanes, first, tokens, alone);
+    made.ifPresent(table -> tables.put(key, table));
+    return made;
+  }
+
   private Value joined(List<Value> parts, Value tensor, List<Call> calls, Site site) {
     Inserter inserter = new Inserter(site.attention());
     DataType wanted = facts.elementType(tensor);
@@ -245,6 +280,10 @@ public final class QkFusion {
     Value all = inserter.concat(2, typed);
     tensor.type().ifPresent(all::setType);
     return all;
+  }
+
+  private static Dim product(List<Dim> dims) {
+    return dims.stream().reduce(Dim.ONE, Dim::times);
   }
 
   private Head head(Value tensor) {
@@ -282,8 +321,10 @@ public final class QkFusion {
       order.addAll(axesOf(source, axis));
     }
     order.addAll(axesOf(source, HeadTensor.Axis.HEAD_AND_LANE));
+    // Axes of size 1 are where they are: what follows is a reshape.
+    boolean inOrder = order.stream().sorted().toList().equals(order);
     order.addAll(axesOf(source, HeadTensor.Axis.UNIT));
-    Value ordered = inserter.transpose(value, order);
+    Value ordered = inOrder ? value : inserter.transpose(value, order);
     long batch = source.hasBatch() ? 0 : 1;
     long heads = head.heads().constant().orElseThrow();
     return Optional.of(

@@ -243,7 +243,19 @@ final class RopeMatcher {
   }
 
   private TableLane lane(Element element, double sign) {
-    return new TableLane(new Element(representative(element.value()), element.at()), sign);
+    Element at = element;
+    // Exporters write such steps once for Q and once for K.
+    for (int i = 0; i < MAX_PEELED && isOnlyAxes(at.value()); i++) {
+      if (!(trace.of(at) instanceof Step.Same same)) {
+        break;
+      }
+      at = same.from();
+    }
+    return new TableLane(new Element(representative(at.value()), at.at()), sign);
+  }
+
+  private static boolean isOnlyAxes(Value value) {
+    return value.producer().filter(n -> n.is("Unsqueeze") || n.is("Identity")).isPresent();
   }
 
   private final List<Value> initializers = new ArrayList<>();

@@ -279,11 +279,17 @@ final class RotaryTable {
   private Optional<Value> rows(Value table, Part part, Dim first, Dim tokens, boolean alone) {
     Dim there = dims(part).get(part.roles().indexOf(Role.TOKEN));
     Dim row = first.plus(part.offset());
-    if (there.equals(tokens) || (alone && row.is(0) && !there.isAtLeast(tokens.plus(1)))) {
+    if (there.equals(tokens)) {
       return Optional.of(table);
     }
-    Optional<Value> start = sizes.of(row);
     Optional<Value> count = sizes.of(tokens);
+    if (alone && row.is(0) && !there.isAtLeast(tokens.plus(1))) {
+      // As long as there are tokens, or one row for all: the rotation's product broadcasts it.
+      Value one = inserter.ints("one", 1);
+      return count.map(
+          c -> inserter.op("Expand", table, inserter.concat(0, List.of(one, c, one, one))));
+    }
+    Optional<Value> start = sizes.of(row);
     if (start.isEmpty() || count.isEmpty()) {
       return Optional.empty();
     }

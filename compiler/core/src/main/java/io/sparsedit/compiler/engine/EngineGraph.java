@@ -44,6 +44,7 @@ public final class EngineGraph {
     OmitNeutralAttributes.in(model.graph());
     Legalisation.apply(model);
     // Between a transposition and a plugin there is no Cast yet.
+    PrepareTokenMajor.in(model.graph());
     ReadTokenMajor.in(model.graph());
     Legalisation.convert(model, precision);
   }

@@ -31,7 +31,6 @@ final class ReadTokenMajor {
   private static final String HEADS_FIRST = "BHSD";
   private static final String TOKENS_FIRST = "BSHD";
   private static final int ACTIVATIONS = 3;
-  private static final List<Long> SWAP = List.of(0L, 2L, 1L, 3L);
 
   private ReadTokenMajor() {}
 
@@ -42,7 +41,11 @@ final class ReadTokenMajor {
         graph.nodeList().stream().filter(node -> node.domain().equals(CallPlugins.DOMAIN)).toList();
     for (Node attention : calls) {
       if (attention.opType().equals(ATTENTION) && isHeadsFirst(attention)) {
-        List<Node> site = calls.stream().filter(node -> site(node) == site(attention)).toList();
+        List<Node> site =
+            calls.stream()
+                .filter(node -> site(node) == site(attention))
+                .filter(node -> !node.opType().equals(LowerHeadTransposes.QK_NORM_ROPE))
+                .toList();
         changed += rewrite(graph, attention, site) ? 1 : 0;
       }
     }
@@ -58,14 +61,10 @@ final class ReadTokenMajor {
   }
 
   private static boolean rewrite(Graph graph, Node attention, List<Node> site) {
-    Map<Value, Value> swapped = new HashMap<>();
     for (int i = 0; i < ACTIVATIONS; i++) {
-      Value activation = attention.requiredInput(i);
-      Optional<Value> source = activation.producer().flatMap(ReadTokenMajor::swappedInput);
-      if (source.isEmpty()) {
+      if (!LowerHeadTransposes.canMake(attention.requiredInput(i))) {
         return false;
       }
-      swapped.put(activation, source.get());
     }
     Value output = attention.output();
     boolean inThisGraph = output.uses().stream().allMatch(use -> use.node().graph() == graph);
@@ -73,6 +72,11 @@ final class ReadTokenMajor {
         || !inThisGraph
         || !site.stream().allMatch(ReadTokenMajor::isHeadsFirst)) {
       return false;
+    }
+    Map<Value, Value> swapped = new HashMap<>();
+    for (int i = 0; i < ACTIVATIONS; i++) {
+      Value transposed = LowerHeadTransposes.make(graph, attention.requiredInput(i));
+      swapped.put(transposed, transposed.producer().orElseThrow().requiredInput(0));
     }
     for (Node node : site) {
       for (int i = 0; i < node.inputCount(); i++) {
@@ -92,13 +96,11 @@ final class ReadTokenMajor {
   private static void writeTokenMajor(Graph graph, Value output) {
     output.clearType();
     for (Value.Use use : List.copyOf(output.uses())) {
-      if (isSwap(use.node()) && !use.node().output().isGraphOutput()) {
+      if (LowerHeadTransposes.isSwap(use.node()) && !use.node().output().isGraphOutput()) {
         use.node().output().replaceAllUsesWith(output);
         graph.remove(use.node());
       } else {
-        Value headsFirst = graph.insertBefore(use.node(), "Transpose", output);
-        headsFirst.producer().orElseThrow().setAttribute("perm", new Attribute.IntList(SWAP));
-        use.node().setInput(use.index(), headsFirst);
+        use.node().setInput(use.index(), LowerHeadTransposes.swapBefore(graph, use.node(), output));
       }
     }
   }
@@ -107,13 +109,5 @@ final class ReadTokenMajor {
     if (value.isUnused()) {
       value.producer().ifPresent(graph::remove);
     }
-  }
-
-  private static Optional<Value> swappedInput(Node node) {
-    return isSwap(node) ? node.input(0) : Optional.empty();
-  }
-
-  private static boolean isSwap(Node node) {
-    return node.is("Transpose") && node.intsAttribute("perm").filter(SWAP::equals).isPresent();
   }
 }

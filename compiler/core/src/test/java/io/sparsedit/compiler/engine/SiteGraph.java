@@ -70,6 +70,58 @@ final class SiteGraph {
     return node;
   }
 
+  /**
+   * Puts a QkNormRope between the transposes of Q and K and their readers: there it negates them.
+   *
+   * @param outputLayout the layout that it writes; the rest of the graph wants heads first
+   */
+  Node prepare(String layout, String outputLayout) {
+    Value q = attention.requiredInput(0);
+    Value k = attention.requiredInput(1);
+    boolean tokensFirst = layout.equals("BSHD");
+    Value first = tokensFirst ? q.producer().orElseThrow().requiredInput(0) : q;
+    Value second = tokensFirst ? k.producer().orElseThrow().requiredInput(0) : k;
+    Node node =
+        graph.insertBefore(
+            planner,
+            CallPlugins.DOMAIN,
+            LowerHeadTransposes.QK_NORM_ROPE,
+            "prepare",
+            List.of(first, second));
+    node.setAttribute("site", 0);
+    node.setAttribute("tensors", 2);
+    node.setAttribute("layout", layout);
+    node.setAttribute("output_layout", outputLayout);
+    for (int i = 0; i < 2; i++) {
+      Value out = node.addOutput("prepared" + i);
+      planner.setInput(i, out);
+      attention.setInput(i, out);
+    }
+    if (tokensFirst) {
+      graph.remove(q.producer().orElseThrow());
+      graph.remove(k.producer().orElseThrow());
+    }
+    for (String overload : List.of("same", "swapped")) {
+      Function function =
+          new Function(CallPlugins.DOMAIN, LowerHeadTransposes.QK_NORM_ROPE, overload);
+      function.opsets().put("", 17L);
+      Graph body = function.body();
+      for (String name : List.of("q", "k")) {
+        body.addInput(name);
+      }
+      for (Value input : List.copyOf(body.inputs())) {
+        Value negated = body.append("Neg", input);
+        if (overload.equals("swapped")) {
+          negated = body.append("Transpose", negated);
+          negated.producer().orElseThrow().setAttribute("perm", new Attribute.IntList(SWAP));
+        }
+        body.addOutput(negated);
+      }
+      model.functions().add(function);
+    }
+    return node;
+  }
+
   /** A weighted sum of the inputs. */
   private static Function function(String operator, List<String> inputs) {
     Function function = new Function(CallPlugins.DOMAIN, operator, "bhsd");
@@ -86,6 +138,13 @@ final class SiteGraph {
 
   /** The elements of the model's outputs on seeded inputs. */
   Map<String, List<Double>> run() {
+    for (Node node : graph.nodes()) {
+      if (node.opType().equals(LowerHeadTransposes.QK_NORM_ROPE)) {
+        boolean same =
+            node.stringAttribute("layout", "").equals(node.stringAttribute("output_layout", ""));
+        node.setOverload(same ? "same" : "swapped");
+      }
+    }
     Random random = new Random(7);
     Map<String, Tensor> inputs = new LinkedHashMap<>();
     for (String name : List.of("q", "k", "v")) {
