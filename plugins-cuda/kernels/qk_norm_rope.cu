@@ -4,22 +4,13 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
-#include <type_traits>
-
-#ifdef SPARSEDIT_TUNE
-#include <cstdio>
-#include <cstdlib>
-#endif
 
 namespace sparsedit {
 namespace {
 
 constexpr int kLanes = 8;         // of a chunk, what a thread reads and writes at a time
 constexpr int kThreads = 256;     // of a block, at most
-constexpr int kSharedLimit = 96 * 1024;
-#ifndef SPARSEDIT_STORE
-#define SPARSEDIT_STORE 1
-#endif
+constexpr int kSharedLimit = 96 * 1024;  // of a block, on every GPU from sm_86 on
 
 // A warp covers `heads_of_warp` whole heads, a chunk a lane; that is a sweep. Lanes beyond are idle.
 struct Params {
@@ -40,7 +31,7 @@ struct Params {
   int heads_of_warp;  // 32 / head_chunks
   int sweeps;         // of a row
   int warps;          // of a row
-  int spread;         // the power of two from head_chunks on, halved
+  int spread;         // half the least power of two that is no less than head_chunks
   NormKind norm;
   NormScope scope;
   float epsilon, of_count;  // of_count: 1 over the lanes that a mean is over
@@ -72,11 +63,7 @@ struct Chunk {
   __device__ void Store(T* to) const {
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {
-#if SPARSEDIT_STORE == 1
       __stcs(reinterpret_cast<uint4*>(to) + i, words[i]);
-#else
-      reinterpret_cast<uint4*>(to)[i] = words[i];
-#endif
     }
   }
   __device__ void Get(float (&to)[kLanes]) const;
@@ -523,80 +510,50 @@ __global__ void __launch_bounds__(kThreads) AnyKernel(const __grid_constant__ Pa
   }
 }
 
-// Kernel of a problem: scope hidden at so many chunks a thread, at most.
+// A kernel, and its chunks of a thread.
 struct Choice {
   const void* kernel;
   int chunks;
 };
 
-template <typename T, bool kHidden, bool kLayer, bool kHalf>
-Choice FastKernelOf(int sweeps) {
-#ifdef SPARSEDIT_TUNE
-  int chunks = 4, ahead = 1, blocks = 2;
-  if (const char* text = std::getenv("QK")) {
-    std::sscanf(text, "%d,%d,%d", &chunks, &ahead, &blocks);
-#define VARIANT(C, A, B)                                                                        \
-  if (chunks == C && ahead == A && blocks == B) {                                               \
-    return {reinterpret_cast<const void*>(&FastKernel<T, C, kHidden, kLayer, kHalf, A, B>), C}; \
+template <typename T, int kChunks, bool kHidden, bool kLayer, bool kHalf, bool kAhead, int kBlocks>
+Choice Fast() {
+  return {reinterpret_cast<const void*>(
+              &FastKernel<T, kChunks, kHidden, kLayer, kHalf, kAhead, kBlocks>),
+          kChunks};
+}
+
+// Of the numbers of chunks that were tried on an H200, the best: they leave two blocks a
+// multiprocessor, 128 registers a thread. f32 takes twice as many registers a chunk.
+template <typename T, bool kHalf>
+Choice FastKernelOf(const Params& p) {
+  constexpr bool kShort = sizeof(T) == 2;
+  if (p.scope == NormScope::kHead) {
+    constexpr int kChunks = kShort ? 6 : 3;
+    return p.norm == NormKind::kLayer ? Fast<T, kChunks, false, true, kHalf, true, 2>()
+                                      : Fast<T, kChunks, false, false, kHalf, true, 2>();
   }
-    if constexpr (std::is_same_v<T, __nv_bfloat16> && kHidden && !kLayer && !kHalf) {
-      VARIANT(20, 0, 1) VARIANT(10, 0, 2) VARIANT(10, 0, 3) VARIANT(10, 1, 2) VARIANT(5, 0, 2)
-      VARIANT(5, 0, 3) VARIANT(5, 0, 4) VARIANT(5, 1, 2) VARIANT(5, 1, 3) VARIANT(4, 0, 3) VARIANT(4, 0, 4)
-      VARIANT(4, 1, 2) VARIANT(4, 1, 3) VARIANT(7, 0, 2) VARIANT(7, 0, 3) VARIANT(7, 1, 2)
-      VARIANT(3, 0, 4) VARIANT(3, 1, 3) VARIANT(3, 0, 5) VARIANT(6, 0, 2) VARIANT(6, 0, 3) VARIANT(6, 1, 2) VARIANT(6, 1, 3)
+  if (p.norm == NormKind::kLayer) return Fast<T, 16, true, true, kHalf, false, 1>();
+  // Up to eight warps a row, with the fewest chunks that are none.
+  int best = 16;
+  for (const int chunks : {6, 5, 4}) {
+    if (p.sweeps <= chunks * 8 &&
+        CeilDiv(p.sweeps, chunks) * chunks < CeilDiv(p.sweeps, best) * best) {
+      best = chunks;
     }
-    if constexpr (std::is_same_v<T, __nv_bfloat16> && !kHidden && kLayer == kHalf) {
-      VARIANT(3, 0, 4) VARIANT(3, 0, 3) VARIANT(3, 1, 3) VARIANT(4, 0, 3) VARIANT(4, 0, 4) VARIANT(4, 1, 2)
-      VARIANT(4, 1, 3) VARIANT(6, 0, 2) VARIANT(6, 0, 3) VARIANT(6, 1, 2) VARIANT(6, 1, 3) VARIANT(4, 0, 2) VARIANT(2, 0, 4) VARIANT(2, 1, 4)
-      VARIANT(2, 0, 5)
-    }
-#undef VARIANT
-    std::printf("no such variant\n"), std::exit(3);
   }
-#endif
-  constexpr bool kSmall = sizeof(T) == 2;
-  if constexpr (!kHidden) {
-    constexpr int kChunks = kSmall ? 6 : 3;
-    return {reinterpret_cast<const void*>(&FastKernel<T, kChunks, false, kLayer, kHalf, true, 2>),
-            kChunks};
-  } else if constexpr (kLayer) {
-    return {reinterpret_cast<const void*>(&FastKernel<T, 16, true, true, kHalf, false, 1>), 16};
-  } else {
-    // The number that wastes least of at most eight warps.
-    int best = 16;
-    for (const int chunks : {6, 5, 4}) {
-      if (sweeps <= chunks * 8 && CeilDiv(sweeps, chunks) * chunks < CeilDiv(sweeps, best) * best) {
-        best = chunks;
-      }
-    }
-    switch (best) {
-      case 4: return {reinterpret_cast<const void*>(&FastKernel<T, 4, true, false, kHalf, kSmall, 2>), 4};
-      case 5: return {reinterpret_cast<const void*>(&FastKernel<T, 5, true, false, kHalf, kSmall, 2>), 5};
-      case 6: return {reinterpret_cast<const void*>(&FastKernel<T, 6, true, false, kHalf, kSmall, 2>), 6};
-      default: break;
-    }
-    return {reinterpret_cast<const void*>(&FastKernel<T, 16, true, false, kHalf, false, 1>), 16};
+  switch (best) {
+    case 4: return Fast<T, 4, true, false, kHalf, kShort, 2>();
+    case 5: return Fast<T, 5, true, false, kHalf, kShort, 2>();
+    case 6: return Fast<T, 6, true, false, kHalf, kShort, 2>();
+    default: return Fast<T, 16, true, false, kHalf, false, 1>();
   }
 }
 
 template <typename T>
 Choice KernelOf(const Params& p, bool fast) {
   if (!fast) return {reinterpret_cast<const void*>(&AnyKernel<T>), 1};
-  const bool half = p.rope == RopeForm::kHalf;
-  if (p.scope == NormScope::kHidden) {
-    if (p.norm == NormKind::kLayer) {
-      return half ? FastKernelOf<T, true, true, true>(p.sweeps)
-                  : FastKernelOf<T, true, true, false>(p.sweeps);
-    }
-    return half ? FastKernelOf<T, true, false, true>(p.sweeps)
-                : FastKernelOf<T, true, false, false>(p.sweeps);
-  }
-  if (p.norm == NormKind::kLayer) {
-    return half ? FastKernelOf<T, false, true, true>(p.sweeps)
-                : FastKernelOf<T, false, true, false>(p.sweeps);
-  }
-  return half ? FastKernelOf<T, false, false, true>(p.sweeps)
-              : FastKernelOf<T, false, false, false>(p.sweeps);
+  return p.rope == RopeForm::kHalf ? FastKernelOf<T, true>(p) : FastKernelOf<T, false>(p);
 }
 
 }  // namespace
@@ -694,14 +651,6 @@ Status LaunchQkNormRope(const QkNormRopeProblem& problem, const QkNormRopeBuffer
   const std::uint32_t rows = fast ? std::max(p.rows[0], p.rows[1]) : p.rows[0] + p.rows[1];
   const std::uint32_t grid = std::min<std::uint32_t>(
       static_cast<std::uint32_t>(CeilDiv(rows, fast ? groups : kThreads / 32)), processors * blocks);
-#ifdef SPARSEDIT_TUNE
-  if (std::getenv("QK_SAY")) {
-    cudaFuncAttributes a;
-    cudaFuncGetAttributes(&a, choice.kernel);
-    std::printf("[%d regs, %d local, %d blocks of %d, %d warps a row] ", a.numRegs,
-                static_cast<int>(a.localSizeBytes), blocks, threads, p.warps);
-  }
-#endif
   void* arguments[] = {&p};
   if (cudaLaunchKernel(choice.kernel, dim3(grid), dim3(threads), arguments, bytes, stream) !=
       cudaSuccess) {

@@ -21,7 +21,11 @@
 // Tokens [first_rotated, first_rotated + T) of each tensor are rotated, the first by the tables' row
 // 0; other tokens and lanes keep y. first_rotated < 0 stands for the last T tokens of a tensor.
 //
-// Memory-bound. Blocks are persistent; a block holds a token of all heads in registers.
+// Memory-bound. Blocks are persistent. One or several warps hold a token in registers, and the next
+// one is on its way while they work on it; entries of the tables and weights stay in registers over
+// the heads of a token, tables over Q and K. Tables of every head, lanes that are not rotated by
+// eights, weights of every lane with scope head, biases with scope hidden and vectors that exceed
+// shared memory take a slower kernel.
 #ifndef SPARSEDIT_KERNELS_QK_NORM_ROPE_H_
 #define SPARSEDIT_KERNELS_QK_NORM_ROPE_H_
 
