@@ -84,7 +84,7 @@ for test in "$build"/test/*_test; do rows+=("row 150 $(basename "$test") '$test'
 if [ $sanitize -eq 1 ]; then
   for tool in memcheck racecheck initcheck synccheck; do
     for test in adaspa_test attention_test band_plan_test head_classes_test kmeans_test plan_scores_test \
-      segment_means_test plugin_run_test; do
+      qk_norm_rope_test segment_means_test plugin_run_test; do
       # Its kernels are those of the other tests; it alone would take two minutes.
       [ "$tool $test" = "racecheck plugin_run_test" ] && continue
       rows+=("row 300 '$test $tool' compute-sanitizer --tool $tool --error-exitcode 9 \
@@ -113,6 +113,7 @@ if [ $quick -eq 0 ]; then
   fi
   rm -rf "$blocks"
   bench 60 "$build/bench/planning_bench" wan hunyuan cogvideo wan-small
+  bench 60 "$build/bench/qk_norm_rope_bench" wan hunyuan cogvideo wan-small
   bench 60 "$build/bench/planning_bench" --data random wan
   bench 90 "$build/bench/adaspa_bench" wan hunyuan cogvideo wan-small
   bench 60 "$build/bench/svg_bench" wan hunyuan cogvideo wan-small

@@ -196,6 +196,16 @@ public final class QkFusion {
                           : inserter.transpose(value, List.of(0, 2, 1, 3)))
               .toList());
     }
+    boolean vectorsDiffer =
+        calls.stream()
+                .flatMap(call -> call.lanes(facts).stream())
+                .flatMap(Optional::stream)
+                .distinct()
+                .count()
+            > 1;
+    if (vectorsDiffer) {
+      return Optional.empty();
+    }
     QkNormRope op =
         new QkNormRope(
             site.index(),
