@@ -162,8 +162,8 @@ public final class Bundle {
   }
 
   /**
-   * Checks that an engine, where it is there, has the size that it was built with: an engine that was
-   * not copied to its end is told of before anything is loaded.
+   * Checks that an engine, where it is there, has the size that it was built with: an engine that
+   * was not copied to its end is told of before anything is loaded.
    *
    * @throws BundleException if it has not
    */

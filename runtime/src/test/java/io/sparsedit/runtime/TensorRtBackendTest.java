@@ -155,7 +155,8 @@ final class TensorRtBackendTest {
 
   private static Bundle.EngineFile engine(
       String file, String gpu, String capability, String tensorRt, String model) {
-    return new Bundle.EngineFile(file, Optional.empty(), "1", model, "plugins.so", "2", tensorRt, gpu, capability);
+    return new Bundle.EngineFile(
+        file, Optional.empty(), "1", model, "plugins.so", "2", tensorRt, gpu, capability);
   }
 
   /** The fixture with an engine, in {@link #temp}. */
