@@ -46,16 +46,16 @@ __device__ std::uint32_t RankPerToken(float log_mass, float lse, float log_keys)
   return Ordered(__fsub_rn(__fsub_rn(log_mass, lse), log_keys));
 }
 
-// The beginning of the search by mass per token: sizes of 64 key clusters, and the head's state.
-__device__ void StartSearch(const ScoreParams& p, int bh, int first) {
+// Sizes of 128 key clusters, and the head's state of the search by mass per token.
+__device__ void Start(const ScoreParams& p, int bh, int first) {
   const std::int32_t* offsets = p.KeyOffsets(bh);
   const int j = first + threadIdx.x;
-  if (threadIdx.x < 64 && j < p.key_clusters) {
+  if (threadIdx.x < 128 && j < p.key_clusters) {
     const int keys = offsets[j + 1] - offsets[j];
     p.work.sizes[static_cast<std::int64_t>(bh) * p.key_clusters + j] = {
         keys > 0 ? logf(static_cast<float>(keys)) : -INFINITY, keys};
   }
-  if (first == 0) {
+  if (first == 0 && p.selection == Selection::kBudgetByMassPerToken) {
     RankedHead& head = p.work.heads[bh];
     constexpr int kSums = RankedHead::kRounds * RankedHead::kCuts;
     for (int i = threadIdx.x; i < kSums; i += blockDim.x) {
@@ -70,55 +70,56 @@ __device__ void StartSearch(const ScoreParams& p, int bh, int first) {
   }
 }
 
-constexpr int kTile = 64;
+constexpr int kTileRows = 64, kTileColumns = 128;
 constexpr int kDepth = 16;
 constexpr int kScoreThreads = 256;
 
-// S, 64 x 64 to a block, 4 x 4 to a thread.
+// S, 64 x 128 to a block, 4 x 8 to a thread.
 __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
   if (!ActionPlans(*p.action)) return;
-  __shared__ __align__(16) float query[kDepth][kTile + 4];
-  __shared__ __align__(16) float key[kDepth][kTile + 4];
-  const int bh = blockIdx.z, row0 = blockIdx.y * kTile, column0 = blockIdx.x * kTile;
+  __shared__ __align__(16) float query[kDepth][kTileRows + 4];
+  __shared__ __align__(16) float key[kDepth][kTileColumns + 4];
+  const int bh = blockIdx.z, row0 = blockIdx.y * kTileRows, column0 = blockIdx.x * kTileColumns;
   const float* q = p.query_centroids + static_cast<std::int64_t>(bh) * p.query_clusters * p.head_dim;
   const float* k = p.key_centroids + static_cast<std::int64_t>(bh) * p.key_clusters * p.head_dim;
-  if (p.selection == Selection::kBudgetByMassPerToken && blockIdx.y == 0) {
-    StartSearch(p, bh, column0);
-  }
+  if (blockIdx.y == 0) Start(p, bh, column0);
   const int x = threadIdx.x % 16, y = threadIdx.x / 16;
   const int load_row = threadIdx.x / 4, load_element = threadIdx.x % 4 * 4;
-  float acc[4][4] = {};
+  float acc[4][8] = {};
   // The next elements are on their way while these are multiplied.
-  const float4 zero = make_float4(0.f, 0.f, 0.f, 0.f);
   const auto load = [&](const float* from, int at, int rows, int d0) {
     return at < rows && d0 < p.head_dim
                ? *reinterpret_cast<const float4*>(from + at * p.head_dim + d0 + load_element)
-               : zero;
+               : make_float4(0.f, 0.f, 0.f, 0.f);
   };
-  float4 a = load(q, row0 + load_row, p.query_clusters, 0);
-  float4 b = load(k, column0 + load_row, p.key_clusters, 0);
+  const auto load_all = [&](int d0, float4 (&to)[3]) {
+    to[0] = load(q, row0 + load_row, p.query_clusters, d0);
+    to[1] = load(k, column0 + load_row, p.key_clusters, d0);
+    to[2] = load(k, column0 + 64 + load_row, p.key_clusters, d0);
+  };
+  const auto store = [&](float* to, int stride, float4 v) {
+    to[0] = v.x, to[stride] = v.y, to[2 * stride] = v.z, to[3 * stride] = v.w;
+  };
+  float4 next[3];
+  load_all(0, next);
   for (int d0 = 0; d0 < p.head_dim; d0 += kDepth) {
     __syncthreads();
-    query[load_element][load_row] = a.x;
-    query[load_element + 1][load_row] = a.y;
-    query[load_element + 2][load_row] = a.z;
-    query[load_element + 3][load_row] = a.w;
-    key[load_element][load_row] = b.x;
-    key[load_element + 1][load_row] = b.y;
-    key[load_element + 2][load_row] = b.z;
-    key[load_element + 3][load_row] = b.w;
+    store(&query[load_element][load_row], kTileRows + 4, next[0]);
+    store(&key[load_element][load_row], kTileColumns + 4, next[1]);
+    store(&key[load_element][64 + load_row], kTileColumns + 4, next[2]);
     __syncthreads();
-    a = load(q, row0 + load_row, p.query_clusters, d0 + kDepth);
-    b = load(k, column0 + load_row, p.key_clusters, d0 + kDepth);
+    load_all(d0 + kDepth, next);
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
       const float4 u = *reinterpret_cast<const float4*>(&query[d][y * 4]);
       const float4 v = *reinterpret_cast<const float4*>(&key[d][x * 4]);
-      const float us[4] = {u.x, u.y, u.z, u.w}, vs[4] = {v.x, v.y, v.z, v.w};
+      const float4 w = *reinterpret_cast<const float4*>(&key[d][64 + x * 4]);
+      const float us[4] = {u.x, u.y, u.z, u.w};
+      const float vs[8] = {v.x, v.y, v.z, v.w, w.x, w.y, w.z, w.w};
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) acc[i][j] += us[i] * vs[j];
+        for (int j = 0; j < 8; ++j) acc[i][j] += us[i] * vs[j];
       }
     }
   }
@@ -128,8 +129,8 @@ __global__ void __launch_bounds__(kScoreThreads) Scores(const ScoreParams p) {
     const int row = row0 + y * 4 + i;
     if (row >= p.query_clusters) break;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int column = column0 + x * 4 + j;
+    for (int j = 0; j < 8; ++j) {
+      const int column = column0 + j / 4 * 64 + x * 4 + j % 4;
       if (column < p.key_clusters) {
         out[static_cast<std::int64_t>(row) * p.key_clusters + column] = acc[i][j] * p.scale;
       }
@@ -146,23 +147,27 @@ struct Row {
   std::uint32_t rank[kPerLane];    // orders as the logit does; 0 where there is no cluster
   std::uint32_t weight[kPerLane];  // mass in 2^-30, or keys
 
-  // Fills all but the weights.
+  // Fills all but the weights. All loads come first, so that they wait for each other no more than once.
   __device__ void Load(const ScoreParams& p, int bh, int cluster) {
     const int shift = p.Shift();
-    const std::int32_t* offsets = p.KeyOffsets(bh);
+    const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
     const float* scores =
         p.work.scores +
         (static_cast<std::int64_t>(bh) * p.query_clusters + cluster) * p.key_clusters;
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
+      const int j = min(max(Segment(i) - shift, 0), p.key_clusters - 1);
+      const ClusterSize size = sizes[j];
+      keys[i] = size.keys;
+      logit[i] = LogMass(scores[j], size.log);  // -inf without keys
+    }
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
       const int j = Segment(i) - shift;
-      keys[i] = rank[i] = 0;
-      logit[i] = -INFINITY;
-      if (j >= 0 && j < p.key_clusters) {
-        keys[i] = offsets[j + 1] - offsets[j];
-        if (keys[i] > 0) logit[i] = LogMass(scores[j], logf(static_cast<float>(keys[i])));
-        rank[i] = Ordered(logit[i]);
-      }
+      const bool exists = j >= 0 && j < p.key_clusters;
+      rank[i] = exists ? Ordered(logit[i]) : 0u;
+      keys[i] = exists ? keys[i] : 0u;
+      logit[i] = exists ? logit[i] : -INFINITY;
     }
   }
 
@@ -191,7 +196,8 @@ struct Row {
     float total = 0.f;
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
-      mass[i] = logit[i] == -INFINITY ? 0.f : expf(logit[i] - largest);
+      const float e = expf(logit[i] - largest);
+      mass[i] = logit[i] == -INFINITY ? 0.f : e;
       total += mass[i];
     }
 #pragma unroll
@@ -388,6 +394,8 @@ __global__ void __launch_bounds__(kWarps * 32) RankRows(const ScoreParams p) {
   const int bh = blockIdx.y, cluster = blockIdx.x;
   const std::int32_t* offsets = p.QueryOffsets(bh);
   const int queries = offsets[cluster + 1] - offsets[cluster];
+  const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
+  const int shift = p.Shift();
   ThisRow r;
   r.Load(p, bh, cluster);
   float mass[kPerLane];
@@ -396,17 +404,20 @@ __global__ void __launch_bounds__(kWarps * 32) RankRows(const ScoreParams p) {
   const typename ThisRow::Prefix least =
       p.minimum == 1 ? r.Greatest(shared) : r.template Exceeding<true>(p.minimum - 1, shared);
   std::uint32_t first = 0, lowest = 0xffffffffu, highest = 0;
+  float logs[kPerLane];
 #pragma unroll
   for (int i = 0; i < kPerLane; ++i) {
-    if (r.rank[i] == 0) continue;
-    if (r.rank[i] > least.top || (r.rank[i] == least.top && ThisRow::Segment(i) <= least.until)) {
-      first += r.keys[i];
-    } else if (r.keys[i] > 0) {  // without keys it weighs nothing
-      const std::uint32_t rank =
-          RankPerToken(r.logit[i], lse, logf(static_cast<float>(r.keys[i])));
-      lowest = min(lowest, rank);
-      highest = max(highest, rank);
-    }
+    logs[i] = sizes[min(max(ThisRow::Segment(i) - shift, 0), p.key_clusters - 1)].log;
+  }
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) {  // without branches, which would follow each other
+    const bool anyway = (r.rank[i] > least.top) |
+                        ((r.rank[i] == least.top) & (ThisRow::Segment(i) <= least.until));
+    const bool counts = !anyway & (r.keys[i] > 0);  // without keys it weighs nothing
+    const std::uint32_t rank = RankPerToken(r.logit[i], lse, logs[i]);
+    first += anyway ? r.keys[i] : 0u;
+    lowest = min(lowest, counts ? rank : 0xffffffffu);
+    highest = max(highest, counts ? rank : 0u);
   }
   first = __reduce_add_sync(0xffffffffu, first);
   lowest = __reduce_min_sync(0xffffffffu, lowest);
@@ -477,10 +488,12 @@ struct Pair {
 
 __device__ __forceinline__ Pair PairOf(const RankedRow& row, float score, ClusterSize size,
                                        int segment) {
-  const float logit = size.keys > 0 ? LogMass(score, size.log) : -INFINITY;
+  const float logit = LogMass(score, size.log);  // -inf without keys
   const std::uint32_t mass = Ordered(logit);
-  return {size.keys > 0 ? RankPerToken(logit, row.lse, size.log) : kNoKeys, mass,
-          mass > row.least_top || (mass == row.least_top && segment <= row.least_until)};
+  const std::uint32_t rank = RankPerToken(logit, row.lse, size.log);
+  const bool anyway =
+      (mass > row.least_top) | ((mass == row.least_top) & (segment <= row.least_until));
+  return {size.keys > 0 ? rank : kNoKeys, mass, anyway};
 }
 
 constexpr int kRowWarps = 8;
@@ -511,10 +524,10 @@ __global__ void __launch_bounds__(kRowWarps * 32) Narrow(const ScoreParams p, in
   }
 #pragma unroll 4
   for (int j0 = 0; j0 < p.key_clusters; j0 += 32) {
-    const int j = j0 + lane;
-    const bool exists = j < p.key_clusters;
-    const ClusterSize size = exists ? sizes[j] : ClusterSize{0.f, 0};
-    const Pair pair = PairOf(row, exists ? scores[j] : 0.f, size, j + shift);
+    const bool exists = j0 + lane < p.key_clusters;
+    const int j = min(j0 + lane, p.key_clusters - 1);
+    const ClusterSize size = sizes[j];
+    const Pair pair = PairOf(row, scores[j], size, j + shift);
     const bool counts = exists && !pair.anyway;
     if constexpr (kCollect) {
       const bool listed = counts && pair.rank >= interval.low && pair.rank < interval.high;
@@ -689,19 +702,21 @@ __global__ void __launch_bounds__(kRowWarps * 32) WriteKeep(const ScoreParams p)
   const float* scores = p.work.scores + row_at * p.key_clusters;
   const ClusterSize* sizes = p.work.sizes + static_cast<std::int64_t>(bh) * p.key_clusters;
   const RankedHead& last = p.work.heads[bh];
+  const std::uint32_t last_rank = last.rank, last_mass = last.mass;
+  const int last_row = last.row, last_segment = last.segment;
 #pragma unroll 4
   for (int word = 0; word < words; ++word) {
     const int segment = word * 32 + lane, j = segment - shift;
-    bool bit = segment < key_segments;
-    if (bit && !text_row && j >= 0 && j < p.key_clusters) {
-      const Pair pair = PairOf(row, scores[j], sizes[j], segment);
-      bit = pair.anyway || pair.rank > last.rank;
-      if (pair.rank == last.rank) {
-        bit = bit || cluster < last.row ||
-              (cluster == last.row &&
-               (pair.mass > last.mass || (pair.mass == last.mass && segment <= last.segment)));
-      }
-    }
+    const int at_cluster = min(max(j, 0), p.key_clusters - 1);
+    const Pair pair = PairOf(row, scores[at_cluster], sizes[at_cluster], segment);
+    const bool within =  // an equal of the last one that does not come after it
+        (cluster < last_row) |
+        ((cluster == last_row) & ((pair.mass > last_mass) |
+                                  ((pair.mass == last_mass) & (segment <= last_segment))));
+    const bool kept_pair =
+        pair.anyway | (pair.rank > last_rank) | ((pair.rank == last_rank) & within);
+    const bool clustered = (j >= 0) & (j < p.key_clusters) & !text_row;
+    const bool bit = (segment < key_segments) & (!clustered | kept_pair);
     const std::uint32_t kept = __ballot_sync(0xffffffffu, bit);
     if (lane == 0) p.keep[at + word] = static_cast<std::int32_t>(kept);
   }
@@ -767,8 +782,8 @@ Status LaunchPlanScores(const PlanScoresProblem& problem, const PlanScoresBuffer
   p.p = problem.p;
   p.minimum = LeastKept(problem);
 
-  const dim3 tiles(static_cast<unsigned>(CeilDiv(p.key_clusters, kTile)),
-                   static_cast<unsigned>(CeilDiv(p.query_clusters, kTile)), p.batch_heads);
+  const dim3 tiles(static_cast<unsigned>(CeilDiv(p.key_clusters, kTileColumns)),
+                   static_cast<unsigned>(CeilDiv(p.query_clusters, kTileRows)), p.batch_heads);
   Scores<<<tiles, kScoreThreads, 0, stream>>>(p);
   SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
   if (by_head) return LaunchSearch(p, stream);

@@ -96,11 +96,12 @@ inline Status CheckPlanScores(const PlanScoresProblem& p) {
                          SegmentsOf(p.key_clusters, p.text)});
 }
 
-// What the selection by mass per token knows of a key cluster, of a row, and of a head.
 struct alignas(8) ClusterSize {
   float log;  // ln |K_j|
   std::int32_t keys;
 };
+
+// What the selection by mass per token knows of a row, and of a head.
 struct RankedRow {
   float lse;                // log sum_j |K_j| exp(S_ij)
   std::uint32_t least_top;  // of the clusters that are kept in any case: rank by mass and
@@ -120,8 +121,8 @@ struct RankedHead {
   std::int32_t segment;
 };
 
-// The parts of a workspace; with a null base only `bytes` is meaningful. All but the scores are of
-// the selection by mass per token.
+// The parts of a workspace; with a null base only `bytes` is meaningful. All but scores and sizes are
+// of the selection by mass per token.
 struct PlanScoresWorkspace {
   float* scores;             // [B,H,Cq,Ck]
   ClusterSize* sizes;        // [B,H,Ck]
@@ -137,8 +138,8 @@ inline PlanScoresWorkspace CarvePlanScoresWorkspace(const PlanScoresProblem& p, 
   WorkspaceCarver carver(base);
   PlanScoresWorkspace parts = {};
   parts.scores = carver.Take<float>(pairs);
+  parts.sizes = carver.Take<ClusterSize>(heads * p.key_clusters);
   if (p.selection == Selection::kBudgetByMassPerToken) {
-    parts.sizes = carver.Take<ClusterSize>(heads * p.key_clusters);
     parts.rows = carver.Take<RankedRow>(heads * p.query_clusters);
     parts.heads = carver.Take<RankedHead>(heads);
     parts.candidates = carver.Take<std::int32_t>(pairs);

@@ -98,7 +98,7 @@ void TestWorkspaces() {
   scores.batch = scores.heads = 1, scores.query_clusters = 3, scores.key_clusters = 5;
   scores.head_dim = 64, scores.scale = .125f;
   CHECK(CheckPlanScores(scores) == Status::kOk);
-  CHECK(PlanScoresWorkspaceSize(scores) == kWorkspaceAlignment);
+  CHECK(PlanScoresWorkspaceSize(scores) == 2 * kWorkspaceAlignment);
   scores.min_kept = 1.5f;
   CHECK(CheckPlanScores(scores) == Status::kInvalidArgument);
   scores.min_kept = .1f, scores.p = NAN;
