@@ -21,24 +21,17 @@
 namespace sparsedit {
 namespace {
 
-#ifndef SPARSEDIT_ADASPA_POLYNOMIALS
-#define SPARSEDIT_ADASPA_POLYNOMIALS 2
-#endif
-#ifndef SPARSEDIT_ADASPA_WARPGROUPS
-#define SPARSEDIT_ADASPA_WARPGROUPS 2
-#endif
-
 constexpr int kBlock = 64;               // tokens of a block of W
 constexpr int kKeys = 2 * kBlock;        // of a tile
-constexpr int kWarpgroups = SPARSEDIT_ADASPA_WARPGROUPS;  // consumers
-constexpr int kQueryBlocks = kWarpgroups == 2 ? 2 : 1;    // of a warpgroup
-constexpr int kSums = 2 * kQueryBlocks;                   // of a tile, a warpgroup
+constexpr int kWarpgroups = 2;           // consumers
+constexpr int kQueryBlocks = 2;          // of a warpgroup
+constexpr int kSums = 2 * kQueryBlocks;  // of a tile, a warpgroup
 constexpr int kBlocksInItem = kQueryBlocks * kWarpgroups;
 constexpr int kThreads = 128 * (kWarpgroups + 1);
-constexpr int kProducerRegisters = kWarpgroups == 3 ? 32 : 24;
-constexpr int kConsumerRegisters = kWarpgroups == 2 ? 240 : kWarpgroups == 3 ? 160 : 120;
+constexpr int kProducerRegisters = 24;
+constexpr int kConsumerRegisters = 240;
 constexpr int kScores = kKeys / 2;  // of 64 queries and a tile, a thread
-constexpr int kChunk = kWarpgroups == 4 ? 8 : 32 / kSums;  // tiles whose sums are kept before they are added up
+constexpr int kChunk = 32 / kSums;  // tiles whose sums are kept before they are added up
 constexpr float kInfinity = __builtin_huge_valf();
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kMoveAt = 16777216.0f;  // sum of a row and tile above which the reference moves
@@ -53,7 +46,7 @@ struct Config {
   static constexpr int kTileBytes = kColumnBytes * kHalves;
   static constexpr int kStages = kHeadDim == 128 ? 3 : 6;
   // Of every 16 exponentials those on the FMA units.
-  static constexpr int kPolynomials = SPARSEDIT_ADASPA_POLYNOMIALS;
+  static constexpr int kPolynomials = 2;
 
   static constexpr int kQueryBytes = kBlock * kHeadDim * 2;  // of a block
   static constexpr int kQueriesAt = kStages * kTileBytes;
@@ -435,11 +428,7 @@ struct Consumer {
     if constexpr (!kLse) {
       float* parts = shared.Parts(4 * warpgroup + thread / 32) +
                      (tile % kChunk * 32 + thread % 32) * kSums;
-      if constexpr (kSums == 4) {
-        *reinterpret_cast<float4*>(parts) = {sums[0], sums[1], sums[2], sums[3]};
-      } else {
-        *reinterpret_cast<float2*>(parts) = {sums[0], sums[1]};
-      }
+      *reinterpret_cast<float4*>(parts) = {sums[0], sums[1], sums[2], sums[3]};
       if (tile % kChunk == kChunk - 1 || tile == tiles.count - 1) {
         const int first = tile / kChunk * kChunk;
         StoreBlockSums(all_head, block, first, tile + 1 - first, turn++);
