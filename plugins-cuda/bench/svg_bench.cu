@@ -49,7 +49,7 @@ __global__ void FillTokens(__nv_bfloat16* x, const Fill f, std::int64_t count, s
       if (video >= 0) {
         const int shared = head % 2 == 1 ? video % f.per_frame : video / f.per_frame;
         // The same for q and k.
-        v = .8f * v + .6f * Normal(7 + (head * (f.tokens + 1) + shared) * f.dim + i % f.dim);
+        v = .5f * v + Normal(7 + (head * (f.tokens + 1) + shared) * f.dim + i % f.dim);
       }
     }
     x[i] = __float2bfloat16_rn(v);

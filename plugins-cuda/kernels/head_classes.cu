@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(kJoinThreads)
     }
     return;
   }
-  float errors[2] = {0.0f, 0.0f};
+  // Sums of squares: of both differences, and of O.
+  float sums[3] = {0.0f, 0.0f, 0.0f};
   for (int row = warp; row < p.sampled_rows; row += kJoinThreads / 32) {
     const int unit = bh * p.row_groups + row / p.rows;
     const std::int64_t first_tile = static_cast<std::int64_t>(unit) * p.tiles;
@@ -57,29 +58,29 @@ __global__ void __launch_bounds__(kJoinThreads)
       }
     }
 #pragma unroll
-    for (int c = 0; c < 2; ++c) {
-#pragma unroll
-      for (int i = 0; i < kLaneValues; ++i) {
-        const float difference = outputs[c + 1][i] - outputs[0][i];
-        errors[c] += difference * difference;
-      }
+    for (int i = 0; i < kLaneValues; ++i) {
+      const float o = outputs[0][i], spatial = outputs[1][i] - o, temporal = outputs[2][i] - o;
+      sums[0] += spatial * spatial;
+      sums[1] += temporal * temporal;
+      sums[2] += o * o;
     }
   }
-  __shared__ float of_warps[2][kJoinThreads / 32];
+  __shared__ float of_warps[3][kJoinThreads / 32];
 #pragma unroll
-  for (int c = 0; c < 2; ++c) {
-    for (int d = 16; d > 0; d /= 2) errors[c] += __shfl_xor_sync(0xffffffffu, errors[c], d);
-    if (lane == 0) of_warps[c][warp] = errors[c];
+  for (int k = 0; k < 3; ++k) {
+    for (int d = 16; d > 0; d /= 2) sums[k] += __shfl_xor_sync(0xffffffffu, sums[k], d);
+    if (lane == 0) of_warps[k][warp] = sums[k];
   }
   __syncthreads();
   if (threadIdx.x != 0) return;
-  float totals[2] = {0.0f, 0.0f};
-  for (int c = 0; c < 2; ++c) {
-    for (int i = 0; i < kJoinThreads / 32; ++i) totals[c] += of_warps[c][i];
-    if (all_errors != nullptr) all_errors[2 * bh + c] = totals[c];
+  float totals[3] = {0.0f, 0.0f, 0.0f};
+  for (int k = 0; k < 3; ++k) {
+    for (int i = 0; i < kJoinThreads / 32; ++i) totals[k] += of_warps[k][i];
+    if (all_errors != nullptr && k < 2) all_errors[2 * bh + k] = totals[k];
   }
-  classes[bh] = static_cast<std::int32_t>(totals[1] < totals[0] ? HeadClass::kTemporal
-                                                                : HeadClass::kSpatial);
+  const bool temporal = totals[1] + kHeadClassSlack * totals[2] < totals[0];
+  classes[bh] =
+      static_cast<std::int32_t>(temporal ? HeadClass::kTemporal : HeadClass::kSpatial);
 }
 
 // Rows that the slots of a path have together.

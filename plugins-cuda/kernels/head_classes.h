@@ -6,7 +6,8 @@
 //   Oc  = the same over the keys that class c lets a query see: text, the sink, and the video tokens
 //         whose block of `block_size` positions in the order of class c is less than
 //         ProfileReach(profile_frames, P, block_size) blocks away from the query's
-//   class = temporal if sum (O_temporal - O)^2 < sum (O_spatial - O)^2, else spatial
+//   class = temporal if sum (O_temporal - O)^2 + kHeadClassSlack sum O^2 < sum (O_spatial - O)^2,
+//           else spatial: differences that rounding makes do not decide
 // Sinks are exact positions (kPublished: below P) or tokens (kCorrected: below P), not blocks. A row
 // that sees no key, or whose biases are all -inf, has an output of 0.
 //
@@ -50,6 +51,9 @@ enum class HeadClassesPath : int {
 constexpr std::int32_t kNoHeadClass = 2;
 
 constexpr int kMaxSampledRows = 65536;
+
+// Outputs that differ by 1e-5 of their norm count as equal.
+constexpr float kHeadClassSlack = 1e-10f;
 
 struct HeadClassesProblem {
   int batch = 0;

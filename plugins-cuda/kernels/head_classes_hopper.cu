@@ -51,7 +51,7 @@ struct Config {
   static constexpr int kPositionsAt = kBiasAt + kStages * kKeys * 4;
   static constexpr int kFlagsAt = kPositionsAt + kStages * 2 * kKeys * 4;
   static constexpr int kBarriersAt = kFlagsAt + kStages * 4;
-  static constexpr int kSharedBytes = kBarriersAt + 2 * kStages * 8 + 1024;  // and to align
+  static constexpr int kSharedBytes = kBarriersAt + (2 * kStages + 2) * 8 + 1024;  // and to align
   static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
   static_assert(kColumnBytes % 1024 == 0 && kKeys % 16 == 0, "swizzle and k step");
 };
@@ -71,6 +71,11 @@ struct Shared {
   __device__ std::uint32_t Empty(int stage) const {
     return base + C::kBarriersAt + (C::kStages + stage) * 8;
   }
+  // Every warp is done with the query rows; every warp has written its part of the next ones.
+  __device__ std::uint32_t QueriesFree() const {
+    return base + C::kBarriersAt + 2 * C::kStages * 8;
+  }
+  __device__ std::uint32_t QueriesFull() const { return QueriesFree() + 8; }
   // What is added to the scores of a tile's keys, in log2, if the flag is set.
   __device__ float* Bias(int stage) const {
     return reinterpret_cast<float*>(generic + C::kBiasAt) + stage * C::kKeys;
@@ -242,6 +247,7 @@ struct Consumer {
   int output;  // 0 all keys, 1 spatial, 2 temporal
   int thread;  // in the warpgroup
   SeenRange ranges[2] = {};
+  std::uint32_t turn = 0;  // parity of the query rows' barriers
 
   __device__ __forceinline__ void IssueScores(float (&s)[kScores], int stage) const {
     const std::uint64_t a = SwizzledDescriptor(shared.base, 16, 1024);
@@ -303,13 +309,14 @@ struct Consumer {
   }
 
   // Gathers the sampled rows of a unit, with the other warpgroups; zeros past the last.
-  __device__ __forceinline__ void LoadQueries(const SeenBy& seen, int unit) const {
+  __device__ __forceinline__ void LoadQueries(const SeenBy& seen, int unit) {
     constexpr int kChunks = C::kHeadDim / 8;
     const int bh = unit / p.row_groups, first_row = unit % p.row_groups * C::kRows;
     const T* q = static_cast<const T*>(p.q) +
                  static_cast<std::int64_t>(bh / p.heads) * p.strides.batch +
                  static_cast<std::int64_t>(bh % p.heads) * p.strides.head;
-    NamedBarrierSync(1, kConsumerThreads);  // every warpgroup is done with the rows before
+    ArriveWarp(shared.QueriesFree());
+    BarrierWait(shared.QueriesFree(), turn);
     for (int i = output * 128 + thread; i < C::kRows * kChunks; i += kConsumerThreads) {
       const int row = i / kChunks, chunk = i % kChunks;
       uint4 loaded = make_uint4(0, 0, 0, 0);
@@ -321,7 +328,9 @@ struct Consumer {
                                 ((chunk % 8) ^ (row % 8)) * 16) = loaded;
     }
     AsyncProxyFence();
-    NamedBarrierSync(1, kConsumerThreads);
+    ArriveWarp(shared.QueriesFull());
+    BarrierWait(shared.QueriesFull(), turn);
+    turn ^= 1;
   }
 
   __device__ __forceinline__ void Store(int unit, const float (&o)[kOutputs],
@@ -440,6 +449,8 @@ __global__ void __launch_bounds__(kThreads, 1)
       BarrierInit(shared.Full(stage), kWarpArrivals);
       BarrierInit(shared.Empty(stage), kConsumerWarps * kWarpArrivals);
     }
+    BarrierInit(shared.QueriesFree(), kConsumerWarps * kWarpArrivals);
+    BarrierInit(shared.QueriesFull(), kConsumerWarps * kWarpArrivals);
     BarrierInitFence();
   }
   __syncthreads();

@@ -587,7 +587,7 @@ void TestSvg(const Case& c, const SvgCase& s) {
         if (!plans) continue;
         const ProfileErrors e = ErrorsOf(site, bh / kHeads, bh % kHeads);
         const bool clear = std::fabs(e.temporal - e.spatial) > 0.05 * (e.temporal + e.spatial);
-        if (clear) CHECK(classes[bh] == (e.temporal < e.spatial ? 1 : 0));
+        if (clear) CHECK(classes[bh] == (e.IsTemporal() ? 1 : 0));
       }
       if (s.state) CHECK(outputs[5].Read<std::int32_t>() == classes);
     }

@@ -156,6 +156,11 @@ struct HostSite {
 
 struct ProfileErrors {
   double spatial, temporal;
+  double square;  // of O
+
+  bool IsTemporal() const {
+    return temporal + static_cast<double>(kHeadClassSlack) * square < spatial;
+  }
 };
 
 // The sums of squares that a head's class is told from.
@@ -213,19 +218,21 @@ inline ProfileErrors ErrorsOf(const HostSite& site, int b, int h) {
       }
       for (double& x : o) x /= sum;
     }
-    double errors[2] = {0, 0};
+    double errors[2] = {0, 0}, square = 0;
+    for (const double x : outputs[0]) square += x * x;
     for (int c = 0; c < 2; ++c) {
       for (int d = 0; d < p.head_dim; ++d) {
         const double difference = outputs[c + 1][d] - outputs[0][d];
         errors[c] += difference * difference;
       }
     }
-    of_rows[j] = {errors[0], errors[1]};
+    of_rows[j] = {errors[0], errors[1], square};
   });
-  ProfileErrors all = {0, 0};
+  ProfileErrors all = {0, 0, 0};
   for (const ProfileErrors& e : of_rows) {
     all.spatial += e.spatial;
     all.temporal += e.temporal;
+    all.square += e.square;
   }
   return all;
 }

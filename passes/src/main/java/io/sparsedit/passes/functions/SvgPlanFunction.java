@@ -23,7 +23,8 @@ import java.util.Optional;
  *     O  = attention to all keys
  *     Oc = attention to text, to the sink of class c, and to the tokens less than p blocks away by
  *          the positions of class c,  p = max(1, floor(floor(profile_frames P) / size))
- *   class = the c whose Oc has the least sum of squared differences to O; spatial if they are equal
+ *   class = temporal if sum (Ot - O)^2 + 1e-10 sum O^2 &lt; sum (Os - O)^2, else spatial: the c whose
+ *     Oc is nearer to O, where differences that rounding makes do not decide
  * plan of the head: tokens in the order of their position in its class; a query block keeps
  *   the key blocks up to m blocks away and the sink; text keeps and is kept by all
  * </pre>
@@ -52,6 +53,9 @@ import java.util.Optional;
 final class SvgPlanFunction {
   /** Decimal fractions of f32 are a little off: widths are right to this part of a block. */
   static final double SLACK = 1e-4;
+
+  /** Outputs that differ by 1e-5 of their norm count as equal. */
+  private static final float ROUNDING_OF_SQUARES = 1e-10f;
 
   private final SvgPlan call;
 
@@ -294,7 +298,11 @@ final class SvgPlanFunction {
               Value o = attend(body, scores, v);
               Value spatialError = error(body, attend(body, body.add(scores, spatial), v), o);
               Value temporalError = error(body, attend(body, body.add(scores, temporal), v), o);
-              return Iteration.scan(body.i32(body.less(temporalError, spatialError)));
+              Value rounding =
+                  body.mul(
+                      body.sum(body.flatten(body.mul(o, o)), 0), body.f32(ROUNDING_OF_SQUARES));
+              return Iteration.scan(
+                  body.i32(body.less(body.add(temporalError, rounding), spatialError)));
             })
         .get(0);
   }

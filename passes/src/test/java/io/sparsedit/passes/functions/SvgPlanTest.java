@@ -185,6 +185,18 @@ class SvgPlanTest {
     }
   }
 
+  /** Values that are alike give equal outputs whatever is seen: rounding makes no head temporal. */
+  @Test
+  void roundingDecidesNoClass() {
+    SvgPlan call = PLANTED.svg(Layout.BHSD, true);
+    Map<String, Tensor> inputs = cold(PLANTED, call);
+    for (float value : new float[] {0, 1e-3f, .7f, 300}) {
+      inputs.put(SparseOps.V, TestTensors.filled(value, 1, 4, 168, 8));
+      assertThat(TestTensors.ints(run(call, inputs).get(SvgPlan.NEXT_HEAD_CLASSES)))
+          .containsOnly(0);
+    }
+  }
+
   private static double error(Map<String, Tensor> plan) {
     Tensor o = PLANTED.attend(Layout.BHSD, 0, plan::get, ActionCode.PLAN_SPARSE);
     return TestTensors.relativeL1(o, PLANTED.tensor("dense"));
