@@ -191,8 +191,8 @@ final class PipelineTest {
         DataType.FLOAT, sizes, ByteBuffer.allocateDirect(Math.toIntExact(4 * elements)));
   }
 
-  private static Path model(String graph) {
-    return ZOO.resolve(graph).resolve("model.onnx");
+  private Path model(String graph) {
+    return ZooGraphs.model(graph, folder.resolve("zoo"));
   }
 
   @Test

@@ -1,11 +1,14 @@
 package io.sparsedit.compiler;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
 
 /** Finds the repository's test data. */
 public final class TestData {
@@ -21,20 +24,55 @@ public final class TestData {
     throw new IllegalStateException("no testdata/zoo above " + Path.of("").toAbsolutePath());
   }
 
-  /** The model file of a graph of the zoo. */
+  /** The model file of a graph of the zoo; its recorded inputs and outputs are beside it. */
   public static Path model(String name) {
-    return root().resolve("zoo").resolve(name).resolve("model.onnx");
+    Path folder = root().resolve("zoo").resolve(name);
+    Path plain = folder.resolve("model.onnx");
+    return Files.exists(plain) ? plain : unpacked(folder);
+  }
+
+  /** A copy, under {@code target/}, of a folder whose graph is stored compressed. */
+  private static Path unpacked(Path folder) {
+    Path target = Path.of("target", "zoo", String.valueOf(folder.getFileName())).toAbsolutePath();
+    Path model = target.resolve("model.onnx");
+    if (Files.exists(model)) {
+      return model;
+    }
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Path copy = target.resolve(folder.relativize(file));
+        Files.createDirectories(copy.getParent());
+        Files.copy(file, copy, StandardCopyOption.REPLACE_EXISTING);
+      }
+      try (InputStream in =
+          new GZIPInputStream(Files.newInputStream(folder.resolve("model.onnx.gz")))) {
+        Path whole = Files.createTempFile(target, "model", ".tmp");
+        Files.copy(in, whole, StandardCopyOption.REPLACE_EXISTING);
+        return Files.move(whole, model, StandardCopyOption.REPLACE_EXISTING);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /**
-   * All graphs of the zoo. With {@code -Dsparsedit.zoo=DIR} those of another folder: every graph of
-   * the full archive, say.
+   * The graphs of the zoo that have recorded inputs and outputs. With {@code -Dsparsedit.zoo=DIR}
+   * those of another folder: every graph of the full archive, say.
    */
   public static List<Path> zoo() {
     String other = System.getProperty("sparsedit.zoo", "");
     Path folder = other.isEmpty() ? root().resolve("zoo") : Path.of(other);
     try (Stream<Path> graphs = Files.list(folder)) {
-      return graphs.map(g -> g.resolve("model.onnx")).filter(Files::exists).sorted().toList();
+      return graphs
+          .filter(graph -> Files.exists(graph.resolve("meta.json")))
+          .map(
+              graph ->
+                  other.isEmpty()
+                      ? model(String.valueOf(graph.getFileName()))
+                      : graph.resolve("model.onnx"))
+          .filter(Files::exists)
+          .sorted()
+          .toList();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
