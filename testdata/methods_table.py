@@ -24,9 +24,9 @@ NOISE = 0.8  # level of the tiny DiT's input, from 1 (pure noise) to 0
 SMALL_BLOCKS = ["--block-size", "16"]
 SETTINGS = [
     ["--method", "svg2"],
-    ["--method", "svg2", "--density", "0.3"],
-    ["--method", "svg2", "--density", "0.3", "--ranking", "mass-per-token"],
-    ["--method", "svg2", "--density", "0.3", "--ranking", "mass-per-token", "--compensate"],
+    ["--method", "svg2", "--no-compensate"],
+    ["--method", "svg2", "--ranking", "mass-per-token"],
+    ["--method", "svg2", "--top-p", "0.9", "--no-compensate"],
     ["--method", "adaspa"],
     ["--method", "adaspa", "--density", "0.3", "--compensate"],
     ["--method", "svg"],

@@ -28,9 +28,9 @@ public record CompileOptions(
     Optional<TextTokens> text,
     boolean fuseQkNormRope) {
 
-  /** SVG2 with the published settings. */
+  /** SVG2 with its defaults. */
   public static final CompileOptions DEFAULT =
-      new CompileOptions(Svg2Settings.PUBLISHED, Optional.empty(), DenseLayers.PUBLISHED, false);
+      new CompileOptions(Svg2Settings.DEFAULT, Optional.empty(), DenseLayers.PUBLISHED, false);
 
   public CompileOptions {
     ownRules = List.copyOf(ownRules);

@@ -33,6 +33,14 @@ public record Svg2Settings(
   public static final Svg2Settings PUBLISHED =
       new Svg2Settings(new Selection.TopP(0.9f), 0.1f, Optional.empty(), 2, 50, false);
 
+  /**
+   * What holds where nothing is said: a density of 0.25, skipped clusters represented by their
+   * means. It is nearer to dense than the published settings at equal density (docs/quality.md).
+   */
+  public static final Svg2Settings DEFAULT =
+      new Svg2Settings(
+          new Selection.Budget(0.25f, Selection.Ranking.MASS), 0, Optional.empty(), 2, 50, true);
+
   public Svg2Settings {
     // "not at least" also rejects NaN.
     if (!(minKept >= 0 && minKept <= 1)) {
@@ -99,11 +107,19 @@ public record Svg2Settings(
       return "--clusters takes QUERY,KEY, such as 300,1000, not '" + spelling + "'";
     }
 
-    /** One query cluster for 256 tokens, 2 to 400; one key cluster for 64 tokens, 8 to 1000. */
+    /**
+     * Of a long video about as many as the published scripts take for Wan at 720p: one query
+     * cluster for 256 tokens, one key cluster for 64, at most 400 and 1000. Of a shorter one the
+     * 100 and 500 of the paper's Table 1, and of one still shorter a query cluster for 64 tokens
+     * and a key cluster for 16; at least 2 and 8.
+     */
     public static Clusters defaultFor(long tokens) {
-      return new Clusters(
-          (int) Math.min(400, Math.max(2, tokens / 256)),
-          (int) Math.min(1000, Math.max(8, tokens / 64)));
+      return new Clusters(count(tokens, 256, 64, 100, 2, 400), count(tokens, 64, 16, 500, 8, 1000));
+    }
+
+    private static int count(long tokens, int large, int small, int enough, int least, int most) {
+      long clusters = Math.max(tokens / large, Math.min(tokens / small, enough));
+      return (int) Math.min(most, Math.max(least, clusters));
     }
   }
 
@@ -156,7 +172,7 @@ public record Svg2Settings(
         site.keepsPlan());
   }
 
-  /** The settings that a plan gives; those that it does not name are as published. */
+  /** The settings that a plan gives; those that it does not name are the defaults. */
   static Svg2Settings read(PlanObject plan) {
     OptionalInt query = plan.integer("queryClusters", 1);
     OptionalInt key = plan.integer("keyClusters", 1);
@@ -172,9 +188,9 @@ public record Svg2Settings(
         query.isPresent()
             ? Optional.of(new Clusters(query.getAsInt(), key.getAsInt()))
             : Optional.empty(),
-        plan.integer("iterations", 1).orElse(PUBLISHED.iterations),
-        plan.integer("initIterations", 1).orElse(PUBLISHED.initIterations),
-        plan.flag("compensate").orElse(PUBLISHED.compensate));
+        plan.integer("iterations", 1).orElse(DEFAULT.iterations),
+        plan.integer("initIterations", 1).orElse(DEFAULT.initIterations),
+        plan.flag("compensate").orElse(DEFAULT.compensate));
   }
 
   private static Selection selection(PlanObject plan) {
@@ -201,7 +217,7 @@ public record Svg2Settings(
       return new Selection.Budget(
           (float) density.getAsDouble(), ranking.orElse(Selection.Ranking.MASS));
     }
-    return mass.isPresent() ? new Selection.TopP((float) mass.getAsDouble()) : PUBLISHED.selection;
+    return mass.isPresent() ? new Selection.TopP((float) mass.getAsDouble()) : DEFAULT.selection;
   }
 
   @Override

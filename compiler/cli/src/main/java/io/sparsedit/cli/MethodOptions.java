@@ -51,8 +51,8 @@ final class MethodOptions {
       paramLabel = "FRACTION",
       description = {
         "Kept part of the pairs of video tokens, a head: a budget.",
-        "Default: svg2: none, --top-p decides; adaspa: 0.2; svg: that of the preset, by the"
-            + " published formula."
+        "Default: svg2: 0.25, with --top-p or --preset none; adaspa: 0.2; svg: that of the preset,"
+            + " by the published formula."
       })
   private @Nullable Float density;
 
@@ -60,7 +60,7 @@ final class MethodOptions {
       names = "--ranking",
       paramLabel = "RANKING",
       description = {
-        "svg2 with --density: what the budget goes to. Default: mass.",
+        "svg2 with a density: what the budget goes to. Default: mass.",
         "mass: the same part to each query cluster, by attention mass.",
         "mass-per-token: a head's pairs of clusters with the most mass for each key token."
       })
@@ -70,32 +70,33 @@ final class MethodOptions {
       names = "--top-p",
       paramLabel = "P",
       description =
-          "svg2: attention mass that a query cluster's kept key clusters must exceed; 1 or more"
-              + " keeps all. Default: 0.9, as published.")
+          "svg2: instead of a density, attention mass that a query cluster's kept key clusters must"
+              + " exceed; 1 or more keeps all. Published, and with --preset the default: 0.9.")
   private @Nullable Float topP;
 
   @Option(
       names = "--min-kept",
       paramLabel = "FRACTION",
       description =
-          "svg2: fraction of the key clusters kept in any case. Default: 0.1, as published; with"
-              + " --density one cluster.")
+          "svg2: fraction of the key clusters kept in any case. Default: with --top-p 0.1, as"
+              + " published; with a density one cluster.")
   private @Nullable Float minKept;
 
   @Option(
       names = "--clusters",
       paramLabel = "QUERY,KEY",
       description =
-          "svg2: clusters a head. Default: that of --preset if given, else one for 256 query tokens"
-              + " (2 to 400), one for 64 key tokens (8 to 1000).")
+          "svg2: clusters a head. Default: those of --preset if given, else one for 256 query"
+              + " tokens and one for 64 key tokens, of short videos up to 100 and 500 of 64 and 16"
+              + " tokens.")
   private @Nullable String clusters;
 
   @Option(
       names = "--kmeans-iterations",
       paramLabel = "WARM,COLD",
       description =
-          "svg2: k-means iterations from the last plan's centroids, and from the beginning. Default:"
-              + " 2,50, as published.")
+          "svg2: k-means iterations from the last plan's centroids, and from the beginning."
+              + " Default: 2,50, as published.")
   private @Nullable String kmeansIterations;
 
   @Option(
@@ -118,7 +119,8 @@ final class MethodOptions {
       names = "--frame-sink",
       paramLabel = "SINK",
       description = {
-        "svg: keys that every query attends to beside its band. Default: published, with text none.",
+        "svg: keys that every query attends to beside its band. Default: published, with text"
+            + " none.",
         "none, published (in temporal heads not the first frame), corrected (the first frame)."
       })
   private @Nullable String frameSink;
@@ -131,10 +133,11 @@ final class MethodOptions {
 
   @Option(
       names = "--compensate",
+      negatable = true,
       description =
           "Represent each skipped key segment by one pseudo-key, its means (SVG-EAR, arXiv"
-              + " 2603.08982). Default: off.")
-  private boolean compensate;
+              + " 2603.08982). Default: on with svg2 unless --preset is given; off with others.")
+  private @Nullable Boolean compensate;
 
   @Option(
       names = "--dense-layers",
@@ -238,31 +241,48 @@ final class MethodOptions {
   private Svg2Settings svg2() {
     refuseOthers(
         "--density", "--ranking", "--top-p", "--min-kept", "--clusters", "--kmeans-iterations");
-    Svg2Settings published = Svg2Settings.PUBLISHED;
+    Svg2Settings defaults =
+        steps.preset().isPresent() ? Svg2Settings.PUBLISHED : Svg2Settings.DEFAULT;
     Svg2Settings.Iterations iterations =
         kmeansIterations == null
-            ? new Svg2Settings.Iterations(published.iterations(), published.initIterations())
+            ? new Svg2Settings.Iterations(defaults.iterations(), defaults.initIterations())
             : Svg2Settings.Iterations.parse(kmeansIterations);
-    Optional<Float> budget = Optional.ofNullable(density);
-    if (budget.isPresent() && topP != null) {
-      throw SparsifyException.usage("give either --density or --top-p: each decides what is kept");
-    }
-    if (budget.isEmpty() && ranking != null) {
-      throw SparsifyException.usage("--ranking is for --density: give that too");
-    }
-    Selection selection =
-        budget
-            .map(part -> Svg2Settings.budget(part, rankingOf(ranking)))
-            .orElseGet(() -> topP == null ? published.selection() : Svg2Settings.topP(topP));
+    Selection selection = selection(defaults.selection());
     return new Svg2Settings(
         selection,
-        minKept != null ? minKept : budget.isPresent() ? 0 : published.minKept(),
+        minKept != null
+            ? minKept
+            : selection instanceof Selection.Budget ? 0 : Svg2Settings.PUBLISHED.minKept(),
         Optional.ofNullable(clusters)
             .map(Svg2Settings.Clusters::parse)
             .or(() -> steps.preset().map(Preset::clusters)),
         iterations.warm(),
         iterations.cold(),
-        compensate);
+        compensate == null ? defaults.compensate() : compensate);
+  }
+
+  private Selection selection(Selection otherwise) {
+    if (topP != null) {
+      if (density != null) {
+        throw SparsifyException.usage(
+            "give either --density or --top-p: each decides what is kept");
+      }
+      if (ranking != null) {
+        throw SparsifyException.usage("--ranking is for a density, not for --top-p");
+      }
+      return Svg2Settings.topP(topP);
+    }
+    if (density != null) {
+      return Svg2Settings.budget(density, rankingOf(ranking));
+    }
+    if (ranking == null) {
+      return otherwise;
+    }
+    if (otherwise instanceof Selection.Budget budget) {
+      return Svg2Settings.budget(budget.density(), rankingOf(ranking));
+    }
+    throw SparsifyException.usage(
+        "--ranking is for a density, and a preset keeps by top-p: give --density too");
   }
 
   private static Selection.Ranking rankingOf(@Nullable String label) {
@@ -283,7 +303,7 @@ final class MethodOptions {
         density == null ? published.density() : density,
         recallThreshold == null ? published.recallThreshold() : recallThreshold,
         blockSize == null ? published.blockSize() : blockSize,
-        compensate);
+        Boolean.TRUE.equals(compensate));
   }
 
   private SvgSettings svg() {
@@ -296,7 +316,7 @@ final class MethodOptions {
         published.profileFrames(),
         Optional.ofNullable(frameSink).map(MethodOptions::sinkOf),
         blockSize == null ? published.blockSize() : blockSize,
-        compensate);
+        Boolean.TRUE.equals(compensate));
   }
 
   private ReferenceSettings reference() {
@@ -306,7 +326,7 @@ final class MethodOptions {
         method,
         density == null ? defaults.density() : density,
         blockSize == null ? defaults.blockSize() : blockSize,
-        compensate);
+        Boolean.TRUE.equals(compensate));
   }
 
   private static FrameSink sinkOf(String label) {

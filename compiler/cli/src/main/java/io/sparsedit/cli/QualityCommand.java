@@ -5,7 +5,9 @@ import io.sparsedit.cli.quality.QualitySweep;
 import io.sparsedit.cli.quality.Setup;
 import io.sparsedit.cli.quality.SweepLine;
 import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.engine.BuildTools;
 import io.sparsedit.runtime.sampling.Condition;
 import java.io.IOException;
 import java.io.InputStream;
@@ -22,6 +24,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -38,31 +41,35 @@ import picocli.CommandLine.Spec;
     header = "Measures methods and settings on whole denoising runs.",
     description = {
       "",
-      "Compiles the model by every setting of a sweep, samples each from the same noise as the dense"
-          + " model, and says how near it comes: PSNR, SSIM, relative L1 error, and the density and"
-          + " recall of its plans. Beside them: what half precision alone does, and, with --method"
-          + " oracle and random, plans of the truly most massive and of random blocks.",
+      "Compiles the model by every setting of a sweep, samples each from the same noise as the"
+          + " dense model, and says how near it comes: PSNR, SSIM, relative L1 error, and the"
+          + " density and recall of its plans. Beside them: what half precision alone does, and,"
+          + " with --method oracle and random, plans of the truly most massive and of random"
+          + " blocks.",
       "",
-      "It can sample flow-matching models by Euler steps without guidance: one input is denoised (the"
-          + " first of the first output's shape, or --latents), that output is the velocity, one"
-          + " input takes the noise level (any with 'timestep' in its name, or --timestep). Inputs"
-          + " that take conditions get the numbers of --condition, further ones come from --inputs;"
-          + " the rest is noise, or 1 where the input is an integer or a mask. Three channels are"
-          + " taken for pixels from -1 to 1, anything else for latents, whose own range is the peak"
-          + " of PSNR.",
+      "It can sample flow-matching models by Euler steps without guidance: one input is denoised"
+          + " (the first of the first output's shape, or --latents), that output is the velocity,"
+          + " one input takes the noise level (any with 'timestep' in its name, or --timestep)."
+          + " Inputs that take conditions get the numbers of --condition, further ones come from"
+          + " --inputs; the rest is noise, or 1 where the input is an integer or a mask. Three"
+          + " channels are taken for pixels from -1 to 1, anything else for latents, whose own"
+          + " range is the peak of PSNR.",
       "",
-      "A sweep is lines of NAME: OPTIONS. Options are those of compile (--method and what belongs to"
-          + " it, and of the schedule), {a|b} stands for a choice, all combinations are measured. A"
-          + " sweep that was stopped goes on where it was; more lines or seeds add to it."
+      "A sweep is lines of NAME: OPTIONS. Options are those of compile (--method and what belongs"
+          + " to it, and of the schedule), {a|b} stands for a choice, all combinations are"
+          + " measured. A sweep that was stopped goes on where it was; more lines or seeds add to"
+          + " it."
     },
     footer = {
       "",
       "Examples:",
       "  sparsify-model quality dit.onnx -o out/quality --condition scene.txt --seeds 0,1",
-      "  sparsify-model quality dit.onnx -o out/q --try 'SVG2: --top-p {.8|.9|.95} --clusters 16,64'",
+      "  sparsify-model quality dit.onnx -o out/q --try 'SVG2: --top-p {.8|.9|.95} --clusters"
+          + " 16,64'",
       "  sparsify-model quality dit.onnx -o out/all --show --add out/seed0 --add out/seed1",
       "",
-      "Exit codes: 0 ok, 1 failure, 2 usage, 4 nothing to sparsify"
+      "Exit codes: 0 ok, 1 failure, 2 usage, 4 nothing to sparsify, 5 --engine where none can be"
+          + " built"
     })
 final class QualityCommand implements Callable<Integer> {
   private static final String DEFAULT_SWEEP = "quality/default.sweep";
@@ -174,6 +181,14 @@ final class QualityCommand implements Callable<Integer> {
   private @Nullable Integer threads;
 
   @Option(
+      names = "--engine",
+      description =
+          "Run each setting, and the dense run, on a TensorRT engine that is built for it as"
+              + " 'build' builds one. Density and recall are not measured then, nor what half"
+              + " precision does.")
+  private boolean engine;
+
+  @Option(
       names = "--no-floor",
       description = "Leave out the run with activations rounded to half precision.")
   private boolean noFloor;
@@ -199,12 +214,17 @@ final class QualityCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     List<Candidate> candidates = candidates();
-    QualitySweep.Scope scope = new QualitySweep.Scope(!noFloor, fresh, added);
+    QualitySweep.Scope scope = new QualitySweep.Scope(!noFloor && !engine, fresh, added);
     QualitySweep.Report report;
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       QualitySweep measurements =
           new QualitySweep(
-              setup(), candidates.get(0).options(), VersionProvider.version(), output, progress);
+              setup(),
+              candidates.get(0).options(),
+              engine && !show ? Optional.of(engineBuilder()) : Optional.empty(),
+              VersionProvider.version(),
+              output,
+              progress);
       report =
           show
               ? measurements.show(sweep == null && lines.isEmpty() ? List.of() : candidates, scope)
@@ -219,6 +239,16 @@ final class QualityCommand implements Callable<Integer> {
       out.flush();
     }
     return 0;
+  }
+
+  /** Makes engines with the options that {@code build} has by default, but for its comparison. */
+  private static Consumer<Path> engineBuilder() {
+    EngineArguments arguments = new EngineArguments();
+    new CommandLine(CommandSpec.forAnnotatedObject(arguments))
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .parseArgs("--check", "none");
+    BuildTools tools = arguments.tools();
+    return bundle -> arguments.build(bundle, tools, Progress.SILENT, BuildCommand.silent());
   }
 
   private Setup setup() {
@@ -242,6 +272,7 @@ final class QualityCommand implements Callable<Integer> {
         Optional.ofNullable(inputs),
         sizes,
         threads == null ? OptionalInt.empty() : OptionalInt.of(threads),
+        engine,
         samples());
   }
 

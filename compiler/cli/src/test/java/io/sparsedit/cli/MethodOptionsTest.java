@@ -44,8 +44,8 @@ final class MethodOptionsTest {
         .isEqualTo(
             JSON.readTree(
                 """
-                {"topP": 0.9, "minKept": 0.1, "queryClusters": 2, "keyClusters": 8,
-                 "iterations": 2, "initIterations": 50, "compensate": false}
+                {"density": 0.25, "ranking": "mass", "minKept": 0.0, "queryClusters": 3,
+                 "keyClusters": 12, "iterations": 2, "initIterations": 50, "compensate": true}
                 """));
     assertThat(bundle.path("schedule"))
         .isEqualTo(
@@ -137,12 +137,33 @@ final class MethodOptionsTest {
   }
 
   @Test
-  void aPresetGivesItsScheduleLayersAndClusters() throws IOException {
+  void aPresetIsAsPublished() throws IOException {
     JsonNode bundle = compile("--preset wan-i2v-480p");
     assertThat(bundle.path("schedule").path("steps").asInt()).isEqualTo(40);
     assertThat(bundle.path("schedule").path("planDuringWarmup").asBoolean()).isTrue();
-    assertThat(bundle.path("method").path("settings").path("queryClusters").asInt()).isEqualTo(200);
-    assertThat(bundle.path("method").path("settings").path("keyClusters").asInt()).isEqualTo(1000);
+    assertThat(bundle.path("method").path("settings"))
+        .isEqualTo(
+            JSON.readTree(
+                """
+                {"topP": 0.9, "minKept": 0.1, "queryClusters": 200, "keyClusters": 1000,
+                 "iterations": 2, "initIterations": 50, "compensate": false}
+                """));
+    JsonNode changed =
+        compile("--preset wan-i2v-480p --compensate --density .3").path("method").path("settings");
+    assertThat(changed.path("compensate").asBoolean()).isTrue();
+    assertThat(changed.path("density").asDouble()).isEqualTo(0.3);
+    assertThat(changed.path("minKept").asDouble()).isZero();
+  }
+
+  @Test
+  void topPTakesThePlaceOfTheBudget() throws IOException {
+    JsonNode settings = compile("--top-p .8 --no-compensate").path("method").path("settings");
+    assertThat(settings.path("topP").asDouble()).isEqualTo(0.8);
+    assertThat(settings.path("minKept").asDouble()).isEqualTo(0.1);
+    assertThat(settings.has("density")).isFalse();
+    assertThat(settings.path("compensate").asBoolean()).isFalse();
+    assertThat(compile("--ranking mass-per-token").path("method").path("settings").path("density"))
+        .isEqualTo(JSON.readTree("0.25"));
   }
 
   @Test
@@ -213,7 +234,8 @@ final class MethodOptionsTest {
         "--frame-sink corrected | --frame-sink is no setting of svg2",
         "--density 0 | a density must be above 0, not 0.0",
         "--density 0.3 --top-p 0.9 | give either --density or --top-p",
-        "--ranking mass | --ranking is for --density",
+        "--ranking mass --top-p 0.9 | --ranking is for a density",
+        "--ranking mass --preset wan-t2v-720p | give --density too",
         "--density 0.3 --ranking best | --ranking must be mass or mass-per-token, not 'best'",
         "--method svg --frame-sink all | --frame-sink must be none, published, corrected",
         "--preset wan | --preset must be one of wan-t2v-720p",

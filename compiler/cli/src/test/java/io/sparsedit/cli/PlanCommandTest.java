@@ -46,7 +46,8 @@ final class PlanCommandTest {
     for (List<Object> options :
         List.<List<Object>>of(
             List.of(),
-            List.of("--top-p", "0.77", "--min-kept", "0.3", "--clusters", "4,16", "--compensate"),
+            List.of("--top-p", "0.77", "--min-kept", "0.3", "--clusters", "4,16"),
+            List.of("--preset", "wan-i2v-480p"),
             List.of("--dense-layers", "0"),
             List.of("--density", "0.3", "--ranking", "mass-per-token"),
             List.of("--method", "adaspa", "--density", "0.3", "--block-size", "16"),
@@ -75,10 +76,9 @@ final class PlanCommandTest {
     JsonNode plan = JSON.readTree(file.toFile());
     ObjectNode first = (ObjectNode) plan.path("sites").path(0);
     first.put("sparsify", false).put("reason", "blurs faces");
-    ((ObjectNode) plan.path("sites").path(2).path("settings"))
-        .put("topP", 0.5)
-        .put("queryClusters", 3)
-        .put("keyClusters", 12);
+    ObjectNode settings = (ObjectNode) plan.path("sites").path(2).path("settings");
+    settings.remove(List.of("density", "ranking"));
+    settings.put("topP", 0.5).put("queryClusters", 3).put("keyClusters", 12);
     JSON.writeValue(file.toFile(), plan);
 
     Path bundle = compile("bundle", "--plan", file);
@@ -89,10 +89,10 @@ final class PlanCommandTest {
     assertThat(description.path("denseSites").path(0).path("reason").asText())
         .isEqualTo("blurs faces");
     assertThat(description.path("sites")).hasSize(1);
-    JsonNode settings = description.path("sites").path(0).path("method").path("settings");
-    assertThat(settings.path("topP").asDouble()).isEqualTo(0.5);
-    assertThat(settings.path("queryClusters").asInt()).isEqualTo(3);
-    assertThat(settings.path("keyClusters").asInt()).isEqualTo(12);
+    JsonNode obeyed = description.path("sites").path(0).path("method").path("settings");
+    assertThat(obeyed.path("topP").asDouble()).isEqualTo(0.5);
+    assertThat(obeyed.path("queryClusters").asInt()).isEqualTo(3);
+    assertThat(obeyed.path("keyClusters").asInt()).isEqualTo(12);
     assertThat(description.path("state").path(0).path("dims").path(2).asInt()).isEqualTo(3);
   }
 
@@ -109,12 +109,13 @@ final class PlanCommandTest {
     Path bundle = compile("bundle", "--plan", file);
 
     JsonNode sites = JSON.readTree(bundle.resolve("bundle.json").toFile()).path("sites");
-    assertThat(sites.path(0).path("method").path("settings").path("topP").asDouble())
-        .isEqualTo(0.9);
+    assertThat(sites.path(0).path("method").path("settings").path("density").asDouble())
+        .isEqualTo(0.25);
     assertThat(sites.path(1).path("method").path("settings").path("topP").asDouble())
         .isEqualTo(0.6);
     assertThat(sites.path(1).path("method").path("settings").path("minKept").asDouble())
         .isEqualTo(0.1);
+    assertThat(sites.path(1).path("method").path("settings").has("density")).isFalse();
   }
 
   @Test

@@ -257,6 +257,16 @@ final class QualityCommandTest {
     assertThat(run.exitCode()).isEqualTo(2);
   }
 
+  /** Before anything is compiled. */
+  @Test
+  void withoutAGpuThereIsNoEngine() {
+    CommandLineRun run =
+        CommandLineRun.of("quality", WAN, "-o", folder.resolve("out"), "--engine", "--try", "a: ");
+    assertThat(run.exitCode()).isEqualTo(5);
+    assertThat(run.err()).contains("an engine cannot be built here");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
   @Test
   void conditionsMustFitTheirInput() throws IOException {
     Path condition = folder.resolve("c.txt");

@@ -44,6 +44,7 @@ record Curve(String name, List<Point> points) {
         curves.stream()
             .filter(curve -> !curve.isReference())
             .flatMap(curve -> curve.points().stream())
+            .filter(point -> !Double.isNaN(point.mean().density()))
             .sorted(
                 Comparator.<Point>comparingDouble(p -> p.mean().density())
                     .thenComparing(p -> -p.mean().psnr()))

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sparsedit.runtime.sampling.FrameQuality;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -14,9 +15,10 @@ import java.util.List;
  * @param psnr mean over frames in dB; infinite where all is equal
  * @param ssim mean over frames; NaN where frames are smaller than its window, or no frames
  * @param relativeL1 sum of absolute differences of the latents over sum of absolute latents
- * @param density mean over sparse steps, sites, and heads; 1 if no step was sparse
+ * @param density mean over sparse steps, sites, and heads; 1 if no step was sparse, NaN where plans
+ *     were not measured
  * @param totalDensity the same over all steps
- * @param recall mean over sparse steps, sites, and heads
+ * @param recall mean over sparse steps, sites, and heads; NaN as the density
  * @param seconds the time that the model took
  * @param denseSteps how many steps passed before the first sparse one
  * @param actions what the sites did at each step
@@ -59,15 +61,39 @@ record Measurement(
     }
   }
 
+  /** A sample of which only the outcome is known. */
+  static Measurement ofUnmeasuredPlans(
+      String sample,
+      FrameQuality quality,
+      double relativeL1,
+      double seconds,
+      int denseSteps,
+      List<String> actions) {
+    return new Measurement(
+        sample,
+        quality.psnr(),
+        quality.ssim(),
+        relativeL1,
+        Double.NaN,
+        Double.NaN,
+        Double.NaN,
+        seconds,
+        denseSteps,
+        actions,
+        List.of(),
+        List.of(),
+        List.of());
+  }
+
   ObjectNode toJson() {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("sample", sample);
     putNumber(node, "psnr", psnr);
     putNumber(node, "ssim", ssim);
     node.put("relativeL1", rounded(relativeL1));
-    node.put("density", rounded(density));
-    node.put("totalDensity", rounded(totalDensity));
-    node.put("recall", rounded(recall));
+    putNumber(node, "density", density);
+    putNumber(node, "totalDensity", totalDensity);
+    putNumber(node, "recall", recall);
     node.put("seconds", rounded(seconds));
     node.put("denseSteps", denseSteps);
     actions.forEach(node.putArray("actions")::add);
@@ -94,11 +120,11 @@ record Measurement(
     return new Measurement(
         node.path("sample").asText(),
         node.path("psnr").isNumber() ? node.path("psnr").asDouble() : Double.POSITIVE_INFINITY,
-        node.path("ssim").isNumber() ? node.path("ssim").asDouble() : Double.NaN,
+        node.path("ssim").asDouble(Double.NaN),
         node.path("relativeL1").asDouble(),
-        node.path("density").asDouble(),
-        node.path("totalDensity").asDouble(),
-        node.path("recall").asDouble(),
+        node.path("density").asDouble(Double.NaN),
+        node.path("totalDensity").asDouble(Double.NaN),
+        node.path("recall").asDouble(Double.NaN),
         node.path("seconds").asDouble(),
         node.path("denseSteps").asInt(),
         actions,

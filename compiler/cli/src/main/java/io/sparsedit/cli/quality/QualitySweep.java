@@ -19,7 +19,9 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /**
  * Measures candidates: compiles each to a bundle with measuring outputs, runs it in the runtime
@@ -32,6 +34,7 @@ public final class QualitySweep {
 
   private final Setup setup;
   private final CompileOptions base;
+  private final Optional<Consumer<Path>> engineBuilder;
   private final String version;
   private final Path folder;
   private final Progress progress;
@@ -43,14 +46,21 @@ public final class QualitySweep {
    *
    * @param setup how the model is sampled
    * @param base what is compiled for the dense runs; its method does not matter
+   * @param engineBuilder adds an engine to a bundle that is to run on one; empty for ONNX Runtime
    * @param version the compiler's version
    * @param folder where everything is written
    * @param progress told of each run
    */
   public QualitySweep(
-      Setup setup, CompileOptions base, String version, Path folder, Progress progress) {
+      Setup setup,
+      CompileOptions base,
+      Optional<Consumer<Path>> engineBuilder,
+      String version,
+      Path folder,
+      Progress progress) {
     this.setup = setup;
     this.base = base;
+    this.engineBuilder = engineBuilder;
     this.version = version;
     this.folder = folder;
     this.progress = progress;
@@ -165,7 +175,7 @@ public final class QualitySweep {
     }
     references(missing);
     int run = done + setup.samples().size() - missing.size();
-    try (TemporaryBundle bundle = compile(candidate.options(), Set.of(Instrument.MEASURE_PLANS));
+    try (TemporaryBundle bundle = compile(candidate.options(), measured());
         Model model = load(bundle)) {
       for (Setup.Sample sample : missing) {
         run++;
@@ -217,11 +227,18 @@ public final class QualitySweep {
   }
 
   private Model load(TemporaryBundle bundle) {
-    Model.Options options = Model.Options.defaults();
+    Model.Options options =
+        Model.Options.defaults()
+            .withTarget(setup.engine() ? Model.Target.TENSORRT : Model.Target.ONNX_RUNTIME);
     if (setup.threads().isPresent()) {
       options = options.withThreads(setup.threads().getAsInt());
     }
     return Model.load(bundle.folder(), options);
+  }
+
+  /** What measures plans is made of standard operators, not all of which engines have. */
+  private Set<Instrument> measured() {
+    return setup.engine() ? Set.of() : Set.of(Instrument.MEASURE_PLANS);
   }
 
   private TemporaryBundle compile(CompileOptions options, Set<Instrument> instruments) {
@@ -229,6 +246,7 @@ public final class QualitySweep {
     try {
       Pipeline.compileInstrumented(
           setup.model(), bundle.folder(), options, instruments, version, Progress.SILENT);
+      engineBuilder.ifPresent(builder -> builder.accept(bundle.folder()));
       return bundle;
     } catch (RuntimeException e) {
       bundle.close();

@@ -71,7 +71,7 @@ final class QualityTable {
   }
 
   static String fraction(double value) {
-    return String.format(Locale.ROOT, "%.3f", value);
+    return Double.isNaN(value) ? "" : String.format(Locale.ROOT, "%.3f", value);
   }
 
   static List<String> notes(Results results) {

@@ -180,6 +180,10 @@ final class Sampler {
       stepDensity.add(ofStep.meanDensity());
       stepRecall.add(ofStep.meanRecall());
     }
+    if (run.plans().stream().allMatch(List::isEmpty) && denseSteps < steps) {
+      return Measurement.ofUnmeasuredPlans(
+          sample, quality, relativeL1(run.latents(), dense), run.seconds(), denseSteps, actions);
+    }
     List<Measurement.SiteMeasurement> ofSites = new ArrayList<>();
     for (int site = 0; site < heads.size(); site++) {
       ofSites.add(

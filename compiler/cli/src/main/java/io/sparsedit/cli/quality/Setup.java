@@ -24,6 +24,7 @@ import java.util.TreeMap;
  * @param inputs folder of further inputs, {@code NAME.pb}
  * @param sizes sizes of symbolic dimensions
  * @param threads threads of ONNX Runtime
+ * @param engine whether TensorRT engines run instead of ONNX Runtime
  * @param samples what is sampled
  */
 public record Setup(
@@ -35,6 +36,7 @@ public record Setup(
     Optional<Path> inputs,
     Map<String, Long> sizes,
     OptionalInt threads,
+    boolean engine,
     List<Sample> samples) {
   /** Keeps its own copies. */
   public Setup {
@@ -91,6 +93,9 @@ public record Setup(
     node.put("shift", shift);
     node.put("sampler", "Euler steps of a flow, noise levels from 1 to 0");
     node.put("timestepScale", names.timestepScale());
+    if (engine) {
+      node.put("backend", "TensorRT");
+    }
     inputs.ifPresent(folder -> node.put("inputs", folder.toString()));
     ArrayNode labels = node.putArray("samples");
     samples.forEach(sample -> labels.add(sample.label()));
