@@ -47,7 +47,7 @@ final class PlanCommandTest {
         List.<List<Object>>of(
             List.of(),
             List.of("--top-p", "0.77", "--min-kept", "0.3", "--clusters", "4,16"),
-            List.of("--preset", "wan-i2v-480p"),
+            List.of("--no-compensate"),
             List.of("--dense-layers", "0"),
             List.of("--density", "0.3", "--ranking", "mass-per-token"),
             List.of("--method", "adaspa", "--density", "0.3", "--block-size", "16"),
