@@ -50,7 +50,7 @@ final class QualityCommandTest {
             "--dense-warmup",
             .34,
             "--try",
-            "SVG2: --clusters 8,32 --top-p {.4|.95}");
+            "SVG2: --clusters 8,32 --top-p {.4|.95} --no-compensate");
 
     assertThat(run.exitCode()).as(run.err()).isZero();
     JsonNode results = results();
