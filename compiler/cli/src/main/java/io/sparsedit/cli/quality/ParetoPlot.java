@@ -16,6 +16,7 @@ final class ParetoPlot {
   private static final double WIDTH = 340;
   private static final double HEIGHT = 230;
   private static final double LINE = 16;
+  private static final double CHARACTER = 6; // of the text above the panels, a little generous
 
   private final StringBuilder svg = new StringBuilder();
   private final List<Curve> curves;
@@ -92,7 +93,15 @@ final class ParetoPlot {
             + " fill=\"#1b1f24\">%n",
         width, height, width, height);
     add("<rect width=\"%.0f\" height=\"%.0f\" fill=\"#ffffff\"/>%n", width, height);
-    add("<text x=\"8\" y=\"16\" fill=\"#57606a\">%s</text>%n", escape(QualityTable.setup(results)));
+    String setup = QualityTable.setup(results);
+    int fitting = (int) ((width - 16) / CHARACTER);
+    int end = setup.length() <= fitting ? setup.length() : setup.lastIndexOf(' ', fitting);
+    add("<text x=\"8\" y=\"16\" fill=\"#57606a\">%s</text>%n", escape(setup.substring(0, end)));
+    if (end < setup.length()) {
+      add(
+          "<text x=\"8\" y=\"30\" fill=\"#57606a\">%s</text>%n",
+          escape(setup.substring(end).strip()));
+    }
   }
 
   private String close() {
