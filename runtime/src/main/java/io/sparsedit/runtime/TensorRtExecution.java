@@ -37,6 +37,9 @@ final class TensorRtExecution implements Backend.Execution {
   private final Map<String, long[]> inputDims = new LinkedHashMap<>();
   private final Map<String, long[]> outputDims = new LinkedHashMap<>();
 
+  /** Whether outputs are still to follow from the inputs' shapes, also after a step that failed. */
+  private boolean shapesChanged = true;
+
   /** Where the context was told that an input or output lies. */
   private final Map<String, Long> addresses = new LinkedHashMap<>();
 
@@ -165,19 +168,17 @@ final class TensorRtExecution implements Backend.Execution {
    *     suffice
    */
   void prepare(Backend.Step step) {
-    boolean changed = false;
-    for (Map.Entry<String, Tensor> input : step.inputs().entrySet()) {
-      changed |= setDims(input.getKey(), input.getValue().dims());
-    }
+    step.inputs().forEach((name, tensor) -> setDims(name, tensor.dims()));
     if (bundle.actionInput().isPresent()) {
-      changed |= setDims(bundle.actionInput().get(), step.actions().size());
+      setDims(bundle.actionInput().get(), step.actions().size());
     }
     for (Bundle.StateTensor tensor : state) {
-      changed |= setDims(tensor.input(), stateDims(tensor, step.dims()));
+      setDims(tensor.input(), stateDims(tensor, step.dims()));
     }
-    if (changed) {
+    if (shapesChanged) {
       generation++;
       bundle.outputs().keySet().forEach(name -> outputDims.put(name, shape(name)));
+      shapesChanged = false;
     }
     step.inputs().forEach(this::bindInput);
     if (bundle.actionInput().isPresent()) {
@@ -191,13 +192,12 @@ final class TensorRtExecution implements Backend.Execution {
         .orElseThrow(() -> new IllegalStateException("unresolved: " + tensor));
   }
 
-  private boolean setDims(String input, long... dims) {
-    if (!has(input) || Arrays.equals(inputDims.get(input), dims)) {
-      return false;
+  private void setDims(String input, long... dims) {
+    if (has(input) && !Arrays.equals(inputDims.get(input), dims)) {
+      shapesChanged = true;
+      context.setInputShape(input, dims);
+      inputDims.put(input, dims);
     }
-    context.setInputShape(input, dims);
-    inputDims.put(input, dims);
-    return true;
   }
 
   private long[] shape(String output) {

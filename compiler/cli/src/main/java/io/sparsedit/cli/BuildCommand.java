@@ -63,7 +63,7 @@ final class BuildCommand implements Callable<Integer> {
       paramLabel = "FILE",
       description =
           "Build nothing: write the ONNX model that TensorRT's parser would get, for trtexec"
-              + " --staticPlugins and other programs. Needs no GPU. Weights are linked beside it.")
+              + " --dynamicPlugins and other programs. Needs no GPU. Weights are linked beside it.")
   private @Nullable Path onnx;
 
   @Option(
