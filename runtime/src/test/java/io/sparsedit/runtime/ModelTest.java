@@ -120,7 +120,7 @@ final class ModelTest {
     assertThat(Model.Options.defaults().withThreads(2).withCheckHash(false).withMaxBranches(1))
         .hasToString(
             "Options[target=AUTO, threads=OptionalInt[2], checkHash=false, maxBranches=1,"
-                + " cudaGraphs=false]");
+                + " cudaGraphs=false, dense=false]");
   }
 
   @Test
