@@ -8,6 +8,7 @@
 #include <cuda_fp16.h>
 
 #include "kernels/block_sparse_attention.h"
+#include "kernels/fragment_math.h"
 #include "kernels/hopper.h"
 #include "kernels/strides.h"
 #include "kernels/wgmma.h"
@@ -151,30 +152,6 @@ __device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot,
                                                    slot * sizeof(AttentionItem))[1 + part];
   return {__shfl_sync(0xffffffffu, words.x, 0), __shfl_sync(0xffffffffu, words.y, 0),
           __shfl_sync(0xffffffffu, words.z, 0), __shfl_sync(0xffffffffu, words.w, 0)};
-}
-
-__device__ __forceinline__ std::uint32_t Pack(float low, float high, __nv_bfloat16) {
-  std::uint32_t packed;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ __forceinline__ std::uint32_t Pack(float low, float high, __half) {
-  std::uint32_t packed;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ __forceinline__ float Exp2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-__device__ __forceinline__ float QuadMax(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-}
-__device__ __forceinline__ float QuadSum(float x) {
-  x += __shfl_xor_sync(0xffffffffu, x, 1);
-  return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
 // The online softmax of the two rows of a thread. `maximum` is in raw scores.

@@ -19,6 +19,7 @@
 #include "kernels/block_sparse_attention_device.cuh"
 #include "kernels/block_sparse_attention_paths.h"
 #include "kernels/block_sparse_attention_union.cuh"
+#include "kernels/tensor_map.h"
 
 namespace sparsedit {
 namespace {
@@ -515,23 +516,6 @@ __global__ void __launch_bounds__(C::kThreads, 1)
                          static_cast<int>(threadIdx.x % 128)};
     consumer.Run(sparse);
   }
-}
-
-using EncodeTiled = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*,
-                                 const cuuint64_t*, const cuuint64_t*, const cuuint32_t*,
-                                 const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
-                                 CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-EncodeTiled FindEncodeTiled() {
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-  if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                       cudaEnableDefault, &found) != cudaSuccess ||
-      found != cudaDriverEntryPointSuccess) {
-    cudaGetLastError();
-    return nullptr;
-  }
-  return reinterpret_cast<EncodeTiled>(function);
 }
 
 // Maps of boxes of 64 columns and 1, 2, ..., 128 rows of [batch, head, row, column].

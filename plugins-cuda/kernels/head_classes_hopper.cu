@@ -12,8 +12,10 @@
 
 #include <algorithm>
 
+#include "kernels/fragment_math.h"
 #include "kernels/head_classes_device.cuh"
 #include "kernels/hopper.h"
+#include "kernels/tensor_map.h"
 #include "kernels/wgmma.h"
 
 namespace sparsedit {
@@ -161,30 +163,6 @@ __device__ __forceinline__ void Produce(const ProfileParams& p, const ProfileMap
       ++unit;
     }
   }
-}
-
-__device__ __forceinline__ std::uint32_t Pack(float low, float high, __nv_bfloat16) {
-  std::uint32_t packed;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ __forceinline__ std::uint32_t Pack(float low, float high, __half) {
-  std::uint32_t packed;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ __forceinline__ float Exp2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-__device__ __forceinline__ float QuadMax(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-}
-__device__ __forceinline__ float QuadSum(float x) {
-  x += __shfl_xor_sync(0xffffffffu, x, 1);
-  return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
 // The online softmax of the two rows of a thread, on scores in log2.
@@ -467,23 +445,6 @@ __global__ void __launch_bounds__(kThreads, 1)
       Consumer<C, true>{p, shared, warp / 4 - 1, thread}.Run();
     }
   }
-}
-
-using EncodeTiled = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*,
-                                 const cuuint64_t*, const cuuint64_t*, const cuuint32_t*,
-                                 const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
-                                 CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-EncodeTiled FindEncodeTiled() {
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-  if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                       cudaEnableDefault, &found) != cudaSuccess ||
-      found != cudaDriverEntryPointSuccess) {
-    cudaGetLastError();
-    return nullptr;
-  }
-  return reinterpret_cast<EncodeTiled>(function);
 }
 
 // Boxes of 64 columns and `keys` rows of [batch, head, token, column].

@@ -46,15 +46,6 @@ AdaSpaProblem ProblemOf(const AdaSpaPlanOp::Settings& settings, const Extents& e
   return problem;
 }
 
-template <typename T>
-T* As(void* pointer) {
-  return static_cast<T*>(pointer);
-}
-template <typename T>
-const T* As(const void* pointer) {
-  return static_cast<const T*>(pointer);
-}
-
 }  // namespace
 
 const char* AdaSpaPlanOp::Settings::Check() const {

@@ -14,7 +14,7 @@ namespace sparsedit::plugins {
 
 struct AdaSpaPlanOp {
   static constexpr const char* kName = "AdaSpaPlan";
-  static constexpr const char* kTakes = 
+  static constexpr const char* kTakes =
       "5 inputs, one more with key_bias and one more where plan_state is 1,";
   struct Settings {
     int site = 0;

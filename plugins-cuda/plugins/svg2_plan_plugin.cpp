@@ -71,15 +71,6 @@ PlanScoresProblem ScoresOf(const Svg2PlanOp::Settings& settings, const Extents& 
   return problem;
 }
 
-template <typename T>
-T* As(void* pointer) {
-  return static_cast<T*>(pointer);
-}
-template <typename T>
-const T* As(const void* pointer) {
-  return static_cast<const T*>(pointer);
-}
-
 }  // namespace
 
 const char* Svg2PlanOp::Settings::Check() const {

@@ -71,11 +71,6 @@ Workspace Carve(const SvgPlanOp::Settings& settings, const Extents& extents, Dat
   return parts;
 }
 
-template <typename T>
-const T* As(const void* pointer) {
-  return static_cast<const T*>(pointer);
-}
-
 }  // namespace
 
 const char* SvgPlanOp::Settings::Check() const {

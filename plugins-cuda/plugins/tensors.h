@@ -102,6 +102,16 @@ const char* Describe(nvinfer1::DataType type);
 // result means that all fits, any other says what does not.
 std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents);
 
+// What TensorRT hands over as void, typed.
+template <typename T>
+T* As(void* pointer) {
+  return static_cast<T*>(pointer);
+}
+template <typename T>
+const T* As(const void* pointer) {
+  return static_cast<const T*>(pointer);
+}
+
 }  // namespace sparsedit::plugins
 
 #endif  // SPARSEDIT_PLUGINS_TENSORS_H_
