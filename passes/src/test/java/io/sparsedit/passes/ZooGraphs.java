@@ -62,20 +62,31 @@ public final class ZooGraphs {
     return tensor.doubles().map(all -> Arrays.stream(all).allMatch(x -> x == 0)).orElse(false);
   }
 
-  /** The model's file; those that are stored compressed are unpacked into the folder. */
+  /**
+   * The model's file; those that are stored compressed are unpacked into the folder, one with
+   * weights of its own into a folder in it, so that its weights stay beside it.
+   */
   public static Path model(String name, Path folder) {
     Path plain = ZOO.resolve(name).resolve("model.onnx");
     if (Files.exists(plain)) {
       return plain;
     }
-    Path unpacked = folder.resolve(name + ".onnx");
-    try (InputStream in =
-        new GZIPInputStream(Files.newInputStream(ZOO.resolve(name).resolve("model.onnx.gz")))) {
-      Files.createDirectories(folder);
-      if (!Files.exists(unpacked)) {
-        Files.copy(in, unpacked);
+    Path weights = ZOO.resolve(name).resolve("model.onnx.data.gz");
+    if (Files.exists(weights)) {
+      Path own = folder.resolve(name);
+      unpack(weights, own.resolve("model.onnx.data"));
+      return unpack(ZOO.resolve(name).resolve("model.onnx.gz"), own.resolve("model.onnx"));
+    }
+    return unpack(ZOO.resolve(name).resolve("model.onnx.gz"), folder.resolve(name + ".onnx"));
+  }
+
+  private static Path unpack(Path stored, Path file) {
+    try (InputStream in = new GZIPInputStream(Files.newInputStream(stored))) {
+      Files.createDirectories(file.getParent());
+      if (!Files.exists(file)) {
+        Files.copy(in, file);
       }
-      return unpacked;
+      return file;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -38,14 +38,23 @@ record CommandLineRun(int exitCode, String out, String err) {
     if (Files.exists(plain) || Files.exists(unpacked)) {
       return Files.exists(plain) ? plain : unpacked;
     }
-    try (InputStream in =
-        new GZIPInputStream(Files.newInputStream(ZOO.resolve(graph).resolve("model.onnx.gz")))) {
+    try {
       Files.createDirectories(unpacked.getParent());
-      Path whole = Files.createTempFile(unpacked.getParent(), "model", ".tmp");
-      Files.copy(in, whole, StandardCopyOption.REPLACE_EXISTING);
-      return Files.move(whole, unpacked, StandardCopyOption.REPLACE_EXISTING);
+      Path weights = unpacked.resolveSibling("model.onnx.data");
+      if (Files.exists(ZOO.resolve(graph).resolve("model.onnx.data.gz"))) {
+        unpack(ZOO.resolve(graph).resolve("model.onnx.data.gz"), weights);
+      }
+      return unpack(ZOO.resolve(graph).resolve("model.onnx.gz"), unpacked);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  private static Path unpack(Path stored, Path file) throws IOException {
+    try (InputStream in = new GZIPInputStream(Files.newInputStream(stored))) {
+      Path whole = Files.createTempFile(file.getParent(), "model", ".tmp");
+      Files.copy(in, whole, StandardCopyOption.REPLACE_EXISTING);
+      return Files.move(whole, file, StandardCopyOption.REPLACE_EXISTING);
     }
   }
 }

@@ -6,12 +6,17 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
 /** Finds the repository's test data. */
 public final class TestData {
+  private static final Comparator<Path> GRAPH_LAST =
+      Comparator.comparing((Path file) -> file.endsWith("model.onnx.gz"))
+          .thenComparing(file -> file);
+
   private TestData() {}
 
   /** The folder {@code testdata} at the root of the repository. */
@@ -31,7 +36,9 @@ public final class TestData {
     return Files.exists(plain) ? plain : unpacked(folder);
   }
 
-  /** A copy, under {@code target/}, of a folder whose graph is stored compressed. */
+  /**
+   * A copy, under {@code target/}, of a folder whose graph is stored compressed, its weights too.
+   */
   private static Path unpacked(Path folder) {
     Path target = Path.of("target", "zoo", String.valueOf(folder.getFileName())).toAbsolutePath();
     Path model = target.resolve("model.onnx");
@@ -39,17 +46,19 @@ public final class TestData {
       return model;
     }
     try (Stream<Path> files = Files.walk(folder)) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        Path copy = target.resolve(folder.relativize(file));
+      // The graph comes last: where it is, everything is.
+      for (Path file : files.filter(Files::isRegularFile).sorted(GRAPH_LAST).toList()) {
+        String name = folder.relativize(file).toString();
+        Path copy = target.resolve(name.replaceFirst("\\.gz$", ""));
         Files.createDirectories(copy.getParent());
-        Files.copy(file, copy, StandardCopyOption.REPLACE_EXISTING);
+        try (InputStream stored = Files.newInputStream(file);
+            InputStream in = name.endsWith(".gz") ? new GZIPInputStream(stored) : stored) {
+          Path whole = Files.createTempFile(target, "part", ".tmp");
+          Files.copy(in, whole, StandardCopyOption.REPLACE_EXISTING);
+          Files.move(whole, copy, StandardCopyOption.REPLACE_EXISTING);
+        }
       }
-      try (InputStream in =
-          new GZIPInputStream(Files.newInputStream(folder.resolve("model.onnx.gz")))) {
-        Path whole = Files.createTempFile(target, "model", ".tmp");
-        Files.copy(in, whole, StandardCopyOption.REPLACE_EXISTING);
-        return Files.move(whole, model, StandardCopyOption.REPLACE_EXISTING);
-      }
+      return model;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
