@@ -7,7 +7,6 @@ import io.sparsedit.compiler.engine.TritonRepository;
 import java.io.PrintWriter;
 import java.io.Writer;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -81,14 +80,17 @@ final class BuildCommand implements Callable<Integer> {
       throw SparsifyException.usage(
           "--triton serves the engine with sparse sites; leave --dense out");
     }
+    if (onnx != null && triton != null) {
+      throw SparsifyException.usage(
+          "--onnx builds no engine that --triton could serve; leave one of the two out");
+    }
     if (onnx != null) {
-      List<String> files;
-      try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
-        files = EngineGraph.write(bundle, dense, engine.precision(), onnx, progress);
-      }
-      (common.quiet() ? silent() : out).println("Wrote " + String.join(", ", files));
-      out.flush();
+      writeOnnx(onnx, common.quiet() ? silent() : out);
       return 0;
+    }
+    if (triton != null) {
+      // Not only after a build that takes minutes.
+      TritonRepository.check(bundle);
     }
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       PrintWriter told = common.quiet() ? silent() : out;
@@ -103,6 +105,27 @@ final class BuildCommand implements Callable<Integer> {
     }
     out.flush();
     return 0;
+  }
+
+  private void writeOnnx(Path file, PrintWriter out) {
+    EngineGraph.Export export;
+    try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
+      export = EngineGraph.write(bundle, dense, engine.precision(), engine.range(), file, progress);
+    }
+    out.println("Wrote " + String.join(", ", export.files()));
+    if (!export.shapes().isEmpty()) {
+      out.println("Shapes for trtexec, which does not derive the state's:");
+      export.trtexecOptions().forEach(option -> out.println("  " + option));
+    }
+    if (!export.open().isEmpty()) {
+      out.println(
+          "Of dynamic shape: "
+              + String.join(", ", export.open())
+              + ". With --min-shapes, --opt-shapes and --max-shapes for the model's inputs this"
+              + " command prints trtexec's options, the state's shapes included; without shapes"
+              + " trtexec takes 1 for every dynamic dimension.");
+    }
+    out.flush();
   }
 
   /** Prints to nowhere. */

@@ -1,10 +1,12 @@
 package io.sparsedit.cli;
 
 import io.sparsedit.compiler.Progress;
+import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.engine.BuildEngine;
 import io.sparsedit.compiler.engine.BuildTools;
 import io.sparsedit.compiler.engine.BuiltEngine;
 import io.sparsedit.compiler.engine.EngineOptions;
+import io.sparsedit.compiler.engine.InputRange;
 import io.sparsedit.compiler.engine.InputShapes;
 import io.sparsedit.compiler.engine.TimingCache;
 import io.sparsedit.compiler.legal.Precision;
@@ -23,6 +25,7 @@ import picocli.CommandLine.Option;
 final class EngineArguments {
   private static final String PLUGINS = "SPARSEDIT_PLUGINS";
   private static final int MOST_LINES = 10;
+  private static final int MAX_LEVEL = 5;
 
   @Option(
       names = "--plugin-library",
@@ -113,6 +116,14 @@ final class EngineArguments {
     return precision;
   }
 
+  /** The sizes that the engine is to take. */
+  InputRange range() {
+    return new InputRange(
+        shapes("--min-shapes", minShapes),
+        shapes("--opt-shapes", optShapes),
+        shapes("--max-shapes", maxShapes));
+  }
+
   /**
    * Builds the engine of the dense model, which bench compares the other with.
    *
@@ -148,10 +159,25 @@ final class EngineArguments {
 
   /** Finds the plugin library, the GPU and TensorRT, after a look at what was typed. */
   BuildTools tools() {
-    shapes("--min-shapes", minShapes);
-    shapes("--opt-shapes", optShapes);
-    shapes("--max-shapes", maxShapes);
+    range();
+    if (level < -1 || level > MAX_LEVEL) {
+      throw SparsifyException.usage("--optimization-level must be 0 to 5; is " + level);
+    }
+    if (maxError != null && !(maxError >= 0)) {
+      throw SparsifyException.usage("--max-engine-error must be 0 or more; is " + maxError);
+    }
+    requireFolder("--layer-info", layerInfo);
     return BuildTools.find(library());
+  }
+
+  /** An hour's build is not to fail for a folder that is missing. */
+  private static void requireFolder(String option, @Nullable Path file) {
+    if (file != null) {
+      Path folder = file.toAbsolutePath().getParent();
+      if (Files.isDirectory(file) || folder == null || !Files.isDirectory(folder)) {
+        throw SparsifyException.usage(option + ": " + file + " is no file in an existing folder");
+      }
+    }
   }
 
   private Path library() {
@@ -175,9 +201,7 @@ final class EngineArguments {
   private EngineOptions toOptions(BuildTools tools, boolean dense) {
     return new EngineOptions(
         library(),
-        shapes("--min-shapes", minShapes),
-        shapes("--opt-shapes", optShapes),
-        shapes("--max-shapes", maxShapes),
+        range(),
         precision,
         dense,
         tf32,

@@ -69,20 +69,106 @@ final class BuildCommandTest {
   }
 
   @Test
+  void numbersThatMeanNothingAreUsageErrorsWithoutAGpuToo() {
+    for (String[] wrong :
+        new String[][] {
+          {"--optimization-level", "6"}, {"--max-engine-error", "-1"}, {"--max-engine-error", "NaN"}
+        }) {
+      CommandLineRun run = CommandLineRun.of("build", folder, wrong[0], wrong[1]);
+      assertThat(run.exitCode()).as(wrong[0]).isEqualTo(USAGE);
+      assertThat(run.err()).contains(wrong[0] + " must be 0");
+    }
+    CommandLineRun run =
+        CommandLineRun.of("build", folder, "--layer-info", folder.resolve("none").resolve("x"));
+    assertThat(run.exitCode()).isEqualTo(USAGE);
+    assertThat(run.err()).contains("is no file in an existing folder");
+  }
+
+  @Test
+  void trtexecIsToldTheShapesOfTheStateToo() {
+    Path bundle = compiled("wan21_t2v-dynamo23-dynamic");
+    Path onnx = folder.resolve("wan.trt.onnx");
+
+    CommandLineRun open = CommandLineRun.of("build", bundle, "--onnx", onnx);
+
+    assertThat(open.exitCode()).isZero();
+    assertThat(open.out())
+        .contains("Of dynamic shape: hidden_states [s47, 4, s33, s20, s66], encoder_hidden_states")
+        .doesNotContain("state.s0");
+
+    String shapes = "hidden_states:1x4x3x16x12,encoder_hidden_states:1x24x32";
+    CommandLineRun run =
+        CommandLineRun.of(
+            "build",
+            bundle,
+            "--onnx",
+            onnx,
+            "--min-shapes",
+            shapes,
+            "--opt-shapes",
+            shapes,
+            "--max-shapes",
+            shapes.replace(":1x", ":2x"));
+
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out())
+        .containsPattern("--minShapes=\\S*hidden_states:1x4x3x16x12,\\S*state.s0.k_centroids:1x2x")
+        .containsPattern("--optShapes=\\S*timestep:1\\b")
+        .containsPattern("--maxShapes=\\S*state.s1.q_centroids:2x2x\\S*timestep:2\\b");
+  }
+
+  @Test
+  void whatIsThereAlreadyIsNotOverwritten() throws IOException {
+    Path bundle = compiled("wan21_t2v-ts17-external");
+    byte[] model = Files.readAllBytes(bundle.resolve("model.onnx"));
+
+    CommandLineRun inside =
+        CommandLineRun.of("build", bundle, "--onnx", bundle.resolve("model.onnx"));
+
+    assertThat(inside.exitCode()).isEqualTo(USAGE);
+    assertThat(inside.err()).contains("the bundle's folder is for the bundle alone");
+    assertThat(bundle.resolve("model.onnx")).hasBinaryContent(model);
+
+    Path others = Files.createDirectory(folder.resolve("others"));
+    Files.writeString(others.resolve("model.onnx.data"), "another model's weights");
+
+    CommandLineRun beside = CommandLineRun.of("build", bundle, "--onnx", others.resolve("a.onnx"));
+
+    assertThat(beside.exitCode()).isEqualTo(1);
+    assertThat(beside.err())
+        .contains(others.resolve("model.onnx.data") + " is not the weights of " + bundle);
+    assertThat(others).isDirectoryContaining("glob:**model.onnx.data");
+    assertThat(others.resolve("model.onnx.data")).hasContent("another model's weights");
+    assertThat(others.resolve("a.onnx")).doesNotExist();
+  }
+
+  @Test
+  void onnxAndTritonExcludeEachOther() {
+    CommandLineRun run =
+        CommandLineRun.of("build", folder, "--onnx", folder.resolve("x"), "--triton", folder);
+    assertThat(run.exitCode()).isEqualTo(USAGE);
+    assertThat(run.err()).contains("--onnx builds no engine that --triton could serve");
+  }
+
+  private Path compiled(String graph) {
+    Path bundle = folder.resolve("bundle");
+    CommandLineRun run =
+        CommandLineRun.of(
+            "compile",
+            CommandLineRun.zoo(graph),
+            "-o",
+            bundle,
+            "--dense-layers",
+            "none",
+            "--verify",
+            "none");
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    return bundle;
+  }
+
+  @Test
   void theModelForOtherProgramsNeedsNoGpu() {
-    Path bundle = folder.resolve("wan");
-    assertThat(
-            CommandLineRun.of(
-                    "compile",
-                    CommandLineRun.zoo("wan21_t2v-ts17-external"),
-                    "-o",
-                    bundle,
-                    "--dense-layers",
-                    "none",
-                    "--verify",
-                    "none")
-                .exitCode())
-        .isZero();
+    Path bundle = compiled("wan21_t2v-ts17-external");
     Path onnx = folder.resolve("other").resolve("wan.trt.onnx");
 
     CommandLineRun run = CommandLineRun.of("build", bundle, "--onnx", onnx);

@@ -67,8 +67,7 @@ public final class BuildEngine {
         plugins.pluginVersion(),
         plugins.file().toString(),
         options.precision());
-    Map<String, EngineBuilder.Shapes> shapes =
-        ShapeProfile.of(model.graph(), options.min(), options.opt(), options.max());
+    Map<String, EngineBuilder.Shapes> shapes = ShapeProfile.of(model.graph(), options.range());
 
     long start = System.nanoTime();
     Path engine = AtomicFile.temporaryFor(folder.resolve("engine.plan"));

@@ -10,14 +10,19 @@ import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.tensorrt.EngineBuilder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Function;
 
 /**
  * The graph that TensorRT gets: SparseDiT's operators call plugins, and the others are such as its
@@ -56,24 +61,51 @@ public final class EngineGraph {
    * @param folder the bundle
    * @param dense whether all sites are to be dense
    * @param precision what becomes of f32
+   * @param range the sizes that its engine is to take; none: they are left open
    * @param file where to; external weights are linked or copied beside it
    * @param progress told of each stage
-   * @return the names of the files that were written
-   * @throws SparsifyException if the folder is no bundle, or a file cannot be written
+   * @throws SparsifyException if the folder is no bundle, the sizes do not fit, a file cannot be
+   *     written, or another model's weights stand where these belong
    */
-  public static List<String> write(
-      Path folder, boolean dense, Precision precision, Path file, Progress progress) {
+  public static Export write(
+      Path folder,
+      boolean dense,
+      Precision precision,
+      InputRange range,
+      Path file,
+      Progress progress) {
     progress.stage("read " + folder);
-    Model model = OnnxReader.read(EngineEntries.read(folder).model());
+    EngineEntries entries = EngineEntries.read(folder);
+    Path target = file.toAbsolutePath().normalize();
+    Path parent = Optional.ofNullable(target.getParent()).orElse(target);
+    if (target.startsWith(folder.toAbsolutePath().normalize())) {
+      throw SparsifyException.usage(
+          file + ": the bundle's folder is for the bundle alone; name a file elsewhere");
+    }
+    if (Files.isDirectory(target)) {
+      throw SparsifyException.usage(file + " is a folder; name a file");
+    }
+    Model model = OnnxReader.read(entries.model());
     if (dense) {
       AttendDensely.in(model);
     }
     Set<String> operators = new TreeSet<>();
     CallPlugins.calls(model.graph()).forEach(node -> operators.add(node.opType()));
     of(model, List.copyOf(operators), PLUGIN_VERSION, "the plugin library", precision);
+    Map<String, EngineBuilder.Shapes> shapes =
+        range.isEmpty() ? Map.of() : ShapeProfile.of(model.graph(), range);
     progress.stage("write " + file);
-    Path target = file.toAbsolutePath().normalize();
-    Path parent = Optional.ofNullable(target.getParent()).orElse(target);
+    WeightFiles weights = WeightFiles.of(model);
+    Optional<Path> obstacle = weights.obstacleIn(parent);
+    if (obstacle.isPresent()) {
+      throw SparsifyException.failure(
+          obstacle.get()
+              + " is not the weights of "
+              + folder
+              + ", which "
+              + target.getFileName()
+              + " would need under that name; name a file in another folder");
+    }
     try {
       Files.createDirectories(parent);
     } catch (IOException e) {
@@ -81,11 +113,48 @@ public final class EngineGraph {
           SparsifyException.Kind.FAILURE, parent + ": cannot be made: " + AtomicFile.reason(e), e);
     }
     List<String> files = new ArrayList<>();
-    for (WeightFiles.Placed placed : WeightFiles.of(model).placeIn(parent, WeightFiles.Mode.LINK)) {
+    for (WeightFiles.Placed placed : weights.placeIn(parent, WeightFiles.Mode.LINK)) {
       files.add(placed.location());
     }
     OnnxWriter.write(model, target);
     files.add(0, String.valueOf(target.getFileName()));
-    return files;
+    return new Export(
+        files, shapes, range.isEmpty() ? ShapeProfile.open(model.graph()) : List.of());
+  }
+
+  /**
+   * What was written.
+   *
+   * @param files the names of the files, the model first
+   * @param shapes the sizes of every dynamic input, the state's too
+   * @param open the inputs whose sizes are left open, as in {@code latents [batch, 16]}, without
+   *     those that follow from others
+   */
+  public record Export(
+      List<String> files, Map<String, EngineBuilder.Shapes> shapes, List<String> open) {
+    /** Keeps its own copies. */
+    public Export {
+      files = List.copyOf(files);
+      shapes = Collections.unmodifiableMap(new TreeMap<>(shapes));
+      open = List.copyOf(open);
+    }
+
+    /** The sizes as trtexec spells them; none for a model of fixed shapes. */
+    public List<String> trtexecOptions() {
+      return shapes.isEmpty()
+          ? List.of()
+          : List.of(
+              "--minShapes=" + text(EngineBuilder.Shapes::smallest),
+              "--optShapes=" + text(EngineBuilder.Shapes::usual),
+              "--maxShapes=" + text(EngineBuilder.Shapes::largest));
+    }
+
+    private String text(Function<EngineBuilder.Shapes, List<Long>> which) {
+      return String.join(
+          ",",
+          shapes.entrySet().stream()
+              .map(input -> input.getKey() + ":" + InputShapes.text(which.apply(input.getValue())))
+              .toList());
+    }
   }
 }

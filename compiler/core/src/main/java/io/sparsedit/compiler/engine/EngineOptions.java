@@ -8,9 +8,7 @@ import java.util.Optional;
  * How an engine is built.
  *
  * @param pluginLibrary the plugin library
- * @param min the smallest shapes, of a model with dynamic ones
- * @param opt the shapes to tune for
- * @param max the largest shapes
+ * @param range the sizes that it takes, of a model with dynamic ones
  * @param precision what becomes of the graph's f32
  * @param dense whether every site is dense: an engine to compare the sparse one with
  * @param tf32 whether f32 matrix products may round their inputs to TF32
@@ -20,9 +18,7 @@ import java.util.Optional;
  */
 public record EngineOptions(
     Path pluginLibrary,
-    InputShapes min,
-    InputShapes opt,
-    InputShapes max,
+    InputRange range,
     Precision precision,
     boolean dense,
     boolean tf32,

@@ -40,7 +40,7 @@ public record InputShapes(Map<String, List<Long>> dims) {
     Map<String, List<Long>> dims = new LinkedHashMap<>();
     for (String part : SEPARATOR.split(text.strip(), -1)) {
       int colon = part.lastIndexOf(':');
-      String name = colon < 0 ? "" : part.substring(0, colon).strip();
+      String name = colon < 0 ? "" : unquoted(part.substring(0, colon).strip());
       String shape = part.substring(colon + 1).strip();
       boolean listed = LIST.matcher(shape).matches();
       if (name.isEmpty() || !(listed || PRODUCT.matcher(shape).matches())) {
@@ -53,8 +53,17 @@ public record InputShapes(Map<String, List<Long>> dims) {
       if (dims.put(name, sizes(sizes)) != null) {
         throw SparsifyException.usage(option + " names " + name + " twice");
       }
+      if (dims.getOrDefault(name, List.of()).contains(0L)) {
+        throw SparsifyException.usage(option + ": " + part + " has no elements; sizes begin at 1");
+      }
     }
     return new InputShapes(dims);
+  }
+
+  /** A name without the single quotes that trtexec allows around it. */
+  private static String unquoted(String name) {
+    boolean quoted = name.length() > 2 && name.startsWith("'") && name.endsWith("'");
+    return quoted ? name.substring(1, name.length() - 1) : name;
   }
 
   private static List<Long> sizes(String text) {

@@ -9,10 +9,12 @@ import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.tensorrt.EngineBuilder;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -39,30 +41,26 @@ final class ShapeProfile {
    *
    * @throws SparsifyException if the options do not fit the model, or leave a shape open
    */
-  static Map<String, EngineBuilder.Shapes> of(
-      Graph graph, InputShapes min, InputShapes opt, InputShapes max) {
-    List<String> dynamic =
-        inputs(graph).stream()
-            .filter(input -> !isFixed(dims(input)))
-            .map(ShapeProfile::describe)
-            .toList();
-    boolean none = min.isEmpty() && opt.isEmpty() && max.isEmpty();
-    if (dynamic.isEmpty() && none) {
+  static Map<String, EngineBuilder.Shapes> of(Graph graph, InputRange range) {
+    List<String> open = open(graph);
+    if (open.isEmpty() && range.isEmpty()) {
       return Map.of();
     }
-    if (min.isEmpty() || opt.isEmpty() || max.isEmpty()) {
+    if (range.min().isEmpty() || range.opt().isEmpty() || range.max().isEmpty()) {
       throw SparsifyException.usage(
-          dynamic.isEmpty()
+          open.isEmpty()
               ? "the model's shapes are all fixed: --min-shapes, --opt-shapes and --max-shapes are"
                   + " not needed, and make sense only together"
               : "the model has inputs of dynamic shape, "
-                  + String.join(", ", dynamic)
+                  + String.join(", ", open)
                   + ": say for which shapes the engine is to be built with --min-shapes,"
                   + " --opt-shapes and --max-shapes, each as NAME:1x2x3,NAME:4x5");
     }
-    Map<String, List<Long>> smallest = new ShapeProfile(graph, "--min-shapes", min).resolve();
-    Map<String, List<Long>> usual = new ShapeProfile(graph, "--opt-shapes", opt).resolve();
-    Map<String, List<Long>> largest = new ShapeProfile(graph, "--max-shapes", max).resolve();
+    Map<String, List<Long>> smallest =
+        new ShapeProfile(graph, "--min-shapes", range.min()).resolve();
+    Map<String, List<Long>> usual = new ShapeProfile(graph, "--opt-shapes", range.opt()).resolve();
+    Map<String, List<Long>> largest =
+        new ShapeProfile(graph, "--max-shapes", range.max()).resolve();
     Map<String, EngineBuilder.Shapes> shapes = new TreeMap<>();
     smallest.forEach(
         (name, low) -> {
@@ -73,6 +71,33 @@ final class ShapeProfile {
           shapes.put(name, new EngineBuilder.Shapes(low, middle, high));
         });
     return shapes;
+  }
+
+  /**
+   * The inputs that must be given shapes, as in {@code latents [batch, 16, 21]}: those with a
+   * dimension that does not follow from the inputs before.
+   */
+  static List<String> open(Graph graph) {
+    Set<String> known = new HashSet<>();
+    List<String> open = new ArrayList<>();
+    for (Value input : inputs(graph)) {
+      boolean follows = true;
+      for (DeclaredDim dim : dims(input)) {
+        Set<String> symbols = symbols(dim);
+        follows &= dim instanceof DeclaredDim.Fixed || known.containsAll(symbols);
+        if (dim instanceof DeclaredDim.Named named && symbols.equals(Set.of(named.name()))) {
+          known.addAll(symbols);
+        }
+      }
+      if (!follows) {
+        open.add(describe(input));
+      }
+    }
+    return open;
+  }
+
+  private static Set<String> symbols(DeclaredDim dim) {
+    return dim instanceof DeclaredDim.Named named ? Dim.parse(named.name()).symbols() : Set.of();
   }
 
   private static void requireOrder(String name, List<Long> low, List<Long> high) {
@@ -97,8 +122,10 @@ final class ShapeProfile {
             option
                 + " names "
                 + name
-                + ", which is no input of the model; it has "
-                + String.join(", ", inputs(graph).stream().map(ShapeProfile::describe).toList()));
+                + ", which is no input of the model; "
+                + (open(graph).isEmpty()
+                    ? "its shapes are all fixed"
+                    : "shapes are needed for " + String.join(", ", open(graph))));
       }
     }
     for (Value input : inputs(graph)) {

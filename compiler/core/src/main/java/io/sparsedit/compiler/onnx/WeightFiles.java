@@ -13,6 +13,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** The files with external data that a model uses, and their way into another folder. */
@@ -84,6 +85,25 @@ public final class WeightFiles {
       created.stream().sorted(Comparator.reverseOrder()).forEach(AtomicFile::deleteQuietly);
       throw e;
     }
+  }
+
+  /**
+   * The first file in a folder that stands where one of these would be placed, and is another one.
+   */
+  public Optional<Path> obstacleIn(Path folder) {
+    for (String location : locations) {
+      Path source = data.locate(location, Source.of("weights"));
+      Path target = folder.toAbsolutePath().resolve(location);
+      try {
+        if (Files.exists(target) && Files.mismatch(source, target) >= 0) {
+          return Optional.of(target);
+        }
+      } catch (IOException e) {
+        // A folder, or a file that cannot be read: not these weights.
+        return Optional.of(target);
+      }
+    }
+    return Optional.empty();
   }
 
   private Placed place(String location, Path folder, Mode mode, List<Path> created) {

@@ -55,6 +55,19 @@ final class ShapeProfileTest {
   }
 
   @Test
+  void onlyInputsWithShapesOfTheirOwnAreAskedFor() {
+    input("x", "batch", 4, "h");
+    input("y", "batch");
+    input("z", "batch", "length");
+    input("state.s0.order", "batch", "(h//2)");
+    assertThat(ShapeProfile.open(graph)).containsExactly("x [batch, 4, h]", "z [batch, length]");
+    assertUsage(
+        () -> profile("w:1", "w:1", "w:1"),
+        "--min-shapes names w, which is no input of the model",
+        "shapes are needed for x [batch, 4, h], z [batch, length]");
+  }
+
+  @Test
   void shapesThatDoNotFitAreRefused() {
     input("x", "batch", 4);
     input("y", "batch");
@@ -73,6 +86,9 @@ final class ShapeProfileTest {
       assertUsage(() -> InputShapes.parse("--opt-shapes", wrong), "must be NAME:1x2x3", wrong);
     }
     assertUsage(() -> InputShapes.parse("--opt-shapes", "x:1,x:2"), "names x twice");
+    assertUsage(() -> InputShapes.parse("--opt-shapes", "y:1,x:2x0"), "x:2x0 has no elements");
+    assertThat(InputShapes.parse("--opt-shapes", "'ns:x':1x2,y:4").dims())
+        .isEqualTo(Map.of("ns:x", List.of(1L, 2L), "y", List.of(4L)));
   }
 
   @Test
@@ -96,7 +112,9 @@ final class ShapeProfileTest {
 
   private Map<String, EngineBuilder.Shapes> profile(String min, String opt, String max) {
     return ShapeProfile.of(
-        graph, parse("--min-shapes", min), parse("--opt-shapes", opt), parse("--max-shapes", max));
+        graph,
+        new InputRange(
+            parse("--min-shapes", min), parse("--opt-shapes", opt), parse("--max-shapes", max)));
   }
 
   private static InputShapes parse(String option, String text) {

@@ -10,6 +10,7 @@ import io.sparsedit.compiler.bundle.Sha256;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,7 +31,7 @@ final class TritonRepositoryTest {
     root.putObject("model").put("file", "model.onnx").put("sha256", Sha256.of(model));
     root.putObject("action").put("input", "action").put("sites", 2);
     tensor(root.putArray("inputs").addObject().put("name", "latents"), "bf16").add("batch").add(16);
-    tensor(root.withArray("inputs").addObject().put("name", "guidance"), "f32");
+    tensor(root.withArray("inputs").addObject().put("name", "guidance"), "f32").add(1);
     tensor(root.putArray("outputs").addObject().put("name", "sample"), "bf16").add("batch").add(16);
     ObjectNode state = root.putArray("state").addObject();
     state.put("input", "state.s0.means").put("output", "next.s0.means");
@@ -48,7 +49,7 @@ final class TritonRepositoryTest {
   }
 
   @Test
-  void theEngineAndAllOfItsTensorsAreDescribed() throws IOException {
+  void stateOfVariableShapeIsPassedOnByTheClient() throws IOException {
     Path model = TritonRepository.write(folder.resolve("models"), bundle, "a.plan");
 
     assertThat(model).isEqualTo(folder.resolve("models").resolve("wan_sparse"));
@@ -61,7 +62,7 @@ final class TritonRepositoryTest {
             max_batch_size: 0
             input [
               { name: "latents" data_type: TYPE_BF16 dims: [ -1, 16 ] },
-              { name: "guidance" data_type: TYPE_FP32 dims: [ 1 ] reshape: { shape: [ ] } },
+              { name: "guidance" data_type: TYPE_FP32 dims: [ 1 ] },
               { name: "action" data_type: TYPE_INT32 dims: [ 2 ] },
               { name: "state.s0.means" data_type: TYPE_FP32 dims: [ -1, 8 ] }
             ]
@@ -71,6 +72,68 @@ final class TritonRepositoryTest {
             ]
             instance_group [ { kind: KIND_GPU } ]
             """);
+  }
+
+  @Test
+  void stateOfFixedShapeStaysInTheServer() throws IOException {
+    root.putArray("state");
+    ObjectNode state = root.withArray("state").addObject();
+    state.put("input", "state.s0.means").put("output", "next.s0.means");
+    tensor(state, "f32").add(2).add(8);
+    save();
+
+    Path model = TritonRepository.write(folder.resolve("models"), bundle, "a.plan");
+
+    assertThat(Files.readString(model.resolve("config.pbtxt")))
+        .isEqualTo(
+            """
+            name: "wan_sparse"
+            platform: "tensorrt_plan"
+            max_batch_size: 0
+            input [
+              { name: "latents" data_type: TYPE_BF16 dims: [ -1, 16 ] },
+              { name: "guidance" data_type: TYPE_FP32 dims: [ 1 ] },
+              { name: "action" data_type: TYPE_INT32 dims: [ 2 ] }
+            ]
+            output [
+              { name: "sample" data_type: TYPE_BF16 dims: [ -1, 16 ] }
+            ]
+            sequence_batching {
+              max_sequence_idle_microseconds: 600000000
+              oldest { max_candidate_sequences: 4 }
+              state [
+                { input_name: "state.s0.means" output_name: "next.s0.means" data_type: TYPE_FP32 dims: [ 2, 8 ] }
+              ]
+            }
+            instance_group [ { kind: KIND_GPU } ]
+            """);
+  }
+
+  @Test
+  void anEngineForOneSizeFixesTheState() throws IOException {
+    ObjectNode shapes =
+        root.putArray("engines").addObject().put("file", "a.plan").putObject("shapes");
+    for (String range : List.of("min", "opt", "max")) {
+      shapes.withObject("/latents").putArray(range).add("max".equals(range) ? 3 : 2).add(16);
+      shapes.withObject("/state.s0.means").putArray(range).add(4).add(8);
+    }
+    save();
+
+    Path model = TritonRepository.write(folder.resolve("models"), bundle, "a.plan");
+
+    assertThat(Files.readString(model.resolve("config.pbtxt")))
+        .contains("{ name: \"latents\" data_type: TYPE_BF16 dims: [ -1, 16 ] }")
+        .contains("output_name: \"next.s0.means\" data_type: TYPE_FP32 dims: [ 4, 8 ]");
+  }
+
+  @Test
+  void aScalarIsRefusedBeforeAnythingIsBuilt() throws IOException {
+    tensor(root.withArray("inputs").addObject().put("name", "sigma"), "f32");
+    save();
+    assertThatExceptionOfType(SparsifyException.class)
+        .isThrownBy(() -> TritonRepository.check(bundle))
+        .withMessageContaining("sigma has no dimensions")
+        .withMessageContaining("tensor of one element");
   }
 
   @Test
