@@ -1,11 +1,12 @@
 // Times block-sparse attention on the shapes of real models and checks what it timed.
 //
-//   attention_bench [--plan PLAN] [--keep FILE] [--repeat N] SHAPE:DENSITY ...
+//   attention_bench [--plan PLAN] [--bias BIAS] [--keep FILE] [--repeat N] SHAPE:DENSITY ...
 //   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise what PLAN keeps.
 //   PLAN skewed, uniform, blocks: random pairs of segments in a random token order; segments have
 //        sizes with a long tail, equal sizes or 128 tokens
 //        full, rests: query segments of 192 rows, or of 128 and 64 in turn, which share items
 //        adaspa-random, adaspa, svg: the plans of bench/block_plans.h
+//   BIAS none, zero, text, tokens: the key bias, see bench_data.cuh
 //   --keep FILE  writes which blocks each plan keeps, for attention_baselines.py
 //
 // Inputs are random bf16, two sets in turn. Effective TFLOP/s counts 4 D flops for every kept pair
@@ -158,7 +159,7 @@ double MedianMilliseconds(int repeat, Run run) {
 
 // True if the output was right.
 bool Measure(const Shape& shape, double density, const std::string& kind,
-             const std::string& keep_file, int repeat) {
+             const std::string& bias_kind, const std::string& keep_file, int repeat) {
   const bool dense = density >= 1.0;
   const HostPlan plan = MakePlan(shape, dense ? 0.0 : density, dense ? "uniform" : kind);
   if (!keep_file.empty()) WriteKeep(plan, keep_file);
@@ -181,6 +182,7 @@ bool Measure(const Shape& shape, double density, const std::string& kind,
   DeviceBuffer query_order(plan.query_order), key_order(plan.key_order);
   DeviceBuffer query_offsets(plan.query_offsets), key_offsets(plan.key_offsets), keep(plan.keep);
   DeviceBuffer action(std::vector<std::int32_t>{dense ? 0 : 3});
+  DeviceBuffer key_bias(KeyBias(shape, bias_kind));
   BlockSparseAttentionArgs args;
   args.shape = s;
   args.head_dim = shape.head_dim;
@@ -190,6 +192,7 @@ bool Measure(const Shape& shape, double density, const std::string& kind,
                query_offsets.As<std::int32_t>(), key_offsets.As<std::int32_t>(),
                keep.As<std::int32_t>()};
   args.action = action.As<std::int32_t>();
+  args.key_bias = key_bias.As<float>();
   const std::size_t bytes =
       BlockSparseAttentionWorkspaceBytes(s, shape.head_dim, args.type, false);
   DeviceBuffer workspace(bytes);
@@ -225,22 +228,24 @@ bool Measure(const Shape& shape, double density, const std::string& kind,
     });
   }
   const double flops = 4.0 * s.tokens * s.tokens * kept * shape.head_dim * heads;
-  std::printf("%-10s %-8s density %.3f  %8.2f ms  %6.1f TFLOP/s  (gather %.2f, schedule %.3f ms)"
+  std::printf("%-10s %-8s bias %-6s density %.3f  %8.2f ms  %6.1f TFLOP/s  (gather %.2f, schedule %.3f ms)"
               "  rel L1 %.1e %s\n",
-              shape.name, dense ? "dense" : kind.c_str(), kept, total, flops / total / 1e9, gather, schedule,
-              rows.relative_error, rows.ok() ? "ok" : "WRONG");
+              shape.name, dense ? "dense" : kind.c_str(), bias_kind.c_str(), kept, total,
+              flops / total / 1e9, gather, schedule, rows.relative_error, rows.ok() ? "ok" : "WRONG");
   std::fflush(stdout);
   return rows.ok();
 }
 
 int Main(int argc, char** argv) {
-  std::string kind = "skewed", keep_file;
+  std::string kind = "skewed", bias_kind = "none", keep_file;
   int repeat = 5;
   bool right = true;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--plan" && i + 1 < argc) {
       kind = argv[++i];
+    } else if (argument == "--bias" && i + 1 < argc) {
+      bias_kind = argv[++i];
     } else if (argument == "--keep" && i + 1 < argc) {
       keep_file = argv[++i];
     } else if (argument == "--repeat" && i + 1 < argc) {
@@ -250,7 +255,7 @@ int Main(int argc, char** argv) {
       const double density = std::atof(argument.substr(colon + 1).c_str());
       for (const Shape& shape : kShapes) {
         if (argument.substr(0, colon) == shape.name) {
-          right = Measure(shape, density, kind, keep_file, repeat) && right;
+          right = Measure(shape, density, kind, bias_kind, keep_file, repeat) && right;
         }
       }
     }

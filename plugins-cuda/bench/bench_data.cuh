@@ -3,6 +3,11 @@
 #define SPARSEDIT_BENCH_BENCH_DATA_CUH_
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <vector>
 
 #include "kernels/kmeans.h"
 
@@ -23,6 +28,28 @@ constexpr Shape kShapes[] = {
     {"cogvideo", 2, 48, 45106, 64, 200, 500, TextPosition::kFirst, 226, 11, 48, 85},
     {"wan-small", 1, 12, 32760, 128, 150, 500, TextPosition::kNone, 0, 21, 30, 52},
 };
+
+// The key bias [B,S] that --bias names: none (empty), zero (nothing is masked), text (the second half of
+// the text is masked) or tokens (every 50th token is, so that no tile of keys is without a mask).
+inline std::vector<float> KeyBias(const Shape& shape, const std::string& kind) {
+  std::vector<float> bias;
+  if (kind == "none") return bias;
+  if (kind != "zero" && kind != "text" && kind != "tokens") {
+    std::printf("unknown bias %s\n", kind.c_str());
+    std::exit(2);
+  }
+  bias.assign(static_cast<std::size_t>(shape.batch) * shape.tokens, 0.0f);
+  const int text_end =
+      shape.text == TextPosition::kFirst ? shape.text_tokens : shape.tokens;
+  for (std::size_t i = 0; i < bias.size(); ++i) {
+    const int token = static_cast<int>(i % shape.tokens);
+    const bool masked =
+        kind == "text" ? token < text_end && token >= text_end - shape.text_tokens / 2
+                       : kind == "tokens" && token % 50 == 0;
+    if (masked) bias[i] = -std::numeric_limits<float>::infinity();
+  }
+  return bias;
+}
 
 __device__ inline std::uint32_t Hash(std::uint64_t x) {
   x ^= x >> 33;

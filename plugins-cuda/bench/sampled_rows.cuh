@@ -1,4 +1,5 @@
-// Compares sampled rows of a bf16 attention output with float64 on the same plan, on the device.
+// Compares sampled rows of a bf16 attention output with float64 on the same plan, key bias and
+// pseudo-keys (rounded to bf16, as on the fast path), on the device.
 #ifndef SPARSEDIT_BENCH_SAMPLED_ROWS_CUH_
 #define SPARSEDIT_BENCH_SAMPLED_ROWS_CUH_
 
@@ -21,6 +22,8 @@ struct SampledRows {
   bool ok() const { return relative_error <= 1e-2; }
 };
 
+__device__ inline double RoundedMean(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
+
 // One block a sampled row. sums: |error|, |reference|, kept mass.
 __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides strides, bool dense,
                            const int2* samples, double* sums, float* scores) {
@@ -36,7 +39,14 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
   const int token = dense || args.plan.query_order == nullptr ? position
                                                               : args.plan.query_order[at + position];
   const bool natural = dense || args.plan.key_order == nullptr;
-  float* score = scores + static_cast<std::int64_t>(blockIdx.x) * tokens;  // -inf: not kept
+  const int segments = args.shape.key_segments;
+  const int pseudo_keys = dense || args.means_k == nullptr ? 0 : segments;
+  float* score =
+      scores + static_cast<std::int64_t>(blockIdx.x) * (tokens + segments);  // -inf: not kept
+  const float* bias =
+      args.key_bias == nullptr
+          ? nullptr
+          : args.key_bias + static_cast<std::int64_t>(bh / args.shape.heads) * tokens;
   __shared__ double partial[256];
   __shared__ int segment;
   const std::int32_t* offsets = args.plan.key_offsets + bh * (args.shape.key_segments + 1);
@@ -81,7 +91,7 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
       dot += static_cast<double>(__bfloat162float(q[token * strides.token + d])) *
              static_cast<double>(__bfloat162float(k[key * strides.token + d]));
     }
-    const double s = dot * args.scale;
+    const double s = dot * args.scale + (bias == nullptr ? 0.0f : bias[key]);
     score[p] = kept ? static_cast<float>(s) : -INFINITY;
     if (kept) {
       kept_maximum = fmax(kept_maximum, s);
@@ -90,6 +100,22 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
       skipped_sum = skipped_sum * exp(skipped_maximum - maximum) + exp(s - maximum);
       skipped_maximum = maximum;
     }
+  }
+  const std::int64_t means_at = static_cast<std::int64_t>(bh) * segments;
+  for (int j = threadIdx.x; j < pseudo_keys; j += blockDim.x) {
+    const int size = offsets[j + 1] - offsets[j];
+    double s = -INFINITY;
+    if (size > 0 && !Keeps(keep, j)) {
+      double dot = 0.0;
+      for (int d = 0; d < dim; ++d) {
+        dot += static_cast<double>(__bfloat162float(q[token * strides.token + d])) *
+               RoundedMean(args.means_k[(means_at + j) * dim + d]);
+      }
+      s = dot * args.scale + (args.means_bias == nullptr ? log(static_cast<double>(size))
+                                                         : args.means_bias[means_at + j]);
+    }
+    score[tokens + j] = static_cast<float>(s);
+    kept_maximum = fmax(kept_maximum, s);
   }
   const auto larger = [](double a, double b) { return fmax(a, b); };
   const auto plus = [](double a, double b) { return a + b; };
@@ -105,11 +131,18 @@ __global__ void CompareRow(const BlockSparseAttentionArgs args, const Strides st
     sum += weight;
     out += weight * static_cast<double>(__bfloat162float(v[key * strides.token + d]));
   }
+  const double mass = sum;
+  for (int j = 0; j < pseudo_keys; ++j) {
+    if (score[tokens + j] == -INFINITY) continue;
+    const double weight = exp(score[tokens + j] - maximum);
+    sum += weight;
+    out += weight * RoundedMean(args.means_v[(means_at + j) * dim + d]);
+  }
   out = sum > 0.0 ? out / sum : 0.0;
   const double got = static_cast<double>(__bfloat162float(o[token * strides.token + d]));
   atomicAdd(&sums[0], isfinite(got) ? fabs(got - out) : 1e30);
   atomicAdd(&sums[1], fabs(out));
-  if (d == 0) atomicAdd(&sums[2], sum / (sum + skipped));
+  if (d == 0) atomicAdd(&sums[2], mass / (mass + skipped));
 }
 
 // `args` as they were launched.
@@ -122,7 +155,8 @@ inline SampledRows CompareSampledRows(const BlockSparseAttentionArgs& args, bool
         {random.Below(args.shape.batch * args.shape.heads), random.Below(args.shape.tokens)});
   }
   test::DeviceBuffer device_samples(samples), sums(24);
-  test::DeviceBuffer scores(static_cast<std::size_t>(kSamples) * args.shape.tokens * 4);
+  test::DeviceBuffer scores(static_cast<std::size_t>(kSamples) *
+                            (args.shape.tokens + args.shape.key_segments) * 4);
   sums.Fill(0);
   CompareRow<<<kSamples, 256>>>(args, StridesOf(args.shape, args.head_dim, args.layout), dense,
                                 device_samples.As<int2>(), sums.As<double>(), scores.As<float>());

@@ -1,7 +1,10 @@
 // Times a whole SVG2 step on the shapes of real models: k-means, scores and selection, attention on
 // the plan that they made. Checks the outputs that it timed.
 //
-//   svg2_bench [--captures DIR] [--ranking mass|mass-per-token] [--repeat N] SHAPE:DENSITY ...
+//   svg2_bench [--captures DIR] [--ranking mass|mass-per-token] [--bias BIAS] [--compensate 0|1]
+//              [--repeat N] SHAPE:DENSITY ...
+//   BIAS none, zero, text, tokens: the key bias, see bench_data.cuh
+//   --compensate 1  skipped segments add pseudo-keys; the step then makes the means of K and V
 //   SHAPE wan, hunyuan, cogvideo, wan-small; DENSITY 1 is the DENSE action, otherwise the density
 //   that top-p is chosen for, or with --ranking the budget.
 //
@@ -23,9 +26,9 @@
 //   scores    scores of the centroids, selection by top-p or by a budget
 //   attention schedule, gather of K and V, attention with queries gathered and outputs scattered
 //   step      all of it in one graph
-//   means     means of K and V (compensation), apart
+//   means     means of K and V (compensation), apart; in the step with --compensate 1
 // overhead = planning / (step - planning), where planning is everything but the attention kernel in one
-// graph: k-means, scores, schedule and gather. top-p is found by bisection on the first step's plan.
+// graph: k-means, scores, means with --compensate 1, schedule and gather. top-p is found by bisection on the first step's plan.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -200,9 +203,20 @@ const char* NameOf(Selection selection) {
   return "";
 }
 
-bool Measure(const Shape& shape, double target, const std::vector<char>& captures,
-             Selection selection, int repeat) {
+struct Options {
+  std::vector<char> captures;
+  Selection selection = Selection::kTopP;
+  std::string bias = "none";
+  bool compensate = false;
+  int repeat = 5;
+};
+
+bool Measure(const Shape& shape, double target, const Options& options) {
+  const std::vector<char>& captures = options.captures;
+  const Selection selection = options.selection;
+  const int repeat = options.repeat;
   const bool dense = target >= 1.0;
+  const bool compensate = options.compensate && !dense;
   const PlanShape s = {shape.batch, shape.heads, shape.tokens,
                        SegmentsOf(shape.query_clusters, shape.text),
                        SegmentsOf(shape.key_clusters, shape.text)};
@@ -239,10 +253,17 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
   DeviceArray<char> kmeans_workspace(KmeansWorkspaceSize(kmeans));
   DeviceArray<char> scores_workspace(PlanScoresWorkspaceSize(scores));
   const std::size_t attention_bytes =
-      BlockSparseAttentionWorkspaceBytes(s, shape.head_dim, DataType::kBFloat16, false);
+      BlockSparseAttentionWorkspaceBytes(s, shape.head_dim, DataType::kBFloat16, compensate);
   DeviceArray<char> attention_workspace(attention_bytes);
   const BlockSparseAttentionWorkspace parts = CarveBlockSparseAttentionWorkspace(
-      s, shape.head_dim, DataType::kBFloat16, false, attention_workspace.get());
+      s, shape.head_dim, DataType::kBFloat16, compensate, attention_workspace.get());
+  DeviceArray<float> key_bias(KeyBias(shape, options.bias));
+  SegmentMeansProblem means{shape.batch, shape.heads, shape.tokens, shape.head_dim, s.key_segments,
+                            2, DataType::kBFloat16, Layout::kBshd};
+  DeviceArray<char> means_workspace(SegmentMeansWorkspaceSize(means));
+  DeviceArray<float> means_of[2] = {DeviceArray<float>(heads * s.key_segments * shape.head_dim),
+                                    DeviceArray<float>(heads * s.key_segments * shape.head_dim)};
+  DeviceArray<float> log_sizes(heads * s.key_segments);
   DeviceArray<std::int32_t> cold(std::vector<std::int32_t>{6});
   DeviceArray<std::int32_t> warm(std::vector<std::int32_t>{dense ? 0 : 2});
   DeviceArray<float> start[2] = {DeviceArray<float>(heads * shape.query_clusters * shape.head_dim),
@@ -277,6 +298,12 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
     step.attention.plan = {step.query_order.get(), step.key_order.get(), step.query_offsets.get(),
                            step.key_offsets.get(), step.keep.get()};
     step.attention.action = warm.get();
+    if (key_bias.size() > 0) step.attention.key_bias = key_bias.get();
+    if (compensate) {
+      step.attention.means_k = means_of[0].get();
+      step.attention.means_v = means_of[1].get();
+      step.attention.means_bias = log_sizes.get();
+    }
   }
   const auto launch_kmeans = [&](Step& step, bool is_cold) {
     KmeansBuffers b;
@@ -307,6 +334,27 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
     Require(LaunchBlockSparseAttention(step.attention, attention_workspace.get(), attention_bytes,
                                        stream));
   };
+  const auto launch_means = [&](Step& step) {
+    SegmentMeansBuffers b;
+    b.x[0] = step.k.get();
+    b.x[1] = step.v.get();
+    b.means[0] = means_of[0].get();
+    b.means[1] = means_of[1].get();
+    b.order = step.key_order.get();
+    b.offsets = step.key_offsets.get();
+    b.action = warm.get();
+    b.key_bias = step.attention.key_bias;
+    b.log_sizes = log_sizes.get();
+    Require(LaunchSegmentMeans(means, b, means_workspace.get(), means_workspace.size(), stream));
+  };
+  // Compares the output of `step` with the means of its own K and V.
+  const auto compare = [&](Step& step) {
+    if (compensate) {
+      launch_means(step);
+      CUDA_OK(cudaStreamSynchronize(stream));
+    }
+    return CompareSampledRows(step.attention, dense);
+  };
   // Median over both steps of a graph of `run`.
   const auto time = [&](auto run) {
     return TimeInTurn(stream, repeat, {[&] { run(steps[0]); }, [&] { run(steps[1]); }});
@@ -336,10 +384,11 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
     bool right = true;
     for (Step& step : steps) {
       // The comparison reads no plan.
-      right = CompareSampledRows(step.attention, true).ok() && right;
+      right = compare(step).ok() && right;
     }
-    std::printf("%-9s %-8s dense                  attention %7.2f ms %6.1f TFLOP/s  %s\n",
-                shape.name, data, ms, flops / ms * 1e-9, right ? "ok" : "WRONG");
+    std::printf("%-9s %-8s bias %-6s dense     attention %7.2f ms %6.1f TFLOP/s  %s\n",
+                shape.name, data, options.bias.c_str(), ms, flops / ms * 1e-9,
+                right ? "ok" : "WRONG");
     std::fflush(stdout);
     CUDA_OK(cudaStreamDestroy(stream));
     return right;
@@ -362,19 +411,24 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
   const double step_ms = time([&](Step& step) {
     launch_kmeans(step, false);
     launch_scores(step);
+    if (compensate) launch_means(step);
     launch_attention(step);
   });
   double density = 0, worst = 0, mass = 0;
   for (Step& step : steps) {
     density += DensityOf(s, step) / 2;
-    const SampledRows rows = CompareSampledRows(step.attention, false);
+    const SampledRows rows = compare(step);
     worst = std::isnan(rows.relative_error) ? INFINITY : std::fmax(worst, rows.relative_error);
     mass += rows.kept_mass / 2;
     step.o.Poison();
   }
   const double attention_ms = time(launch_attention);
   for (Step& step : steps) {
-    const double error = CompareSampledRows(step.attention, false).relative_error;
+    if (compensate) {  // the means were those of another step
+      launch_means(step);
+      launch_attention(step);
+    }
+    const double error = compare(step).relative_error;
     worst = std::isnan(error) ? INFINITY : std::fmax(worst, error);
   }
   const double kmeans_ms = time([&](Step& step) { launch_kmeans(step, false); });
@@ -385,22 +439,7 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
   const double schedule_ms = time([&](Step& step) {
     Require(LaunchAttentionSchedule(step.attention, true, parts, stream));
   });
-  SegmentMeansProblem means{shape.batch, shape.heads, shape.tokens, shape.head_dim, s.key_segments,
-                            2, DataType::kBFloat16, Layout::kBshd};
-  DeviceArray<char> means_workspace(SegmentMeansWorkspaceSize(means));
-  DeviceArray<float> means_of[2] = {DeviceArray<float>(heads * s.key_segments * shape.head_dim),
-                                    DeviceArray<float>(heads * s.key_segments * shape.head_dim)};
-  const double means_ms = time([&](Step& step) {
-    SegmentMeansBuffers b;
-    b.x[0] = step.k.get();
-    b.x[1] = step.v.get();
-    b.means[0] = means_of[0].get();
-    b.means[1] = means_of[1].get();
-    b.order = step.key_order.get();
-    b.offsets = step.key_offsets.get();
-    b.action = warm.get();
-    Require(LaunchSegmentMeans(means, b, means_workspace.get(), means_workspace.size(), stream));
-  });
+  const double means_ms = time(launch_means);
   // How skewed the plan is: the largest clusters over the mean.
   double largest[2] = {0, 0};
   for (int side = 0; side < 2; ++side) {
@@ -415,16 +454,18 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
   const double planning_ms = time([&](Step& step) {
     launch_kmeans(step, false);
     launch_scores(step);
+    if (compensate) launch_means(step);
     Require(LaunchAttentionSchedule(step.attention, true, parts, stream));
     Require(LaunchGatherKeys(step.attention, parts, stream));
   });
   const bool right = worst <= 1e-2;
   std::printf(
-      "%-9s %-8s %s %.4f density %.3f attention %7.2f ms %6.1f TFLOP/s  k-means %6.3f  scores %.3f  "
+      "%-9s %-8s bias %-6s%s %s %.4f density %.3f attention %7.2f ms %6.1f TFLOP/s  k-means %6.3f  scores %.3f  "
       "schedule %.3f  gather %.3f  (means %.3f)  step %7.3f ms  planning %.3f  overhead %4.1f %%  | cold k-means %.1f ms, "
       "largest clusters %.0f %.0f, mass kept %.3f, rel L1 %.1e %s\n",
-      shape.name, data, NameOf(selection), scores.p, density, attention_ms, flops * density / attention_ms * 1e-9,
-      kmeans_ms, scores_ms, schedule_ms, gather_ms, means_ms, step_ms, planning_ms,
+      shape.name, data, options.bias.c_str(), compensate ? " compensated" : "", NameOf(selection),
+      scores.p, density, attention_ms, flops * density / attention_ms * 1e-9, kmeans_ms, scores_ms,
+      schedule_ms, gather_ms, means_ms, step_ms, planning_ms,
       planning_ms / (step_ms - planning_ms) * 100, cold_ms, largest[0], largest[1], mass, worst,
       right ? "ok" : "WRONG");
   std::fflush(stdout);
@@ -435,26 +476,28 @@ bool Measure(const Shape& shape, double target, const std::vector<char>& capture
 }
 
 int Main(int argc, char** argv) {
-  std::vector<char> captures;
-  Selection selection = Selection::kTopP;
-  int repeat = 5;
+  Options options;
   bool right = true;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const std::size_t colon = argument.find(':');
     if (argument == "--captures" && i + 1 < argc) {
-      captures = ReadCaptures(argv[++i]);
+      options.captures = ReadCaptures(argv[++i]);
     } else if (argument == "--ranking" && i + 1 < argc) {
-      selection = std::strcmp(argv[++i], "mass") == 0 ? Selection::kBudgetByMass
-                                                      : Selection::kBudgetByMassPerToken;
+      options.selection = std::strcmp(argv[++i], "mass") == 0 ? Selection::kBudgetByMass
+                                                              : Selection::kBudgetByMassPerToken;
+    } else if (argument == "--bias" && i + 1 < argc) {
+      options.bias = argv[++i];
+    } else if (argument == "--compensate" && i + 1 < argc) {
+      options.compensate = std::atoi(argv[++i]) != 0;
     } else if (argument == "--repeat" && i + 1 < argc) {
-      repeat = std::atoi(argv[++i]);
+      options.repeat = std::atoi(argv[++i]);
     } else {
       bool known = false;
       for (const Shape& shape : kShapes) {
         if (colon == std::string::npos || argument.substr(0, colon) != shape.name) continue;
         const double density = std::atof(argument.substr(colon + 1).c_str());
-        right = Measure(shape, density, captures, selection, repeat) && right;
+        right = Measure(shape, density, options) && right;
         known = true;
       }
       if (!known) {

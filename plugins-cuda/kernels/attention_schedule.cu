@@ -16,6 +16,7 @@ struct ScheduleParams {
   PlanShape shape;
   PlanView plan;
   const std::int32_t* action;
+  const float* key_bias;  // null off the fast path
   int group_rows, groups;
   BlockSparseAttentionWorkspace work;
 };
@@ -24,19 +25,58 @@ __device__ int BucketOf(int keys, int tokens) {
   return kBuckets - 1 - static_cast<int>(static_cast<long long>(keys) * (kBuckets - 1) / tokens);
 }
 
-__device__ void WriteItem(AttentionItem* slot, int head, int ordered, int4 first, int4 second) {
+// `head` is the item's first words.
+__device__ void WriteItem(AttentionItem* slot, int4 head, int4 first, int4 second) {
   int4* words = reinterpret_cast<int4*>(slot);
-  words[0] = make_int4(head, ordered, 0, 0);
+  words[0] = head;
   words[1] = first;
   words[2] = second;
   words[3] = make_int4(0, 0, 0, 0);
 }
 
-// Keys and runs of kept segments of every query segment, and whether the head has an order of its own.
+// Whether the head has an order of its own (`order` is null where all are natural), and where the keys
+// with a bias lie. All blocks of a head take part.
+__device__ void ReadOrder(const ScheduleParams& params, int head, const std::int32_t* order) {
+  const int tokens = params.shape.tokens;
+  const float* bias = params.key_bias == nullptr
+                          ? nullptr
+                          : params.key_bias + static_cast<std::int64_t>(head / params.shape.heads) * tokens;
+  if (order == nullptr && bias == nullptr) return;
+  bool ordered = false;
+  int rest = 0, to = 0;
+#pragma unroll 4
+  for (int p = blockIdx.x * blockDim.x + threadIdx.x; p < tokens; p += gridDim.x * blockDim.x) {
+    const int token = order == nullptr ? p : order[p];
+    ordered = ordered || token != p;
+    if (bias != nullptr && bias[token] != 0.0f) {
+      rest = max(rest, tokens - p);
+      to = p + 1;
+    }
+  }
+  AttentionHead& of_head = params.work.heads[head];
+  ordered = __any_sync(0xffffffffu, ordered);
+  rest = __reduce_max_sync(0xffffffffu, rest);
+  to = __reduce_max_sync(0xffffffffu, to);
+  if (threadIdx.x % 32 != 0) return;
+  if (ordered) of_head.ordered = 1;
+  if (to > 0) {
+    atomicMax(&of_head.biased_rest, rest);
+    atomicMax(&of_head.biased_to, to);
+  }
+}
+
+// Keys and runs of kept segments of every query segment, and what ReadOrder tells.
 // Grid: x over query segments, y over heads.
 __global__ void __launch_bounds__(kCountWarps * 32) CountKernel(const ScheduleParams params) {
-  if (params.action != nullptr && !ActionIsSparse(*params.action)) return;
   const int head = blockIdx.y;
+  if (params.action != nullptr && !ActionIsSparse(*params.action)) {
+    ReadOrder(params, head, nullptr);
+    return;
+  }
+  ReadOrder(params, head,
+            params.plan.key_order == nullptr
+                ? nullptr
+                : params.plan.key_order + static_cast<std::int64_t>(head) * params.shape.tokens);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int query_segments = params.shape.query_segments;
   const int key_segments = params.shape.key_segments;
@@ -46,17 +86,6 @@ __global__ void __launch_bounds__(kCountWarps * 32) CountKernel(const SchedulePa
       params.plan.key_offsets + static_cast<std::int64_t>(head) * (key_segments + 1);
   const std::int32_t* keep = params.plan.keep + segments_at * words;
   AttentionHead& of_head = params.work.heads[head];
-
-  if (params.plan.key_order != nullptr) {
-    const std::int32_t* order =
-        params.plan.key_order + static_cast<std::int64_t>(head) * params.shape.tokens;
-    bool ordered = false;
-    for (int p = blockIdx.x * blockDim.x + threadIdx.x; p < params.shape.tokens;
-         p += gridDim.x * blockDim.x) {
-      ordered = ordered || order[p] != p;
-    }
-    if (__any_sync(0xffffffffu, ordered) && lane == 0) of_head.ordered = 1;
-  }
 
   const int first = (blockIdx.x * kCountWarps + warp) * kRowsAtOnce;
   if (first >= query_segments) return;
@@ -140,6 +169,10 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   const int4 none = make_int4(0, 0, 0, 0);
   AttentionQueue* queue = params.work.queues;
   AttentionItem* items = params.work.items[0];
+  const AttentionHead of_head = params.work.heads[head];
+  const int4 head_words =
+      make_int4(head, of_head.ordered,
+                of_head.biased_to == 0 ? 0 : tokens - of_head.biased_rest, of_head.biased_to);
 
   if (params.action != nullptr && !ActionIsSparse(*params.action)) {
     const int step = group_rows * groups;
@@ -147,7 +180,7 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
     if (threadIdx.x == 0) base = atomicAdd(&queue->made, count);
     __syncthreads();
     for (int i = threadIdx.x; i < count; i += kThreads) {
-      WriteItem(&items[base + i], head, 0,
+      WriteItem(&items[base + i], head_words,
                 make_int4(-1, i * step, min(step, tokens - i * step), tokens), none);
     }
     return;
@@ -163,8 +196,6 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   const std::int32_t* costs = params.work.costs + segments_at;
   std::int32_t* rests[2] = {params.work.rests + 2 * segments_at,
                             params.work.rests + 2 * segments_at + query_segments};
-  const AttentionHead of_head = params.work.heads[head];
-  const int ordered = of_head.ordered;
   const auto rows_of = [&](int i) { return query_offsets[i + 1] - query_offsets[i]; };
   const auto groups_of = [&](int i) { return (rows_of(i) + group_rows - 1) / group_rows; };
 
@@ -225,7 +256,7 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
         const int row = query_offsets[i] + n * group_rows;
         words[1 + group % groups] =
             make_int4(i, row, min(group_rows, query_offsets[i + 1] - row), costs[i]);
-        if (group % groups == 0) words[0] = make_int4(head, ordered, 0, 0);
+        if (group % groups == 0) words[0] = head_words;
         if (group == all_groups - 1) {
           for (int rest = group % groups + 1; rest < groups; ++rest) words[1 + rest] = none;
         }
@@ -261,7 +292,7 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
       const int first = base + atomicAdd(&slots[0][bucket], count);
       const int step = groups * group_rows;
       for (int n = 0; n < count; ++n) {
-        WriteItem(&items[first + n], head, ordered,
+        WriteItem(&items[first + n], head_words,
                   make_int4(i, query_offsets[i] + n * step, min(step, rows_of(i) - n * step), keys),
                   none);
       }
@@ -273,7 +304,7 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   // The part with more keys comes first.
   const auto write_shared = [&](int n, int4 first, int4 second) {
     const bool swap = second.w > first.w;
-    WriteItem(&items[base + full + n], head, ordered, swap ? second : first, swap ? first : second);
+    WriteItem(&items[base + full + n], head_words, swap ? second : first, swap ? first : second);
   };
   const auto part_of = [&](int i, int first_group, int count) {
     const int skipped = first_group * group_rows;
@@ -310,6 +341,7 @@ Status LaunchAttentionSchedule(const BlockSparseAttentionArgs& args, bool fast,
   const ScheduleParams params{args.shape,
                               args.plan,
                               args.action,
+                              fast ? args.key_bias : nullptr,
                               fast ? kAttentionGroupRows : kPortableAttentionRows,
                               fast ? kAttentionGroups : 1,
                               workspace};

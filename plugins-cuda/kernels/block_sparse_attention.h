@@ -80,7 +80,9 @@ struct AttentionPart {
 struct AttentionItem {
   std::int32_t head;     // b * H + h
   std::int32_t ordered;  // whether the head's keys are read in key order; else as they are given
-  std::int32_t unused[2];
+  // The first key with a bias other than 0, as a position in the order they are read in, and the one
+  // after the last; both 0 if no key has one. Of the fast path.
+  std::int32_t biased_from, biased_to;
   AttentionPart parts[3];
 };
 
@@ -96,11 +98,13 @@ struct AttentionQueue {
   std::int32_t made, taken;  // items
 };
 
-// What is known of a head's plan.
+// What is known of a head's plan and key bias.
 struct AttentionHead {
   std::int32_t ordered;     // whether its key order differs from the natural one
   std::int32_t runs;        // of neighbouring kept key segments, over all its query segments
   unsigned long long keys;  // in those
+  // S less the position of the first key with a bias other than 0, and one more than that of the last.
+  std::int32_t biased_rest, biased_to;
 };
 
 // The parts of a workspace; with a null base only `bytes` is meaningful.
@@ -113,6 +117,7 @@ struct BlockSparseAttentionWorkspace {
   AttentionItem* items[kAttentionKinds];  // the last two are null off the fast path
   void* keys;              // [B,H,S + Nk,D] in key order, pseudo-keys last
   void* values;
+  float* biases;           // [B,H,S + Nk] of those
   std::int64_t item_capacity;  // of kPacked
   std::size_t bytes;
 };
@@ -146,6 +151,7 @@ inline BlockSparseAttentionWorkspace CarveBlockSparseAttentionWorkspace(const Pl
     const std::int64_t rows = shape.tokens + (compensate ? shape.key_segments : 0);
     parts.keys = carver.Take<std::uint16_t>(all_heads * rows * head_dim);
     parts.values = carver.Take<std::uint16_t>(all_heads * rows * head_dim);
+    parts.biases = carver.Take<float>(all_heads * rows);
   }
   parts.bytes = carver.used();
   return parts;

@@ -34,18 +34,17 @@ struct HopperParams {
   void* o;
   float* lse;
   const std::int32_t* query_order;
-  const std::int32_t* key_order;
   const std::int32_t* key_offsets;
   const std::int32_t* keep;
   const std::int32_t* action;
-  const float* key_bias;
-  const float* means_bias;
+  const float* key_bias;  // [B,S], or null
+  const float* biases;    // [B,H,S + pseudo_keys] in key order, where K and V were gathered
   const AttentionItem* items;
   AttentionQueue* queue;
   Strides strides;
   int heads, tokens, query_segments, key_segments;
   int pseudo_keys;  // key_segments with compensation, else 0
-  float scale;
+  float scale, inverse_scale;
 };
 
 // Tiles of kKeys keys, kStages of them; biases of a tile for kBiases rows of items.
@@ -145,6 +144,25 @@ __device__ __forceinline__ bool ReadOrdered(const char* generic, int slot) {
   const int ordered =
       reinterpret_cast<const int*>(generic + C::kItemsAt + slot * sizeof(AttentionItem))[1];
   return __shfl_sync(0xffffffffu, ordered, 0) != 0;
+}
+// The positions of keys that may have a bias: [from, to).
+struct Biased {
+  int from, to;
+  __device__ __forceinline__ bool Touches(int row, int length) const {
+    return row < to && row + length > from;
+  }
+};
+constexpr Biased kAllBiased = {0, 1 << 30};
+// Of a head's keys in key order and the pseudo-keys after them.
+__device__ __forceinline__ const float* OrderedBiases(const HopperParams& params, int all_head) {
+  return params.biases +
+         static_cast<std::int64_t>(all_head) * (params.tokens + params.pseudo_keys);
+}
+template <typename C>
+__device__ __forceinline__ Biased ReadBiased(const char* generic, int slot) {
+  const int2 words = reinterpret_cast<const int2*>(generic + C::kItemsAt +
+                                                   slot * sizeof(AttentionItem))[1];
+  return {__shfl_sync(0xffffffffu, words.x, 0), __shfl_sync(0xffffffffu, words.y, 0)};
 }
 template <typename C>
 __device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot, int part) {

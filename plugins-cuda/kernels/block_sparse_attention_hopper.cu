@@ -69,8 +69,10 @@ struct Producer {
   const CUtensorMap* maps = nullptr;  // of the head's keys or values, kBoxSizes of them
   int head = 0, batch = 0;
   int end_row = 0;  // first row that is outside of the tensor
-  bool biased = false;  // whether every tile has a bias to look up
-  const std::int32_t* order = nullptr;
+  Biased biased = {};
+  const float* biases = nullptr;  // of the rows of the tensor, where they are biased
+  bool tile_biased = false;       // whether the open tile's rows so far have their biases
+  bool not_zero = false;          // whether this lane wrote one that counts
   const std::int32_t* offsets = nullptr;
   const std::int32_t* keep_row = nullptr;
   Tiles<C::kStages> tiles = {};
@@ -105,10 +107,7 @@ struct Producer {
         CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(),
                 half * 64, row + before, head, batch);
       }
-      if (kIsKeys && biased) {
-        int* rows = reinterpret_cast<int*>(Bias());
-        for (int i = lane; i < take; i += 32) rows[fill + i] = row + i;
-      }
+      if (kIsKeys && (tile_biased || biased.Touches(row, take))) PutBiases(row, take);
       fill += take;
       row += take;
       length -= take;
@@ -116,46 +115,54 @@ struct Producer {
     }
   }
 
-  // Ends a tile of which the first `valid` rows are keys.
-  __device__ void Close(int valid) {
-    if constexpr (kIsKeys) {
-      bool flag = valid < C::kKeys;
-      if (biased) {
-        __syncwarp();
-        for (int i = lane; i < C::kKeys; i += 32) {
-          const float bias = BiasOf(reinterpret_cast<const int*>(Bias())[i]);
-          Bias()[i] = bias;
-          flag = flag || bias != 0.0f;
-        }
-        flag = __any_sync(0xffffffffu, flag);
-      } else if (flag) {
-        for (int i = lane; i < C::kKeys; i += 32) Bias()[i] = i < valid ? 0.0f : kNegativeInfinity;
-      }
-      if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[stage] = flag;
+  // Biases of `length` rows from `row` on, which become row `fill` of the open tile. All reads are under
+  // way at once: this warp waits for them, and the tiles after this one with it.
+  __device__ void PutBiases(int row, int length) {
+    for (int i = lane; i < fill && !tile_biased; i += 32) Bias()[i] = 0.0f;
+    tile_biased = true;
+    constexpr int kOfLane = (C::kKeys + 31) / 32;
+    const bool touched = biased.Touches(row, length);
+    float read[kOfLane];
+#pragma unroll
+    for (int n = 0; n < kOfLane; ++n) {
+      const int i = lane + 32 * n;
+      read[n] = touched && i < length ? BiasOf(row + i) : 0.0f;
     }
-    ArriveWarp(Full());
-    ++index;
-    fill = 0;
+#pragma unroll
+    for (int n = 0; n < kOfLane; ++n) {
+      const int i = lane + 32 * n;
+      if (i < length) Bias()[fill + i] = read[n];
+      not_zero = not_zero || read[n] != 0.0f;
+    }
   }
 
   // What is added to the raw score of a row of the tensor, before the scale.
   __device__ float BiasOf(int row) const {
-    if (row >= end_row) return kNegativeInfinity;
-    if (row < params.tokens) {
-      if (params.key_bias == nullptr) return 0.0f;
-      const int token = order == nullptr ? row : order[row];
-      return params.key_bias[static_cast<std::int64_t>(batch) * params.tokens + token] /
-             params.scale;
+    const float bias = biases[row] * params.inverse_scale;
+    const bool kept_pseudo_key = row >= params.tokens && Keeps(keep_row, row - params.tokens);
+    return kept_pseudo_key ? kNegativeInfinity : bias;
+  }
+
+  // Ends a tile of which the first `valid` rows are keys.
+  __device__ void Close(int valid) {
+    if constexpr (kIsKeys) {
+      if (valid < C::kKeys) {
+        for (int i = lane; i < C::kKeys; i += 32) {
+          if (i >= valid) {
+            Bias()[i] = kNegativeInfinity;
+          } else if (!tile_biased) {
+            Bias()[i] = 0.0f;
+          }
+        }
+      }
+      const bool flag =
+          valid < C::kKeys || (tile_biased && __any_sync(0xffffffffu, not_zero));
+      if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[stage] = flag;
+      tile_biased = not_zero = false;
     }
-    const int segment = row - params.tokens;
-    const int size = offsets[segment + 1] - offsets[segment];
-    if (size <= 0 || Keeps(keep_row, segment)) return kNegativeInfinity;
-    const float bias =
-        params.means_bias == nullptr
-            ? __logf(static_cast<float>(size))
-            : params.means_bias[static_cast<std::int64_t>(batch * params.heads + head) *
-                                    params.key_segments + segment];
-    return bias / params.scale;
+    ArriveWarp(Full());
+    ++index;
+    fill = 0;
   }
 
   // Ends an item: the rest of an open tile becomes zeros that no query attends.
@@ -170,17 +177,17 @@ struct Producer {
       CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(), half * 64,
               end_row, head, batch);
     }
-    if (kIsKeys && biased) {
-      int* rows = reinterpret_cast<int*>(Bias());
-      for (int i = lane; i < rest; i += 32) rows[fill + i] = end_row;
-    }
     Close(valid);
   }
 
   // Streams this warp's part of an item.
-  __device__ void Stream(int all_head, bool ordered, const AttentionPart& first,
-                         const AttentionPart& second, bool sparse) {
+  __device__ void Stream(int all_head, bool ordered, const Biased& of_item,
+                         const AttentionPart& first, const AttentionPart& second, bool sparse) {
     maps = (kIsKeys ? all_maps.k : all_maps.v)[ordered];
+    biased = of_item;
+    biases = ordered ? OrderedBiases(params, all_head)
+                     : params.key_bias +
+                           static_cast<std::int64_t>(all_head / params.heads) * params.tokens;
     const int pseudo_keys = sparse ? params.pseudo_keys : 0;
     tiles.counts[0] = CountTiles<C>(first, pseudo_keys);
     tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
@@ -196,16 +203,11 @@ struct Producer {
     batch = all_head / params.heads;
     head = all_head % params.heads;
     end_row = params.tokens + (sparse ? params.pseudo_keys : 0);
-    biased = params.key_bias != nullptr || (sparse && params.pseudo_keys > 0);
     if (!sparse) {
-      order = nullptr;
       Put(0, params.tokens);
       Finish();
       return;
     }
-    order = params.key_order == nullptr
-                ? nullptr
-                : params.key_order + static_cast<std::int64_t>(all_head) * params.tokens;
     offsets =
         params.key_offsets + static_cast<std::int64_t>(all_head) * (params.key_segments + 1);
     const int words = KeepWords(params.key_segments);
@@ -242,6 +244,8 @@ struct Producer {
       Put(run_start, run_stop - run_start);
     }
     maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
+    biased = kAllBiased;
+    biases = OrderedBiases(params, all_head);
     Put(params.tokens, params.pseudo_keys);
     Finish();
   }
@@ -285,8 +289,9 @@ __device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
     const int head = ReadHead<C>(generic, slot.stage);
     const bool ordered = ReadOrdered<C>(generic, slot.stage);
+    const Biased biased = ReadBiased<C>(generic, slot.stage);
     slot.Advance();
-    producer.Stream(head, ordered, first, second, sparse);
+    producer.Stream(head, ordered, biased, first, second, sparse);
     index = __shfl_sync(0xffffffffu, next, 0);
   }
 }
@@ -307,11 +312,12 @@ __device__ __forceinline__ void RunProducer(const HopperParams& params, const Te
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
     const int head = ReadHead<C>(generic, slot.stage);
     const bool ordered = ReadOrdered<C>(generic, slot.stage);
+    const Biased biased = ReadBiased<C>(generic, slot.stage);
     if (!kIsKeys && part == 0) ArriveWarp(shared.ItemReached(slot.stage));
     ArriveWarp(shared.ItemEmpty(slot.stage));
     slot.Advance();
     if (first.rows == 0) return;
-    producer.Stream(head, ordered, first, second, sparse);
+    producer.Stream(head, ordered, biased, first, second, sparse);
   }
 }
 
@@ -621,12 +627,11 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   params.o = args.o;
   params.lse = args.lse;
   params.query_order = args.plan.query_order;
-  params.key_order = args.plan.key_order;
   params.key_offsets = args.plan.key_offsets;
   params.keep = args.plan.keep;
   params.action = args.action;
   params.key_bias = args.key_bias;
-  params.means_bias = args.means_bias;
+  params.biases = workspace.biases;
   params.strides = strides;
   params.heads = args.shape.heads;
   params.tokens = args.shape.tokens;
@@ -634,6 +639,7 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   params.key_segments = args.shape.key_segments;
   params.pseudo_keys = pseudo_keys;
   params.scale = args.scale;
+  params.inverse_scale = 1.0f / args.scale;
   const bool bf16 = args.type == DataType::kBFloat16;
   if (args.head_dim == 128) {
     return bf16 ? LaunchAll<__nv_bfloat16, 128>(params, maps, workspace, multiprocessors, stream)

@@ -28,8 +28,10 @@ struct UnionProducer {
   const CUtensorMap* maps = nullptr;
   int head = 0, batch = 0;
   int end_row = 0;       // first row that is outside of the tensor
-  bool biased = false;   // whether every tile has a bias to look up
-  const std::int32_t* order = nullptr;
+  Biased biased = {};
+  const float* biases = nullptr;  // of the rows of the tensor, where they are biased
+  bool tile_biased = false;       // whether the open tile's rows so far have their biases
+  bool not_zero = false;          // whether this lane wrote one that counts
   const std::int32_t* offsets = nullptr;
   const std::int32_t* keep[C::kWarpgroups] = {};  // of the parts; null: no such part
   Ring<C::kStages> at = {};
@@ -56,10 +58,41 @@ struct UnionProducer {
       CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(), half * 64,
               row + before, head, batch);
     }
-    if (kIsKeys && biased) {
-      int* rows = reinterpret_cast<int*>(Bias(0));
-      for (int i = lane; i < length; i += 32) rows[fill + i] = min(row + i, end_row);
+  }
+
+  // Biases of `length` rows from `row` on, which become row `fill` of the open tile.
+  __device__ void PutBiases(int row, int length) {
+    for (int i = lane; i < fill && !tile_biased; i += 32) SetBiases(i, 0.0f);
+    tile_biased = true;
+    constexpr int kOfLane = (C::kKeys + 31) / 32;
+    const bool touched = biased.Touches(row, length);
+    float read[kOfLane];
+#pragma unroll
+    for (int n = 0; n < kOfLane; ++n) {
+      const int i = lane + 32 * n;
+      read[n] = touched && i < length ? biases[row + i] * params.inverse_scale : 0.0f;
     }
+#pragma unroll
+    for (int n = 0; n < kOfLane; ++n) {
+      const int i = lane + 32 * n;
+      if (i >= length) break;
+      not_zero = not_zero || read[n] != 0.0f;
+      if (row + i < params.tokens) {
+        SetBiases(fill + i, read[n]);
+        continue;
+      }
+#pragma unroll
+      for (int part = 0; part < C::kWarpgroups; ++part) {
+        const bool kept =
+            keep[part] == nullptr || Keeps(keep[part], row + i - params.tokens);
+        not_zero = not_zero || kept;
+        Bias(part)[fill + i] = kept ? kNegativeInfinity : read[n];
+      }
+    }
+  }
+  __device__ void SetBiases(int i, float bias) const {
+#pragma unroll
+    for (int part = 0; part < C::kWarpgroups; ++part) Bias(part)[i] = bias;
   }
 
   // Adds `length` rows from `row` on, kept by `by`.
@@ -75,6 +108,7 @@ struct UnionProducer {
       }
       const int take = min(length, C::kKeys - fill);
       Copy(row, take);
+      if (kIsKeys && (tile_biased || biased.Touches(row, take))) PutBiases(row, take);
       fill += take;
       row += take;
       length -= take;
@@ -87,53 +121,23 @@ struct UnionProducer {
     const int valid = fill;
     if (valid < C::kKeys) Copy(end_row, C::kKeys - valid);
     if constexpr (kIsKeys) {
-      bool flag = valid < C::kKeys;
-      if (biased) {
-        __syncwarp();
+      if (valid < C::kKeys) {
         for (int i = lane; i < C::kKeys; i += 32) {
-          const int row = reinterpret_cast<const int*>(Bias(0))[i];
-#pragma unroll
-          for (int part = 0; part < C::kWarpgroups; ++part) {
-            const float bias = BiasOf(row, keep[part]);
-            Bias(part)[i] = bias;
-            flag = flag || bias != 0.0f;
-          }
-        }
-        flag = __any_sync(0xffffffffu, flag);
-      } else if (flag) {
-        for (int i = lane; i < C::kKeys; i += 32) {
-#pragma unroll
-          for (int part = 0; part < C::kWarpgroups; ++part) {
-            Bias(part)[i] = i < valid ? 0.0f : kNegativeInfinity;
+          if (i >= valid) {
+            SetBiases(i, kNegativeInfinity);
+          } else if (!tile_biased) {
+            SetBiases(i, 0.0f);
           }
         }
       }
+      const bool flag =
+          valid < C::kKeys || (tile_biased && __any_sync(0xffffffffu, not_zero));
       SetFlag(parts | (flag ? kTileBiased : 0));
+      tile_biased = not_zero = false;
     }
     ArriveWarp(Full());
     at.Advance();
     fill = 0;
-  }
-
-  // What is added to the raw score of a row of the tensor, before the scale, for a part.
-  __device__ float BiasOf(int row, const std::int32_t* keep_row) const {
-    if (row >= end_row) return kNegativeInfinity;
-    if (row < params.tokens) {
-      if (params.key_bias == nullptr) return 0.0f;
-      const int token = order == nullptr ? row : order[row];
-      return params.key_bias[static_cast<std::int64_t>(batch) * params.tokens + token] /
-             params.scale;
-    }
-    if (keep_row == nullptr) return kNegativeInfinity;
-    const int segment = row - params.tokens;
-    const int size = offsets[segment + 1] - offsets[segment];
-    if (size <= 0 || Keeps(keep_row, segment)) return kNegativeInfinity;
-    const float bias =
-        params.means_bias == nullptr
-            ? __logf(static_cast<float>(size))
-            : params.means_bias[static_cast<std::int64_t>(batch * params.heads + head) *
-                                    params.key_segments + segment];
-    return bias / params.scale;
   }
 
   // 32 key segments: for this lane the bounds of one, and which parts keep it.
@@ -155,14 +159,14 @@ struct UnionProducer {
     return loaded;
   }
 
-  __device__ void Stream(int all_head, bool ordered, const AttentionPart (&of)[C::kWarpgroups]) {
+  __device__ void Stream(int all_head, bool ordered, const Biased& of_item,
+                         const AttentionPart (&of)[C::kWarpgroups]) {
     batch = all_head / params.heads;
     head = all_head % params.heads;
     end_row = params.tokens + params.pseudo_keys;
-    biased = params.key_bias != nullptr || params.pseudo_keys > 0;
-    order = params.key_order == nullptr
-                ? nullptr
-                : params.key_order + static_cast<std::int64_t>(all_head) * params.tokens;
+    biased = of_item;
+    biases = ordered ? OrderedBiases(params, all_head)
+                     : params.key_bias + static_cast<std::int64_t>(batch) * params.tokens;
     offsets =
         params.key_offsets + static_cast<std::int64_t>(all_head) * (params.key_segments + 1);
     const int words = KeepWords(params.key_segments);
@@ -203,6 +207,8 @@ struct UnionProducer {
     if (params.pseudo_keys > 0) {
       if (fill > 0) Close();  // of another tensor map
       maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
+      biased = kAllBiased;
+      biases = OrderedBiases(params, all_head);
       Put(params.tokens, params.pseudo_keys, all);
     }
     if (fill > 0) Close();
@@ -249,8 +255,9 @@ __device__ __forceinline__ void RunUnionKeys(const HopperParams& params, const T
     ReadParts<C>(generic, slot.stage, parts);
     const int head = ReadHead<C>(generic, slot.stage);
     const bool ordered = ReadOrdered<C>(generic, slot.stage);
+    const Biased biased = ReadBiased<C>(generic, slot.stage);
     slot.Advance();
-    producer.Stream(head, ordered, parts);
+    producer.Stream(head, ordered, biased, parts);
     index = __shfl_sync(0xffffffffu, next, 0);
   }
 }
@@ -267,10 +274,11 @@ __device__ __forceinline__ void RunUnionValues(const HopperParams& params, const
     ReadParts<C>(generic, slot.stage, parts);
     const int head = ReadHead<C>(generic, slot.stage);
     const bool ordered = ReadOrdered<C>(generic, slot.stage);
+    const Biased biased = ReadBiased<C>(generic, slot.stage);
     ArriveWarp(shared.ItemEmpty(slot.stage));
     slot.Advance();
     if (parts[0].rows == 0) return;
-    producer.Stream(head, ordered, parts);
+    producer.Stream(head, ordered, biased, parts);
   }
 }
 

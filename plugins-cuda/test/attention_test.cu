@@ -34,6 +34,7 @@ struct Case {
   int band = -1;
   int text = 0;
   bool text_first = false;
+  int biased_from = 0, biased_to = 1 << 24;  // with key_bias: the tokens that have one
 };
 
 HostAttention MakeProblem(const Case& c, std::uint64_t seed) {
@@ -58,10 +59,14 @@ HostAttention MakeProblem(const Case& c, std::uint64_t seed) {
   if (c.key_bias || c.mask_all) {
     a.key_bias.resize(static_cast<std::size_t>(c.shape.batch) * c.shape.tokens);
     for (std::size_t i = 0; i < a.key_bias.size(); ++i) {
+      // The second batch's a little later.
+      const int token = static_cast<int>(i % c.shape.tokens - i / c.shape.tokens * 11);
+      const bool outside = token < c.biased_from || token >= c.biased_to;
       const bool masked = (c.mask_all && i < static_cast<std::size_t>(c.shape.tokens)) ||
                           random.Below(5) == 0;
-      a.key_bias[i] = masked ? -std::numeric_limits<float>::infinity()
-                             : static_cast<float>(random.Below(3) - 1);
+      a.key_bias[i] = outside  ? 0.0f
+                      : masked ? -std::numeric_limits<float>::infinity()
+                               : static_cast<float>(random.Below(3) - 1);
     }
   }
   if (c.compensate) FillMeans(a);
@@ -182,6 +187,15 @@ std::vector<Case> Cases(bool quick) {
   };
   add_blocks("blocks", {"", {1, 2, 700}, 128}, 64, 0.3, -1, 0, false);
   add_blocks("bands", {"", {1, 2, 1900}, 128}, 128, 0, 3, 50, false);
+  const auto add_biased = [&](std::string name, Case c, int from, int to) {
+    c.name = std::move(name);
+    c.key_bias = true, c.biased_from = from, c.biased_to = to;
+    cases.push_back(std::move(c));
+  };
+  add_biased("bias of a few keys, dense", {"", {2, 1, 500, 3, 5}, 128, bf16, Layout::kBhsd, 0.3, 1.0, 0},
+             310, 330);
+  add_biased("bias of a few keys, natural order",
+             {"", {2, 1, 500, 3, 12}, 64, f16, Layout::kBshd, 0.6, 1.0, 2, true, false}, 310, 330);
   add_blocks("blocks, bias, compensation",
              {"", {1, 1, 500}, 64, f16, Layout::kBshd, 0.3, 1.0, 2, false, true, true, false, true},
              64, 0.3, -1, 30, true);
@@ -241,6 +255,26 @@ std::vector<Case> Cases(bool quick) {
         c.shape = {2, 2, 9001};
         add_blocks(blocks + ", long band", c, block, 0.0, 1500 / block, 0, false);
         add_blocks(blocks + ", long", c, block, 0.2, -1, 226, true);
+      }
+      for (const auto& [from, to] : {std::pair{0, 1}, {0, 90}, {700, 701}, {640, 800}, {1190, 1200}}) {
+        const std::string biased = tag + "bias from " + std::to_string(from) + " to " + std::to_string(to);
+        Case c{"", {2, 2, 1200, 9, 33}, dim, type, Layout::kBshd, 0.4, 1.0, 0, true, false};
+        add_biased(biased + ", dense", c, from, to);
+        c.action = 2;
+        add_biased(biased + ", natural order", c, from, to);
+        c.compensate = true;
+        add_biased(biased + ", natural order, compensation", c, from, to);
+        c.with_order = true;
+        add_biased(biased + ", compensation", c, from, to);
+        c.compensate = false;
+        add_biased(biased, c, from, to);
+        for (const int block : {64, 128}) {
+          Case b{"", {2, 2, 1200}, dim, type, Layout::kBhsd};
+          b.with_order = false, b.block = block, b.text = 70, b.density = 0.3;
+          add_biased(biased + ", blocks of " + std::to_string(block), b, from, to);
+          b.band = 7, b.compensate = true;
+          add_biased(biased + ", band of " + std::to_string(block) + ", compensation", b, from, to);
+        }
       }
       add({tag + "nothing kept", {1, 2, 300, 5, 40}, dim, type, Layout::kBhsd, 0.0});
       add({tag + "sparse rows, some empty", {1, 4, 640, 12, 40}, dim, type, Layout::kBhsd, 0.02});
