@@ -16,11 +16,7 @@
 namespace sparsedit::attention {
 
 constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
-constexpr float kNegativeInfinity = -__builtin_huge_valf();
 constexpr float kLog2E = 1.4426950408889634f;
-// The running maximum moves only when a row exceeds it by this much (in log2): until then
-// probabilities stay below 2^8 and the output need not be rescaled.
-constexpr float kRescaleThreshold = 8.0f;
 
 // Tensor maps of k and v as given (source 0) and in key order with pseudo-keys after them (source 1),
 // a box size each.
@@ -152,12 +148,6 @@ struct Biased {
     return row < to && row + length > from;
   }
 };
-constexpr Biased kAllBiased = {0, 1 << 30};
-// Of a head's keys in key order and the pseudo-keys after them.
-__device__ __forceinline__ const float* OrderedBiases(const HopperParams& params, int all_head) {
-  return params.biases +
-         static_cast<std::int64_t>(all_head) * (params.tokens + params.pseudo_keys);
-}
 template <typename C>
 __device__ __forceinline__ Biased ReadBiased(const char* generic, int slot) {
   const int2 words = reinterpret_cast<const int2*>(generic + C::kItemsAt +
@@ -172,53 +162,124 @@ __device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot,
           __shfl_sync(0xffffffffu, words.z, 0), __shfl_sync(0xffffffffu, words.w, 0)};
 }
 
-// The online softmax of the two rows of a thread. `maximum` is in raw scores.
-struct Softmax {
-  float scale_log2;
-  float maximum[2] = {kNegativeInfinity, kNegativeInfinity};
-  float sum[2] = {0.0f, 0.0f};
-  float correction[2];
-
-  // Turns scores into probabilities relative to the maximum. True if the output so far must be
-  // multiplied by `correction`; the same for all lanes of a warp.
-  template <int kCount>
-  __device__ __forceinline__ bool Update(float (&s)[kCount]) {
-    float high[2] = {s[0], s[2]};
-#pragma unroll
-    for (int i = 0; i < kCount; i += 4) {
-      high[0] = fmaxf(high[0], fmaxf(s[i], s[i + 1]));
-      high[1] = fmaxf(high[1], fmaxf(s[i + 2], s[i + 3]));
+// What the first producer warp of a block does: takes items from the queue, hands each to the block's
+// other warps, and calls `stream` with its slot. Hands out an item without rows at the end.
+template <typename C, typename Stream>
+__device__ __forceinline__ void TakeItems(const HopperParams& params, const Shared<C>& shared,
+                                          char* generic, Stream stream) {
+  const int lane = threadIdx.x % 32;
+  const int count = params.queue->made;
+  Slot slot;
+  int index = 0;
+  if (lane == 0) index = atomicAdd(&params.queue->taken, 1);
+  index = __shfl_sync(0xffffffffu, index, 0);
+  while (true) {
+    constexpr int kWords = sizeof(AttentionItem) / 16;
+    int4 word = make_int4(0, 0, 0, 0);
+    if (index < count && lane < kWords) {
+      word = reinterpret_cast<const int4*>(params.items + index)[lane];
     }
-    high[0] = QuadMax(high[0]);
-    high[1] = QuadMax(high[1]);
-    const float slack = kRescaleThreshold / scale_log2;
-    const bool exceeds = high[0] > maximum[0] + slack || high[1] > maximum[1] + slack;
-    const bool rescale = __any_sync(0xffffffffu, exceeds);
-    if (rescale) {
+    BarrierWait(shared.ItemEmpty(slot.stage), slot.parity ^ 1);
+    if (lane < kWords) {
+      reinterpret_cast<int4*>(generic + C::kItemsAt)[slot.stage * kWords + lane] = word;
+    }
+    ArriveWarp(shared.ItemFull(slot.stage));
+    if (index >= count) return;
+    int next = 0;
+    if (lane == 0) next = atomicAdd(&params.queue->taken, 1);
+    stream(slot);
+    slot.Advance();
+    index = __shfl_sync(0xffffffffu, next, 0);
+  }
+}
+
+// The biases of the tiles that a warp fills with keys: reads them for rows that may have one, and writes
+// a tile's for each of the parts that share it. They differ by the pseudo-keys alone: a part has no use
+// for those of segments that it keeps.
+template <typename C>
+struct TileBiases {
+  const HopperParams& params;
+  float* tiles;  // [kStages][kBiases][kKeys] in shared memory
+  int lane;
+  const std::int32_t* keep[C::kBiases] = {};  // of the parts; null: no such part
+  Biased biased = {};                         // rows of the tensor
+  const float* of_rows = nullptr;
+  bool written = false;   // whether the open tile has biases of all its rows so far
+  bool not_zero = false;  // whether this lane wrote one that counts
+
+  __device__ float* Of(int stage, int part) const {
+    return tiles + (stage * C::kBiases + part) * C::kKeys;
+  }
+  __device__ void Set(int stage, int i, float bias) const {
 #pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const float before = maximum[r];
-        maximum[r] = fmaxf(before, high[r]);
-        correction[r] =
-            before == maximum[r] ? 1.0f : Exp2((before - maximum[r]) * scale_log2);
-        sum[r] *= correction[r];
+    for (int part = 0; part < C::kBiases; ++part) Of(stage, part)[i] = bias;
+  }
+
+  // From here on rows are the keys of a head.
+  __device__ void StartKeys(int all_head, bool ordered, const Biased& of_item) {
+    biased = of_item;
+    of_rows = ordered ? params.biases + OrderedAt(all_head)
+                      : params.key_bias +
+                            static_cast<std::int64_t>(all_head / params.heads) * params.tokens;
+  }
+  // They are its pseudo-keys, all of which have a bias.
+  __device__ void StartPseudoKeys(int all_head) {
+    biased = {0, 1 << 30};
+    of_rows = params.biases + OrderedAt(all_head);
+  }
+  __device__ std::int64_t OrderedAt(int all_head) const {
+    return static_cast<std::int64_t>(all_head) * (params.tokens + params.pseudo_keys);
+  }
+
+  // `length` rows from `row` on become rows `fill` and following of the tile. Where they have biases
+  // this warp waits for them once: all reads are under way together.
+  __device__ __forceinline__ void Put(int stage, int fill, int row, int length) {
+    const bool touched = biased.Touches(row, length);
+    if (!written && !touched) return;
+    for (int i = lane; i < fill && !written; i += 32) Set(stage, i, 0.0f);
+    written = true;
+    constexpr int kOfLane = (C::kKeys + 31) / 32;
+    float read[kOfLane];
+    unsigned kept = 0;  // pseudo-keys that count for nothing: a bit for each part of each row
+#pragma unroll
+    for (int n = 0; n < kOfLane; ++n) {
+      const int i = lane + 32 * n;
+      const bool reads = touched && i < length;
+      read[n] = reads ? of_rows[row + i] * params.inverse_scale : 0.0f;
+      if (!reads || row + i < params.tokens) continue;
+#pragma unroll
+      for (int part = 0; part < C::kBiases; ++part) {
+        const bool no_use = keep[part] == nullptr || Keeps(keep[part], row + i - params.tokens);
+        kept |= (no_use ? 1u : 0u) << (n * C::kBiases + part);
       }
     }
-    const float shift0 = maximum[0] == kNegativeInfinity ? 0.0f : maximum[0] * scale_log2;
-    const float shift1 = maximum[1] == kNegativeInfinity ? 0.0f : maximum[1] * scale_log2;
-    float sums[2] = {0.0f, 0.0f};
 #pragma unroll
-    for (int i = 0; i < kCount; i += 4) {
-      s[i] = Exp2(fmaf(s[i], scale_log2, -shift0));
-      s[i + 1] = Exp2(fmaf(s[i + 1], scale_log2, -shift0));
-      s[i + 2] = Exp2(fmaf(s[i + 2], scale_log2, -shift1));
-      s[i + 3] = Exp2(fmaf(s[i + 3], scale_log2, -shift1));
-      sums[0] += s[i] + s[i + 1];
-      sums[1] += s[i + 2] + s[i + 3];
+    for (int n = 0; n < kOfLane; ++n) {
+      const int i = lane + 32 * n;
+      if (i >= length) break;
+#pragma unroll
+      for (int part = 0; part < C::kBiases; ++part) {
+        const bool no_use = (kept >> (n * C::kBiases + part) & 1u) != 0;
+        Of(stage, part)[fill + i] = no_use ? kNegativeInfinity : read[n];
+      }
+      not_zero = not_zero || read[n] != 0.0f || kept != 0;
     }
-    sum[0] += sums[0];
-    sum[1] += sums[1];
-    return rescale;
+  }
+
+  // Ends a tile of which the first `valid` rows are keys. True if it has biases to add.
+  __device__ __forceinline__ bool Close(int stage, int valid) {
+    if (valid < C::kKeys) {
+      for (int i = lane; i < C::kKeys; i += 32) {
+        if (i >= valid) {
+          Set(stage, i, kNegativeInfinity);
+        } else if (!written) {
+          Set(stage, i, 0.0f);
+        }
+      }
+    }
+    const bool counts = valid < C::kKeys || (written && __any_sync(0xffffffffu, not_zero));
+    written = not_zero = false;
+    return counts;
   }
 };
 
@@ -323,7 +384,7 @@ struct RowsOfWarpgroup {
 
   // Normalises and scatters the output rows through the query tile.
   __device__ __forceinline__ void StoreOutputs(int head, int first, int rows, float (&o)[kOutputs],
-                                               Softmax& softmax, bool sparse) {
+                                               Softmax<>& softmax, bool sparse) {
     const std::int32_t* order = OrderOf(head, sparse);
     const std::int64_t offset = OffsetOf(head);
     constexpr int kChunks = C::kHeadDim / 8;

@@ -69,10 +69,7 @@ struct Producer {
   const CUtensorMap* maps = nullptr;  // of the head's keys or values, kBoxSizes of them
   int head = 0, batch = 0;
   int end_row = 0;  // first row that is outside of the tensor
-  Biased biased = {};
-  const float* biases = nullptr;  // of the rows of the tensor, where they are biased
-  bool tile_biased = false;       // whether the open tile's rows so far have their biases
-  bool not_zero = false;          // whether this lane wrote one that counts
+  TileBiases<C> biases;
   const std::int32_t* offsets = nullptr;
   const std::int32_t* keep_row = nullptr;
   Tiles<C::kStages> tiles = {};
@@ -81,9 +78,15 @@ struct Producer {
   int stage = 0;
   int fill = 0;
 
-  __device__ float* Bias() const {
-    return reinterpret_cast<float*>(generic + C::kBiasAt) + stage * C::kKeys;
-  }
+  __device__ Producer(const HopperParams& params, const TensorMaps& maps, Shared<C> shared,
+                      char* generic, int lane)
+      : params(params),
+        all_maps(maps),
+        shared(shared),
+        generic(generic),
+        lane(lane),
+        biases{params, reinterpret_cast<float*>(generic + C::kBiasAt), lane} {}
+
   __device__ std::uint32_t Full() const {
     return kIsKeys ? shared.KeysFull(stage) : shared.ValuesFull(stage);
   }
@@ -107,7 +110,7 @@ struct Producer {
         CopyBox(tile + half * C::kColumnBytes + (fill + before) * 128, maps + bit, Full(),
                 half * 64, row + before, head, batch);
       }
-      if (kIsKeys && (tile_biased || biased.Touches(row, take))) PutBiases(row, take);
+      if (kIsKeys) biases.Put(stage, fill, row, take);
       fill += take;
       row += take;
       length -= take;
@@ -115,50 +118,11 @@ struct Producer {
     }
   }
 
-  // Biases of `length` rows from `row` on, which become row `fill` of the open tile. All reads are under
-  // way at once: this warp waits for them, and the tiles after this one with it.
-  __device__ void PutBiases(int row, int length) {
-    for (int i = lane; i < fill && !tile_biased; i += 32) Bias()[i] = 0.0f;
-    tile_biased = true;
-    constexpr int kOfLane = (C::kKeys + 31) / 32;
-    const bool touched = biased.Touches(row, length);
-    float read[kOfLane];
-#pragma unroll
-    for (int n = 0; n < kOfLane; ++n) {
-      const int i = lane + 32 * n;
-      read[n] = touched && i < length ? BiasOf(row + i) : 0.0f;
-    }
-#pragma unroll
-    for (int n = 0; n < kOfLane; ++n) {
-      const int i = lane + 32 * n;
-      if (i < length) Bias()[fill + i] = read[n];
-      not_zero = not_zero || read[n] != 0.0f;
-    }
-  }
-
-  // What is added to the raw score of a row of the tensor, before the scale.
-  __device__ float BiasOf(int row) const {
-    const float bias = biases[row] * params.inverse_scale;
-    const bool kept_pseudo_key = row >= params.tokens && Keeps(keep_row, row - params.tokens);
-    return kept_pseudo_key ? kNegativeInfinity : bias;
-  }
-
   // Ends a tile of which the first `valid` rows are keys.
   __device__ void Close(int valid) {
     if constexpr (kIsKeys) {
-      if (valid < C::kKeys) {
-        for (int i = lane; i < C::kKeys; i += 32) {
-          if (i >= valid) {
-            Bias()[i] = kNegativeInfinity;
-          } else if (!tile_biased) {
-            Bias()[i] = 0.0f;
-          }
-        }
-      }
-      const bool flag =
-          valid < C::kKeys || (tile_biased && __any_sync(0xffffffffu, not_zero));
+      const bool flag = biases.Close(stage, valid);
       if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[stage] = flag;
-      tile_biased = not_zero = false;
     }
     ArriveWarp(Full());
     ++index;
@@ -181,13 +145,10 @@ struct Producer {
   }
 
   // Streams this warp's part of an item.
-  __device__ void Stream(int all_head, bool ordered, const Biased& of_item,
+  __device__ void Stream(int all_head, bool ordered, const Biased& biased,
                          const AttentionPart& first, const AttentionPart& second, bool sparse) {
     maps = (kIsKeys ? all_maps.k : all_maps.v)[ordered];
-    biased = of_item;
-    biases = ordered ? OrderedBiases(params, all_head)
-                     : params.key_bias +
-                           static_cast<std::int64_t>(all_head / params.heads) * params.tokens;
+    if (kIsKeys) biases.StartKeys(all_head, ordered, biased);
     const int pseudo_keys = sparse ? params.pseudo_keys : 0;
     tiles.counts[0] = CountTiles<C>(first, pseudo_keys);
     tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
@@ -214,6 +175,7 @@ struct Producer {
     keep_row = params.keep +
                (static_cast<std::int64_t>(all_head) * params.query_segments + segment) *
                    words;
+    biases.keep[0] = keep_row;
     if (keys > 0) {
       int bits = 0, start = 0, stop = 0;
       Load(0, &bits, &start, &stop);
@@ -244,8 +206,7 @@ struct Producer {
       Put(run_start, run_stop - run_start);
     }
     maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
-    biased = kAllBiased;
-    biases = OrderedBiases(params, all_head);
+    if (kIsKeys) biases.StartPseudoKeys(all_head);
     Put(params.tokens, params.pseudo_keys);
     Finish();
   }
@@ -259,41 +220,17 @@ struct Producer {
   }
 };
 
-// The producer warp that also takes items from the queue and hands them to the others.
 template <typename C>
 __device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
                                                  const TensorMaps& maps, const Shared<C>& shared,
                                                  char* generic, bool sparse) {
-  const int lane = threadIdx.x % 32;
-  Producer<C, true> producer{params, maps, shared, generic, lane};
-  const int count = params.queue->made;
-  Slot slot;
-  int index = 0;
-  if (lane == 0) index = atomicAdd(&params.queue->taken, 1);
-  index = __shfl_sync(0xffffffffu, index, 0);
-  while (true) {
-    constexpr int kWords = sizeof(AttentionItem) / 16;
-    int4 word = make_int4(0, 0, 0, 0);  // no rows: the end
-    if (index < count && lane < kWords) {
-      word = reinterpret_cast<const int4*>(params.items + index)[lane];
-    }
-    BarrierWait(shared.ItemEmpty(slot.stage), slot.parity ^ 1);
-    if (lane < kWords) {
-      reinterpret_cast<int4*>(generic + C::kItemsAt)[slot.stage * kWords + lane] = word;
-    }
-    ArriveWarp(shared.ItemFull(slot.stage));
-    if (index >= count) return;
-    int next = 0;
-    if (lane == 0) next = atomicAdd(&params.queue->taken, 1);
+  Producer<C, true> producer(params, maps, shared, generic, threadIdx.x % 32);
+  TakeItems<C>(params, shared, generic, [&](const Slot& slot) {
     const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
-    const int head = ReadHead<C>(generic, slot.stage);
-    const bool ordered = ReadOrdered<C>(generic, slot.stage);
-    const Biased biased = ReadBiased<C>(generic, slot.stage);
-    slot.Advance();
-    producer.Stream(head, ordered, biased, first, second, sparse);
-    index = __shfl_sync(0xffffffffu, next, 0);
-  }
+    producer.Stream(ReadHead<C>(generic, slot.stage), ReadOrdered<C>(generic, slot.stage),
+                    ReadBiased<C>(generic, slot.stage), first, second, sparse);
+  });
 }
 
 template <typename C, bool kIsKeys>
@@ -301,7 +238,7 @@ __device__ __forceinline__ void RunProducer(const HopperParams& params, const Te
                                             const Shared<C>& shared, char* generic, int part,
                                             bool sparse) {
   const int lane = threadIdx.x % 32;
-  Producer<C, kIsKeys> producer{params, maps, shared, generic, lane};
+  Producer<C, kIsKeys> producer(params, maps, shared, generic, lane);
   producer.part = part;
   Slot slot;
   while (true) {
@@ -375,7 +312,7 @@ struct Consumer : RowsOfWarpgroup<C> {
     float o[kOutputs];
 #pragma unroll
     for (int i = 0; i < kOutputs; ++i) o[i] = 0.0f;
-    Softmax softmax;
+    Softmax<> softmax;
     softmax.scale_log2 = params.scale * kLog2E;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {  // rows past the end get no probability at all

@@ -28,22 +28,24 @@ struct UnionProducer {
   const CUtensorMap* maps = nullptr;
   int head = 0, batch = 0;
   int end_row = 0;       // first row that is outside of the tensor
-  Biased biased = {};
-  const float* biases = nullptr;  // of the rows of the tensor, where they are biased
-  bool tile_biased = false;       // whether the open tile's rows so far have their biases
-  bool not_zero = false;          // whether this lane wrote one that counts
+  TileBiases<C> biases;
   const std::int32_t* offsets = nullptr;
   const std::int32_t* keep[C::kWarpgroups] = {};  // of the parts; null: no such part
   Ring<C::kStages> at = {};
   int fill = 0;
   int parts = 0;  // that keep the open tile
 
+  __device__ UnionProducer(const HopperParams& params, const TensorMaps& maps, Shared<C> shared,
+                           char* generic, int lane)
+      : params(params),
+        all_maps(maps),
+        shared(shared),
+        generic(generic),
+        lane(lane),
+        biases{params, reinterpret_cast<float*>(generic + C::kBiasAt), lane} {}
+
   __device__ std::uint32_t Full() const {
     return kIsKeys ? shared.KeysFull(at.stage) : shared.ValuesFull(at.stage);
-  }
-  __device__ float* Bias(int part) const {
-    return reinterpret_cast<float*>(generic + C::kBiasAt) +
-           (at.stage * C::kBiases + part) * C::kKeys;
   }
   __device__ void SetFlag(int flag) const {
     if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[at.stage] = flag;
@@ -60,41 +62,6 @@ struct UnionProducer {
     }
   }
 
-  // Biases of `length` rows from `row` on, which become row `fill` of the open tile.
-  __device__ void PutBiases(int row, int length) {
-    for (int i = lane; i < fill && !tile_biased; i += 32) SetBiases(i, 0.0f);
-    tile_biased = true;
-    constexpr int kOfLane = (C::kKeys + 31) / 32;
-    const bool touched = biased.Touches(row, length);
-    float read[kOfLane];
-#pragma unroll
-    for (int n = 0; n < kOfLane; ++n) {
-      const int i = lane + 32 * n;
-      read[n] = touched && i < length ? biases[row + i] * params.inverse_scale : 0.0f;
-    }
-#pragma unroll
-    for (int n = 0; n < kOfLane; ++n) {
-      const int i = lane + 32 * n;
-      if (i >= length) break;
-      not_zero = not_zero || read[n] != 0.0f;
-      if (row + i < params.tokens) {
-        SetBiases(fill + i, read[n]);
-        continue;
-      }
-#pragma unroll
-      for (int part = 0; part < C::kWarpgroups; ++part) {
-        const bool kept =
-            keep[part] == nullptr || Keeps(keep[part], row + i - params.tokens);
-        not_zero = not_zero || kept;
-        Bias(part)[fill + i] = kept ? kNegativeInfinity : read[n];
-      }
-    }
-  }
-  __device__ void SetBiases(int i, float bias) const {
-#pragma unroll
-    for (int part = 0; part < C::kWarpgroups; ++part) Bias(part)[i] = bias;
-  }
-
   // Adds `length` rows from `row` on, kept by `by`.
   __device__ void Put(int row, int length, int by) {
     if (length <= 0) return;
@@ -108,7 +75,7 @@ struct UnionProducer {
       }
       const int take = min(length, C::kKeys - fill);
       Copy(row, take);
-      if (kIsKeys && (tile_biased || biased.Touches(row, take))) PutBiases(row, take);
+      if (kIsKeys) biases.Put(at.stage, fill, row, take);
       fill += take;
       row += take;
       length -= take;
@@ -121,19 +88,7 @@ struct UnionProducer {
     const int valid = fill;
     if (valid < C::kKeys) Copy(end_row, C::kKeys - valid);
     if constexpr (kIsKeys) {
-      if (valid < C::kKeys) {
-        for (int i = lane; i < C::kKeys; i += 32) {
-          if (i >= valid) {
-            SetBiases(i, kNegativeInfinity);
-          } else if (!tile_biased) {
-            SetBiases(i, 0.0f);
-          }
-        }
-      }
-      const bool flag =
-          valid < C::kKeys || (tile_biased && __any_sync(0xffffffffu, not_zero));
-      SetFlag(parts | (flag ? kTileBiased : 0));
-      tile_biased = not_zero = false;
+      SetFlag(parts | (biases.Close(at.stage, valid) ? kTileBiased : 0));
     }
     ArriveWarp(Full());
     at.Advance();
@@ -159,14 +114,12 @@ struct UnionProducer {
     return loaded;
   }
 
-  __device__ void Stream(int all_head, bool ordered, const Biased& of_item,
+  __device__ void Stream(int all_head, bool ordered, const Biased& biased,
                          const AttentionPart (&of)[C::kWarpgroups]) {
     batch = all_head / params.heads;
     head = all_head % params.heads;
     end_row = params.tokens + params.pseudo_keys;
-    biased = of_item;
-    biases = ordered ? OrderedBiases(params, all_head)
-                     : params.key_bias + static_cast<std::int64_t>(batch) * params.tokens;
+    if (kIsKeys) biases.StartKeys(all_head, ordered, biased);
     offsets =
         params.key_offsets + static_cast<std::int64_t>(all_head) * (params.key_segments + 1);
     const int words = KeepWords(params.key_segments);
@@ -177,6 +130,7 @@ struct UnionProducer {
                        ? nullptr
                        : params.keep + (static_cast<std::int64_t>(all_head) *
                                             params.query_segments + of[part].segment) * words;
+      biases.keep[part] = keep[part];
       all |= of[part].rows == 0 ? 0 : 1 << part;
     }
     maps = (kIsKeys ? all_maps.k : all_maps.v)[ordered];
@@ -207,8 +161,7 @@ struct UnionProducer {
     if (params.pseudo_keys > 0) {
       if (fill > 0) Close();  // of another tensor map
       maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
-      biased = kAllBiased;
-      biases = OrderedBiases(params, all_head);
+      if (kIsKeys) biases.StartPseudoKeys(all_head);
       Put(params.tokens, params.pseudo_keys, all);
     }
     if (fill > 0) Close();
@@ -226,47 +179,22 @@ __device__ __forceinline__ void ReadParts(const char* generic, int slot,
   for (int i = 0; i < C::kWarpgroups; ++i) parts[i] = ReadPart<C>(generic, slot, i);
 }
 
-// Takes items from the queue, hands them to the others, and streams their keys.
 template <typename C>
 __device__ __forceinline__ void RunUnionKeys(const HopperParams& params, const TensorMaps& maps,
                                              const Shared<C>& shared, char* generic) {
-  const int lane = threadIdx.x % 32;
-  UnionProducer<C, true> producer{params, maps, shared, generic, lane};
-  const int count = params.queue->made;
-  Slot slot;
-  int index = 0;
-  if (lane == 0) index = atomicAdd(&params.queue->taken, 1);
-  index = __shfl_sync(0xffffffffu, index, 0);
-  while (true) {
-    constexpr int kWords = sizeof(AttentionItem) / 16;
-    int4 word = make_int4(0, 0, 0, 0);  // no rows: the end
-    if (index < count && lane < kWords) {
-      word = reinterpret_cast<const int4*>(params.items + index)[lane];
-    }
-    BarrierWait(shared.ItemEmpty(slot.stage), slot.parity ^ 1);
-    if (lane < kWords) {
-      reinterpret_cast<int4*>(generic + C::kItemsAt)[slot.stage * kWords + lane] = word;
-    }
-    ArriveWarp(shared.ItemFull(slot.stage));
-    if (index >= count) return;
-    int next = 0;
-    if (lane == 0) next = atomicAdd(&params.queue->taken, 1);
+  UnionProducer<C, true> producer(params, maps, shared, generic, threadIdx.x % 32);
+  TakeItems<C>(params, shared, generic, [&](const Slot& slot) {
     AttentionPart parts[C::kWarpgroups];
     ReadParts<C>(generic, slot.stage, parts);
-    const int head = ReadHead<C>(generic, slot.stage);
-    const bool ordered = ReadOrdered<C>(generic, slot.stage);
-    const Biased biased = ReadBiased<C>(generic, slot.stage);
-    slot.Advance();
-    producer.Stream(head, ordered, biased, parts);
-    index = __shfl_sync(0xffffffffu, next, 0);
-  }
+    producer.Stream(ReadHead<C>(generic, slot.stage), ReadOrdered<C>(generic, slot.stage),
+                    ReadBiased<C>(generic, slot.stage), parts);
+  });
 }
 
 template <typename C>
 __device__ __forceinline__ void RunUnionValues(const HopperParams& params, const TensorMaps& maps,
                                                const Shared<C>& shared, char* generic) {
-  UnionProducer<C, false> producer{params, maps, shared, generic,
-                                   static_cast<int>(threadIdx.x % 32)};
+  UnionProducer<C, false> producer(params, maps, shared, generic, threadIdx.x % 32);
   Slot slot;
   while (true) {
     BarrierWait(shared.ItemFull(slot.stage), slot.parity);
@@ -328,7 +256,7 @@ struct UnionConsumer : RowsOfWarpgroup<C> {
     float o[kOutputs];
 #pragma unroll
     for (int i = 0; i < kOutputs; ++i) o[i] = 0.0f;
-    Softmax softmax;
+    Softmax<> softmax;
     softmax.scale_log2 = params.scale * kLog2E;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {  // rows past the end get no probability at all

@@ -21,10 +21,7 @@
 namespace sparsedit {
 namespace {
 
-constexpr float kNegativeInfinity = -__builtin_huge_valf();
 constexpr float kLog2E = 1.4426950408889634f;
-// The running maximum moves only when a row exceeds it by this much (in log2).
-constexpr float kRescaleThreshold = 8.0f;
 constexpr int kConsumerWarps = 4 * kProfileOutputs;
 constexpr int kConsumerThreads = 32 * kConsumerWarps;
 constexpr int kThreads = 128 + kConsumerThreads;
@@ -165,54 +162,6 @@ __device__ __forceinline__ void Produce(const ProfileParams& p, const ProfileMap
   }
 }
 
-// The online softmax of the two rows of a thread, on scores in log2.
-struct Softmax {
-  float maximum[2] = {kNegativeInfinity, kNegativeInfinity};
-  float sum[2] = {0.0f, 0.0f};
-  float correction[2];
-
-  // Turns scores into probabilities relative to the maximum. True if the output so far must be
-  // multiplied by `correction`; the same for all lanes of a warp.
-  template <int kCount>
-  __device__ __forceinline__ bool Update(float (&s)[kCount]) {
-    float high[2] = {s[0], s[2]};
-#pragma unroll
-    for (int i = 0; i < kCount; i += 4) {
-      high[0] = fmaxf(high[0], fmaxf(s[i], s[i + 1]));
-      high[1] = fmaxf(high[1], fmaxf(s[i + 2], s[i + 3]));
-    }
-    high[0] = QuadMax(high[0]);
-    high[1] = QuadMax(high[1]);
-    const bool exceeds = high[0] > maximum[0] + kRescaleThreshold ||
-                         high[1] > maximum[1] + kRescaleThreshold;
-    const bool rescale = __any_sync(0xffffffffu, exceeds);
-    if (rescale) {
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const float before = maximum[r];
-        maximum[r] = fmaxf(before, high[r]);
-        correction[r] = before == maximum[r] ? 1.0f : Exp2(before - maximum[r]);
-        sum[r] *= correction[r];
-      }
-    }
-    const float shift0 = maximum[0] == kNegativeInfinity ? 0.0f : maximum[0];
-    const float shift1 = maximum[1] == kNegativeInfinity ? 0.0f : maximum[1];
-    float sums[2] = {0.0f, 0.0f};
-#pragma unroll
-    for (int i = 0; i < kCount; i += 4) {
-      s[i] = Exp2(s[i] - shift0);
-      s[i + 1] = Exp2(s[i + 1] - shift0);
-      s[i + 2] = Exp2(s[i + 2] - shift1);
-      s[i + 3] = Exp2(s[i + 3] - shift1);
-      sums[0] += s[i] + s[i + 1];
-      sums[1] += s[i + 2] + s[i + 3];
-    }
-    sum[0] += sums[0];
-    sum[1] += sums[1];
-    return rescale;
-  }
-};
-
 // A warpgroup that computes one output: kMasked for the two of the classes.
 template <typename C, bool kMasked>
 struct Consumer {
@@ -312,7 +261,7 @@ struct Consumer {
   }
 
   __device__ __forceinline__ void Store(int unit, const float (&o)[kOutputs],
-                                        const Softmax& softmax) const {
+                                        const Softmax<true>& softmax) const {
     const int lane = thread % 32;
     const std::int64_t first =
         ((static_cast<std::int64_t>(blockIdx.x) + unit) * kProfileOutputs + output) * C::kRows +
@@ -362,7 +311,7 @@ struct Consumer {
     float o[kOutputs];
 #pragma unroll
     for (int i = 0; i < kOutputs; ++i) o[i] = 0.0f;
-    Softmax softmax;
+    Softmax<true> softmax;
     float s[kScores];
     std::uint32_t packed[kScores / 2];
     int stage = Stage(number);
