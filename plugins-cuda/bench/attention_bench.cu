@@ -228,10 +228,11 @@ bool Measure(const Shape& shape, double density, const std::string& kind,
     });
   }
   const double flops = 4.0 * s.tokens * s.tokens * kept * shape.head_dim * heads;
-  std::printf("%-10s %-8s bias %-6s density %.3f  %8.2f ms  %6.1f TFLOP/s  (gather %.2f, schedule %.3f ms)"
-              "  rel L1 %.1e %s\n",
+  std::printf("%-10s %-8s bias %-6s density %.3f  %8.2f ms  %6.1f TFLOP/s  "
+              "(gather %.2f, schedule %.3f ms)  rel L1 %.1e %s\n",
               shape.name, dense ? "dense" : kind.c_str(), bias_kind.c_str(), kept, total,
-              flops / total / 1e9, gather, schedule, rows.relative_error, rows.ok() ? "ok" : "WRONG");
+              flops / total / 1e9, gather, schedule, rows.relative_error,
+              rows.ok() ? "ok" : "WRONG");
   std::fflush(stdout);
   return rows.ok();
 }

@@ -29,8 +29,8 @@ constexpr Shape kShapes[] = {
     {"wan-small", 1, 12, 32760, 128, 150, 500, TextPosition::kNone, 0, 21, 30, 52},
 };
 
-// The key bias [B,S] that --bias names: none (empty), zero (nothing is masked), text (the second half of
-// the text is masked) or tokens (every 50th token is, so that no tile of keys is without a mask).
+// The key bias [B,S] that --bias names: none (empty), zero (nothing is masked), text (the second
+// half of the text is masked) or tokens (every 50th token is: most tiles of keys have one).
 inline std::vector<float> KeyBias(const Shape& shape, const std::string& kind) {
   std::vector<float> bias;
   if (kind == "none") return bias;

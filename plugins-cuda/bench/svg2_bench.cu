@@ -28,7 +28,8 @@
 //   step      all of it in one graph
 //   means     means of K and V (compensation), apart; in the step with --compensate 1
 // overhead = planning / (step - planning), where planning is everything but the attention kernel in one
-// graph: k-means, scores, means with --compensate 1, schedule and gather. top-p is found by bisection on the first step's plan.
+// graph: k-means, scores, means with --compensate 1, schedule and gather. top-p is found by bisection
+// on the first step's plan.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>

@@ -34,13 +34,14 @@ __device__ void WriteItem(AttentionItem* slot, int4 head, int4 first, int4 secon
   words[3] = make_int4(0, 0, 0, 0);
 }
 
-// Whether the head has an order of its own (`order` is null where all are natural), and where the keys
-// with a bias lie. All blocks of a head take part.
+// Whether the head has an order of its own (`order` is null where all are natural), and where the
+// keys with a bias lie. All blocks of a head take part.
 __device__ void ReadOrder(const ScheduleParams& params, int head, const std::int32_t* order) {
   const int tokens = params.shape.tokens;
+  const int batch = head / params.shape.heads;
   const float* bias = params.key_bias == nullptr
                           ? nullptr
-                          : params.key_bias + static_cast<std::int64_t>(head / params.shape.heads) * tokens;
+                          : params.key_bias + static_cast<std::int64_t>(batch) * tokens;
   if (order == nullptr && bias == nullptr) return;
   bool ordered = false;
   int rest = 0, to = 0;

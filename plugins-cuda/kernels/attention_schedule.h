@@ -13,6 +13,9 @@
 // The items of a head are consecutive, so that its K and V stay in the L2 cache, and within a head
 // they come in order of decreasing kept keys (to 1/256 of S), so that the longest start first.
 // A dense action cuts the natural order into full items instead.
+//
+// On the fast path every item says between which positions the keys with a bias lie, so that for all
+// others no bias is looked up: the few masked keys of text, as a rule.
 #ifndef SPARSEDIT_KERNELS_ATTENTION_SCHEDULE_H_
 #define SPARSEDIT_KERNELS_ATTENTION_SCHEDULE_H_
 

@@ -80,8 +80,8 @@ struct AttentionPart {
 struct AttentionItem {
   std::int32_t head;     // b * H + h
   std::int32_t ordered;  // whether the head's keys are read in key order; else as they are given
-  // The first key with a bias other than 0, as a position in the order they are read in, and the one
-  // after the last; both 0 if no key has one. Of the fast path.
+  // The first key with a bias other than 0, as a position in the order they are read in, and the
+  // one after the last; both 0 if no key has one. Of the fast path.
   std::int32_t biased_from, biased_to;
   AttentionPart parts[3];
 };
@@ -103,7 +103,8 @@ struct AttentionHead {
   std::int32_t ordered;     // whether its key order differs from the natural one
   std::int32_t runs;        // of neighbouring kept key segments, over all its query segments
   unsigned long long keys;  // in those
-  // S less the position of the first key with a bias other than 0, and one more than that of the last.
+  // S less the position of the first key with a bias other than 0, and one more than that of the
+  // last; both 0 if no key has one.
   std::int32_t biased_rest, biased_to;
 };
 

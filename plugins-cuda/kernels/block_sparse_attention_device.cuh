@@ -162,8 +162,8 @@ __device__ __forceinline__ AttentionPart ReadPart(const char* generic, int slot,
           __shfl_sync(0xffffffffu, words.z, 0), __shfl_sync(0xffffffffu, words.w, 0)};
 }
 
-// What the first producer warp of a block does: takes items from the queue, hands each to the block's
-// other warps, and calls `stream` with its slot. Hands out an item without rows at the end.
+// What the first producer warp of a block does: takes items from the queue, hands each to the
+// block's other warps, and calls `stream` with its slot. Hands out an item without rows at the end.
 template <typename C, typename Stream>
 __device__ __forceinline__ void TakeItems(const HopperParams& params, const Shared<C>& shared,
                                           char* generic, Stream stream) {
@@ -193,9 +193,9 @@ __device__ __forceinline__ void TakeItems(const HopperParams& params, const Shar
   }
 }
 
-// The biases of the tiles that a warp fills with keys: reads them for rows that may have one, and writes
-// a tile's for each of the parts that share it. They differ by the pseudo-keys alone: a part has no use
-// for those of segments that it keeps.
+// The biases of the tiles that a warp fills with keys: reads them for rows that may have one, and
+// writes a tile's for each of the parts that share it. Most tiles have none, and consumers then add
+// none. Those of parts differ by the pseudo-keys: a part has no use for those of segments it keeps.
 template <typename C>
 struct TileBiases {
   const HopperParams& params;

@@ -39,8 +39,8 @@ __device__ __forceinline__ float QuadSum(float x) {
   return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
-// Of the two rows of a thread. `maximum` is in raw scores; kInLog2: scores come in log2, and scale_log2
-// is not read.
+// Of the two rows of a thread. `maximum` is in raw scores. kInLog2: scores come in log2, and
+// scale_log2 is not read.
 template <bool kInLog2 = false>
 struct Softmax {
   float scale_log2;

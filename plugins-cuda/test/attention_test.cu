@@ -192,8 +192,8 @@ std::vector<Case> Cases(bool quick) {
     c.key_bias = true, c.biased_from = from, c.biased_to = to;
     cases.push_back(std::move(c));
   };
-  add_biased("bias of a few keys, dense", {"", {2, 1, 500, 3, 5}, 128, bf16, Layout::kBhsd, 0.3, 1.0, 0},
-             310, 330);
+  add_biased("bias of a few keys, dense",
+             {"", {2, 1, 500, 3, 5}, 128, bf16, Layout::kBhsd, 0.3, 1.0, 0}, 310, 330);
   add_biased("bias of a few keys, natural order",
              {"", {2, 1, 500, 3, 12}, 64, f16, Layout::kBshd, 0.6, 1.0, 2, true, false}, 310, 330);
   add_blocks("blocks, bias, compensation",
@@ -256,8 +256,10 @@ std::vector<Case> Cases(bool quick) {
         add_blocks(blocks + ", long band", c, block, 0.0, 1500 / block, 0, false);
         add_blocks(blocks + ", long", c, block, 0.2, -1, 226, true);
       }
-      for (const auto& [from, to] : {std::pair{0, 1}, {0, 90}, {700, 701}, {640, 800}, {1190, 1200}}) {
-        const std::string biased = tag + "bias from " + std::to_string(from) + " to " + std::to_string(to);
+      for (const auto& [from, to] :
+           {std::pair{0, 1}, {0, 90}, {700, 701}, {640, 800}, {1190, 1200}}) {
+        const std::string biased =
+            tag + "bias from " + std::to_string(from) + " to " + std::to_string(to);
         Case c{"", {2, 2, 1200, 9, 33}, dim, type, Layout::kBshd, 0.4, 1.0, 0, true, false};
         add_biased(biased + ", dense", c, from, to);
         c.action = 2;
