@@ -1,9 +1,10 @@
 // The sm_90a path of AdaSpa's search (arXiv 2502.21079, section 4.2).
 //
-// A block is persistent: a producer warp streams tiles of 128 keys through a ring; the queries of
-// its item lie in shared memory, 64 of them a product. While a warpgroup takes exp2 of the scores of
-// one product, others are under way. Nothing is multiplied with V: the scores of a tile end as a sum
-// for each of its two blocks (block mass) or for each row (LSE).
+// A block is persistent: a producer warp streams tiles of 128 keys through a ring; each of two
+// consumer warpgroups holds the queries of two blocks in registers, as the A operands of its products.
+// While a warpgroup takes exp2 of the scores of one query block, the product of the other is under
+// way. Nothing is multiplied with V: the scores of a tile end as a sum for each of its two blocks
+// (block mass) or for each row (LSE).
 //
 // At head dim 128 the special function units need as long for exp2 as the tensor cores for the
 // scores, so a part of the elements takes exp2 on the FMA units, as FlashAttention-4 does
@@ -14,6 +15,7 @@
 #include <cuda_fp16.h>
 
 #include "kernels/adaspa_search.h"
+#include "kernels/fragment_math.h"
 #include "kernels/hopper.h"
 #include "kernels/tensor_map.h"
 #include "kernels/wgmma.h"
@@ -36,6 +38,66 @@ constexpr float kInfinity = __builtin_huge_valf();
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kMoveAt = 16777216.0f;  // sum of a row and tile above which the reference moves
 
+// d (64 queries x 128 keys) = A B + (accumulate ? d : 0): A in registers, B in shared memory with k
+// contiguous; `b` is the low half of SwizzledDescriptor(address, 16, 1024).
+template <typename T>
+struct MultiplyQueries;
+template <>
+struct MultiplyQueries<__half> {
+  __device__ static __forceinline__ void Issue(float (&d)[kScores], const std::uint32_t* a,
+                                               std::uint32_t b, int accumulate) {
+    asm volatile(
+        "{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%68, 0x40000040};\nsetp.ne.b32 p, %69, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+        "}, {%64, %65, %66, %67}, b, p, 1, 1, 0;\n}\n"
+        :
+        "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]),
+        "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]),
+        "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]),
+        "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]),
+        "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
+        "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]),
+        "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
+        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]),
+        "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]),
+        "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]),
+        "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate));
+  }
+};
+
+template <>
+struct MultiplyQueries<__nv_bfloat16> {
+  __device__ static __forceinline__ void Issue(float (&d)[kScores], const std::uint32_t* a,
+                                               std::uint32_t b, int accumulate) {
+    asm volatile(
+        "{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%68, 0x40000040};\nsetp.ne.b32 p, %69, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+        "}, {%64, %65, %66, %67}, b, p, 1, 1, 0;\n}\n"
+        :
+        "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]),
+        "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]),
+        "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]),
+        "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]),
+        "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]),
+        "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]),
+        "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
+        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]),
+        "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]),
+        "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]),
+        "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate));
+  }
+};
+
 template <typename T, int kHeadDim_>
 struct Config {
   using Type = T;
@@ -44,13 +106,11 @@ struct Config {
   static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
   static constexpr int kColumnBytes = kKeys * 128;
   static constexpr int kTileBytes = kColumnBytes * kHalves;
-  static constexpr int kStages = kHeadDim == 128 ? 3 : 6;
+  static constexpr int kStages = kHeadDim == 128 ? 4 : 6;
   // Of every 16 exponentials those on the FMA units.
   static constexpr int kPolynomials = 2;
 
-  static constexpr int kQueryBytes = kBlock * kHeadDim * 2;  // of a block
-  static constexpr int kQueriesAt = kStages * kTileBytes;
-  static constexpr int kPartsAt = kQueriesAt + kBlocksInItem * kQueryBytes;
+  static constexpr int kPartsAt = kStages * kTileBytes;
   static constexpr int kPartBytes = kChunk * 32 * kSums * 4;  // of a warp: kSums a tile and lane
   static constexpr int kCrossAt = kPartsAt + 4 * kWarpgroups * kPartBytes;
   static constexpr int kCrossBytes = 4 * 32 * 4;  // of a warpgroup and one of two turns
@@ -61,11 +121,6 @@ struct Config {
   static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
 };
 
-__device__ __forceinline__ float Exp2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
 // sum + 2^x of the number whose bits are (x + 127) 2^23: its exponent, and what 2^frac(x) is of.
 __device__ __forceinline__ float AddPower(std::uint32_t bits, float sum) {
   std::uint32_t g_bits;  // (bits & mantissa) | one
@@ -104,10 +159,6 @@ struct Shared {
   std::uint32_t base;
   char* generic;  // the same
   __device__ std::uint32_t Tile(int stage) const { return base + stage * C::kTileBytes; }
-  // Of a warpgroup's query block.
-  __device__ int QueriesAt(int warpgroup, int m) const {
-    return C::kQueriesAt + (warpgroup * kQueryBlocks + m) * C::kQueryBytes;
-  }
   __device__ std::uint32_t Full(int stage) const { return base + C::kBarriersAt + stage * 8; }
   __device__ std::uint32_t Empty(int stage) const {
     return base + C::kBarriersAt + (C::kStages + stage) * 8;
@@ -222,38 +273,35 @@ struct Consumer {
   const KeyTiles& tiles;
   int warpgroup, thread;
 
+  std::uint32_t queries[kQueryBlocks][C::kSteps][4];
   // Of a thread's two rows of each query block, in log2: what is taken off the scores.
   float reference[kQueryBlocks][2];
   float row_sum[kQueryBlocks][2];  // kLse
 
-  // Copies the queries of a block to shared memory, zeros past their end, and finds the references.
+  // Takes the queries of a block, zeros past their end, and finds the references.
   __device__ __forceinline__ void LoadQueries(int all_head, int block, int m) {
     const AdaSpaSearchArgs& a = params.a;
     TokenRun run = {0, 0};
     if (block < tiles.split.Blocks()) run = tiles.split.Tokens(block, 1);
-    const typename C::Type* q = static_cast<const typename C::Type*>(a.q) +
-                                all_head / a.heads * a.strides.batch +
-                                all_head % a.heads * a.strides.head;
-    char* to = shared.generic + shared.QueriesAt(warpgroup, m);
-    constexpr int kChunks = C::kHeadDim / 8;  // of 16 bytes, a row
-#pragma unroll 8
-    for (int i = thread; i < kBlock * kChunks; i += 128) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      uint4 values = {0, 0, 0, 0};
-      if (row < run.count) {
-        values = __ldg(reinterpret_cast<const uint4*>(q + (run.first + row) * a.strides.token) +
-                       chunk);
-      }
-      *reinterpret_cast<uint4*>(to + chunk / 8 * (kBlock * 128) + row * 128 +
-                                ((chunk % 8) ^ (row % 8)) * 16) = values;
-    }
-    const int row = thread / 32 * 16 + thread % 32 / 4;
+    const int lane = thread % 32;
+    const int row = thread / 32 * 16 + lane / 4;
+    const std::uint32_t* base = reinterpret_cast<const std::uint32_t*>(
+        static_cast<const typename C::Type*>(a.q) + all_head / a.heads * a.strides.batch +
+        all_head % a.heads * a.strides.head);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
+      const bool exists = row + 8 * r < run.count;
+      const int token = run.first + row + 8 * r;
+      const std::uint32_t* from = base + token * a.strides.token / 2 + lane % 4;
+#pragma unroll
+      for (int k = 0; k < C::kSteps; ++k) {
+        queries[m][k][r] = exists ? __ldg(from + k * 8) : 0;
+        queries[m][k][2 + r] = exists ? __ldg(from + k * 8 + 4) : 0;
+      }
       reference[m][r] = kLse ? -kInfinity : kInfinity;
-      if (!kLse && row + 8 * r < run.count) {
-        reference[m][r] = kLog2E * a.lse[static_cast<std::int64_t>(all_head) * a.tokens +
-                                         run.first + row + 8 * r];
+      if (!kLse && exists) {
+        reference[m][r] =
+            kLog2E * a.lse[static_cast<std::int64_t>(all_head) * a.tokens + token];
       }
       row_sum[m][r] = 0.0f;
     }
@@ -261,15 +309,13 @@ struct Consumer {
 
   // The product of query block m and a tile of keys.
   __device__ __forceinline__ void Issue(float (&d)[kScores], int m, int stage) {
-    const std::uint64_t queries =
-        SwizzledDescriptor(shared.base + shared.QueriesAt(warpgroup, m), 16, 1024);
-    const std::uint64_t keys = SwizzledDescriptor(shared.Tile(stage), 16, 1024);
+    const std::uint32_t keys =
+        static_cast<std::uint32_t>(SwizzledDescriptor(shared.Tile(stage), 16, 1024));
     WgmmaFence();
 #pragma unroll
     for (int k = 0; k < C::kSteps; ++k) {
-      WgmmaSharedShared<typename C::Type, kKeys>::Issue(
-          d, queries + (k / 4 * (kBlock * 128) + k % 4 * 32) / 16,
-          keys + (k / 4 * C::kColumnBytes + k % 4 * 32) / 16, k > 0);
+      MultiplyQueries<typename C::Type>::Issue(
+          d, queries[m][k], keys + (k / 4 * C::kColumnBytes + k % 4 * 32) / 16, k > 0);
     }
     WgmmaCommit();
   }
@@ -450,11 +496,8 @@ struct Consumer {
     for (int item = blockIdx.x; item < rows * a.batch * a.heads; item += gridDim.x) {
       const int all_head = item / rows;
       const int block = item % rows * kBlocksInItem + kQueryBlocks * warpgroup;
-      NamedBarrierSync(1 + warpgroup, 128);  // the last item's queries have been read
 #pragma unroll
       for (int m = 0; m < kQueryBlocks; ++m) LoadQueries(all_head, block + m, m);
-      AsyncProxyFence();
-      NamedBarrierSync(1 + warpgroup, 128);
       bool flag = WaitKeys(ring);
       int stage = ring.stage;
       ring.Advance();
