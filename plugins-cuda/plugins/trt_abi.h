@@ -329,6 +329,11 @@ using IPluginV3OneBuildV2 = v_2_0::IPluginV3OneBuild;
 
 enum class LogSeverity : int32_t { kINTERNAL_ERROR, kERROR, kWARNING, kINFO, kVERBOSE };
 
+// The registry's functions hide those of the same names that its head has for version-2 plugins, as
+// TensorRT's own do.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverloaded-virtual"
+
 // The list of creators. TensorRT 11 dropped functions from its head; the rest is common. A library
 // does not need it.
 template <class Head>
@@ -415,6 +420,7 @@ public:
 };
 using IPluginRegistry = BasicRegistry<RegistryHead>;
 } // namespace trt11
+#pragma GCC diagnostic pop
 
 } // namespace nvinfer1
 
