@@ -4,7 +4,7 @@
 #   plugins-cuda/test-gpu.sh [--quick] [--sanitize] [--built] [BUILD_DIR]
 #
 # --quick     tests only, no timings
-# --sanitize  also compute-sanitizer's four tools on a reduced grid, from BUILD_DIR-sanitize
+# --sanitize  also compute-sanitizer's four tools on a reduced grid, from BUILD_DIR/test/sanitized
 # --built     takes the programs that BUILD_DIR holds already, also where there is nvcc
 # Without nvcc BUILD_DIR must hold them. Ends with 1 if anything failed.
 set -uo pipefail
@@ -23,21 +23,39 @@ for argument in "$@"; do
   esac
 done
 
+# Takes minutes: says how far it is every ten seconds.
 build() {
-  local log
+  local log start=$SECONDS said=0 targets=(all)
+  [ $sanitize -eq 0 ] || targets+=(sanitized_tests)
   log=$(mktemp)
-  if ! { cmake -S "$here" "$@" && cmake --build "$2" -j "$(nproc)"; } >"$log" 2>&1; then
-    tail -n 40 "$log"
+  {
+    cmake -S "$here" -B "$build" && cmake --build "$build" -j "$(nproc)" --target "${targets[@]}"
+  } >"$log" 2>&1 &
+  local pid=$!
+  while kill -0 $pid 2>/dev/null; do
+    sleep 1
+    [ $((SECONDS - start - said)) -lt 10 ] && continue
+    said=$((SECONDS - start))
+    echo "building, $said s: $(tail -n 1 "$log" | cut -c 1-100)"
+  done
+  if ! wait $pid; then
+    # What failed first may stand far above what other compilers wrote after it.
+    grep -nE -m 5 -A 15 'FAILED:|[Ee]rror|Killed' "$log" | cut -c 1-300 | head -n 60
+    echo "test-gpu.sh: the build failed; all it said: $log" >&2
     exit 1
   fi
+  echo "built in $((SECONDS - start)) s"
   rm -f "$log"
 }
 if [ $built -eq 0 ] && command -v nvcc >/dev/null; then
-  build -B "$build"
-  [ $sanitize -eq 0 ] || build -B "$build-sanitize" -DSPARSEDIT_EVERY_LANE_ARRIVES=ON
+  build
 fi
 if [ ! -x "$build/test/attention_test" ]; then
   echo "test-gpu.sh: no programs in $build, and no nvcc to build them" >&2
+  exit 1
+fi
+if [ $sanitize -eq 1 ] && [ ! -x "$build/test/sanitized/attention_test" ]; then
+  echo "test-gpu.sh: no programs in $build/test/sanitized; build the target sanitized_tests" >&2
   exit 1
 fi
 nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader || {
@@ -50,49 +68,40 @@ failed=0
 row() {
   local seconds=$1 name=$2
   shift 2
-  local log start code verdict=ok
+  local log start code verdict=ok text
   log=$(mktemp)
   start=$(date +%s.%N)
   timeout -k 5 "$seconds" "$@" >"$log" 2>&1
   code=$?
   [ $code -eq 77 ] && verdict=skipped
   [ $code -ne 0 ] && [ $code -ne 77 ] && verdict="FAILED ($code)"
-  printf '%-34s %-12s %6.1f s  %s\n' "$name" "$verdict" \
-    "$(awk "BEGIN { print $(date +%s.%N) - $start }")" "$(tail -n 1 "$log")"
-  [ "$verdict" = ok ] || grep -vE '^ok ' "$log" | head -n 20
+  text=$(printf '%-34s %-12s %6.1f s  %s\n' "$name" "$verdict" \
+    "$(awk "BEGIN { print $(date +%s.%N) - $start }")" "$(tail -n 1 "$log")")
+  [ "$verdict" = ok ] || text+=$'\n'$(grep -vE '^ok ' "$log" | head -n 20)
+  printf '%s\n' "$text"  # at once: others print beside it
   rm -f "$log"
   case $verdict in FAILED*) return 1 ;; esac
 }
-# Runs the rows that stand in `rows`, a command a line, side by side; prints them in order.
-rows=()
-run_rows() {
-  local folder i pids=()
-  folder=$(mktemp -d)
-  for i in "${!rows[@]}"; do
-    eval "${rows[$i]}" >"$folder/$i" &
-    pids+=($!)
-  done
-  for i in "${!rows[@]}"; do
-    wait "${pids[$i]}" || failed=1
-    cat "$folder/$i"
-  done
-  rm -rf "$folder"
-  rows=()
+# Starts a row beside those that run, of which there are no more than processors.
+side_by_side() {
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do sleep 0.1; done
+  row "$@" &
+  pids+=($!)
 }
 
-for test in "$build"/test/*_test; do rows+=("row 150 $(basename "$test") '$test'"); done
+pids=()
+# The longest first.
 if [ $sanitize -eq 1 ]; then
-  for tool in memcheck racecheck initcheck synccheck; do
-    for test in adaspa_test attention_test band_plan_test head_classes_test kmeans_test plan_scores_test \
-      qk_norm_rope_test segment_means_test plugin_run_test; do
-      # Its kernels are those of the other tests; it alone would take two minutes.
-      [ "$tool $test" = "racecheck plugin_run_test" ] && continue
-      rows+=("row 300 '$test $tool' compute-sanitizer --tool $tool --error-exitcode 9 \
-        '$build-sanitize/test/$test' --quick")
+  for tool in racecheck memcheck initcheck synccheck; do
+    for test in plugin_run_test attention_test adaspa_test kmeans_test head_classes_test \
+      plan_scores_test segment_means_test qk_norm_rope_test band_plan_test; do
+      side_by_side 300 "$test $tool" compute-sanitizer --tool "$tool" --error-exitcode 9 \
+        "$build/test/sanitized/$test" --quick
     done
   done
 fi
-run_rows
+for test in "$build"/test/*_test; do side_by_side 150 "$(basename "$test")" "$test"; done
+for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
 if [ $quick -eq 0 ]; then
   captures=$here/../testdata/tiny-video-dit/captures
   bench() { timeout -k 5 "$@" || failed=1; }
