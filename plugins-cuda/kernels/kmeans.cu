@@ -49,12 +49,22 @@ struct Portable {
 
   template <int kDim, int kParts>
   __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
-                              const char* image, const float* norms, int columns) {
+                              const char* image, const float* norms, int columns, int used) {
 #pragma unroll 1
-    for (int column = 0; column < columns; column += kColumns) {
+    for (int column = 0; column < used; column += kColumns) {
       float acc[kColumns / 8][4];
       Multiply(acc, tokens, image, column, columns);
-      minimum.Update(acc, norms, column);
+#pragma unroll
+      for (int j = 0; j < kColumns / 8; j += 2) {
+        const float4 norm =
+            *reinterpret_cast<const float4*>(norms + column + j * 8 + (threadIdx.x & 3) * 4);
+#pragma unroll
+        for (int r = 0; r < 4; r += 2) {
+          acc[j][r] += norm.x, acc[j][r + 1] += norm.y;
+          acc[j + 1][r] += norm.z, acc[j + 1][r + 1] += norm.w;
+        }
+      }
+      minimum.Update(acc, column);
     }
   }
 

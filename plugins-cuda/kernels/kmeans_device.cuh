@@ -353,47 +353,64 @@ __device__ void Split(const Octet<T>& octet, int half, int m, float scale,
   }
 }
 
-// Running minimum of a thread's two rows over the columns that it sees. Column -1: none was below
-// the initial score.
+// Where the norm of a group's column goes in shared memory: the four that a lane needs for two
+// accumulator fragments lie together.
+__device__ inline int NormPlace(int column) {
+  return (column & ~15) | (column >> 1 & 3) << 2 | (column >> 3 & 1) << 1 | (column & 1);
+}
+
+// Running minimum of a thread's two rows over the columns that it sees.
 struct Minimum {
   float score[2];
-  int column[2] = {-1, -1};
+  float found[2] = {-1.f, -1.f};  // first column of the best four; none was below the initial score
+  float four[2][3];               // their scores, but for the last
 
-  // A predicated move and a minimum, where selects would all go to the pipe of the comparison.
-  __device__ static void Take(float candidate, int at, float& lowest, int& found) {
+  // The four columns base + at + 0, 1, 8, 9. Minima and comparisons go to one pipe, at half the rate
+  // of others: five of them for four columns. Predicated additions go to another; of predicated
+  // moves ptxas makes selects, which go to the first.
+  __device__ void Take(int r, float a, float b, float c, float d, float base, float at) {
     asm("{\n"
         ".reg .pred below;\n"
-        "setp.lt.f32 below, %2, %0;\n"
-        "min.f32 %0, %0, %2;\n"
-        "@below mov.b32 %1, %3;\n"
+        ".reg .f32 low, high;\n"
+        "min.f32 low, %5, %6;\n"
+        "min.f32 high, %7, %8;\n"
+        "min.f32 low, low, high;\n"
+        "setp.lt.f32 below, low, %0;\n"
+        "min.f32 %0, %0, low;\n"
+        "@below add.f32 %1, %9, %10;\n"
+        "@below add.f32 %2, %5, 0f00000000;\n"
+        "@below add.f32 %3, %6, 0f00000000;\n"
+        "@below add.f32 %4, %7, 0f00000000;\n"
         "}\n"
-        : "+f"(lowest), "+r"(found)
-        : "f"(candidate), "r"(at));
+        : "+f"(score[r]), "+f"(found[r]), "+f"(four[r][0]), "+f"(four[r][1]), "+f"(four[r][2])
+        : "f"(a), "f"(b), "f"(c), "f"(d), "f"(base), "f"(at));
   }
 
-  // acc[8][4]: kColumns columns from `first` on; thread t of four holds 8j+2t and 8j+2t+1.
-  __device__ void Update(const float (&acc)[kColumns / 8][4], const float* norms, int first) {
-    const int t = threadIdx.x & 3;
-    int found[2] = {-1, -1};
+  // acc[kTiles][4]: scores of 8 kTiles columns from `first` on; thread t of four holds 8j+2t and
+  // 8j+2t+1.
+  template <int kTiles>
+  __device__ void Update(const float (&acc)[kTiles][4], int first) {
+    const float base = static_cast<float>(first + (threadIdx.x & 3) * 2);
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; ++j) {
-      const float2 norm = *reinterpret_cast<const float2*>(norms + first + j * 8 + t * 2);
+    for (int j = 0; j < kTiles; j += 2) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        Take(acc[j][i] + ((i & 1) ? norm.y : norm.x), j * 8 + (i & 1), score[i >> 1],
-             found[i >> 1]);
+      for (int r = 0; r < 2; ++r) {
+        Take(r, acc[j][2 * r], acc[j][2 * r + 1], acc[j + 1][2 * r], acc[j + 1][2 * r + 1], base,
+             static_cast<float>(j * 8));
       }
     }
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      if (found[r] >= 0) column[r] = first + t * 2 + found[r];
-    }
   }
 
-  // Minimum over the four threads of a row, in all of them.
-  __device__ void Reduce() {
+  // Minimum over the four threads of a row, in all of them; `column` is -1 where none was below the
+  // initial score.
+  __device__ void Reduce(int (&column)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
+      const int place = score[r] == four[r][0]   ? 0
+                        : score[r] == four[r][1] ? 1
+                        : score[r] == four[r][2] ? 8
+                                                 : 9;
+      column[r] = found[r] < 0.f ? -1 : static_cast<int>(found[r]) + place;
 #pragma unroll
       for (int distance = 1; distance <= 2; distance <<= 1) {
         const float other = __shfl_xor_sync(0xffffffffu, score[r], distance);
@@ -444,6 +461,7 @@ struct AssignPass {
   float scale;
   int tile, tile_last;   // none left where equal
   int group, groups, columns, clusters;
+  int used;              // columns of the group that are centroids
 };
 
 // Goes on to the next group, or the next head's tiles. One thread.
@@ -465,6 +483,7 @@ __device__ void NextPass(const Params& p, Extent e, int tiles, AssignPass& pass)
   pass.groups = s.plan.groups;
   pass.columns = s.plan.columns;
   pass.clusters = s.clusters;
+  pass.used = min(pass.columns, s.clusters - pass.group * pass.columns);
   pass.x = HeadTokens<T>(p, s, e, bh);
   const std::int64_t columns_before =
       (static_cast<std::int64_t>(bh) * pass.groups + pass.group) * pass.columns;
@@ -478,7 +497,7 @@ __device__ void NextPass(const Params& p, Extent e, int tiles, AssignPass& pass)
 
 // A build has kThreads, the Image that it reads, ImageWritten (after ordinary stores of it to shared
 // memory), a Source of a head's tokens (Fetch of a warp's 16, then Take), and Scan, which runs the
-// minimum of them over all columns of the group in shared memory.
+// minimum of them over the used ones of the columns of the group in shared memory.
 template <typename Build, typename T, int kDim, int kParts>
 __device__ void Assign(const Params& p, Extent e, char* shared) {
   constexpr int kRows = Build::kThreads / 32 * 16;
@@ -513,7 +532,7 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
         reinterpret_cast<uint4*>(shared)[i] = image[i];
       }
       const float* from = pass.norms;
-      for (int i = threadIdx.x; i < columns; i += Build::kThreads) norms[i] = from[i];
+      for (int i = threadIdx.x; i < columns; i += Build::kThreads) norms[NormPlace(i)] = from[i];
     }
     Build::ImageWritten();
     __syncthreads();
@@ -537,11 +556,12 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
       Fragment<kDim, kParts> tokens;
       source().Take(row, e.video, pass.scale, tokens);
       if (tile + 1 < pass.tile_last) source().Fetch(row + kRows, e.video);
-      Build::template Scan<kDim, kParts>(minimum, tokens, shared, norms, columns);
-      minimum.Reduce();
+      Build::template Scan<kDim, kParts>(minimum, tokens, shared, norms, columns, pass.used);
+      int columns_found[2];
+      minimum.Reduce(columns_found);
       if (writes) {
         const int group = pass.group;
-        const int column = which == 0 ? minimum.column[0] : minimum.column[1];
+        const int column = which == 0 ? columns_found[0] : columns_found[1];
         const int label = column < 0 ? earlier : group * columns + column;
         if (group == 0 || column >= 0) pass.labels[token] = label;
         if (group + 1 < pass.groups) {
@@ -719,16 +739,17 @@ __device__ inline float* PartialOf(const Params& p, const Side& s, int bh) {
 
 // Not inlined: its registers would be spilled around the assignment's.
 template <typename T, int kDim>
-__device__ __noinline__ void Sum(const Params& p, Extent e) {
+__device__ __noinline__ void Sum(const Params& p, Extent e, char* shared) {
   constexpr int kLanes = kDim == 64 ? kNarrowSumLanes : kWideSumLanes;
   const int warps = blockDim.x >> 5;
   const int chunks = SumChunks(e.video);
   const int items = 2 * p.batch_heads * chunks;
+  char* ring = shared + (threadIdx.x >> 5) * kSumRingBytes;
   for (int item = blockIdx.x * warps + (threadIdx.x >> 5); item < items;
        item += gridDim.x * warps) {
     const Side& s = p.side[item / chunks / p.batch_heads];
     const int bh = item / chunks % p.batch_heads;
-    SumChunkByWarp<T, kLanes>(Clusters<T>(p, s, e, bh), item % chunks, PartialOf(p, s, bh));
+    SumChunkByWarp<T, kLanes>(Clusters<T>(p, s, e, bh), item % chunks, PartialOf(p, s, bh), ring);
   }
 }
 
@@ -857,7 +878,7 @@ __device__ void Run(const Params& p, char* shared) {
     grid.sync();
     Scatter<Build::kThreads>(p, e, shared);
     grid.sync();
-    Sum<T, kDim>(p, e);
+    Sum<T, kDim>(p, e, shared);
     grid.sync();
     const bool again = i + 1 < iterations;
     Finish<Image, kDim, kParts>(p, e, again);

@@ -20,20 +20,18 @@ struct SwizzledImage {
   }
 };
 
-// acc = (accumulate ? acc : 0) + 64 tokens x 16 by 16 x 64 centroids, by four warps. `b` is the low
-// half of SwizzledDescriptor(address, 16, 1024), whose high half is always the same.
+// d += 64 tokens x 16 by 16 x 64 centroids, by four warps. `b` is the low half of
+// SwizzledDescriptor(address, 16, 1024), whose high half is always the same.
 __device__ inline void MultiplyAsync(float (&d)[8][4], const std::uint32_t (&a)[4],
-                                     std::uint32_t b, int accumulate) {
+                                     std::uint32_t b) {
   asm volatile(
       "{\n"
-      ".reg .pred p;\n"
       ".reg .b64 b;\n"
       "mov.b64 b, {%36, 0x40000040};\n"
-      "setp.ne.b32 p, %37, 0;\n"
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
       "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
       "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
-      "{%32,%33,%34,%35}, b, p, 1, 1, 0;\n"
+      "{%32,%33,%34,%35}, b, 1, 1, 1, 0;\n"
       "}\n"
       : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
         "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
@@ -41,7 +39,7 @@ __device__ inline void MultiplyAsync(float (&d)[8][4], const std::uint32_t (&a)[
         "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
         "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
         "+f"(d[7][2]), "+f"(d[7][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
 }
 
 struct Hopper {
@@ -78,48 +76,46 @@ struct Hopper {
     }
   };
 
-  template <int kDim>
-  __device__ static void Issue(float (&acc)[kColumns / 8][4], const Fragment<kDim, 1>& tokens,
-                               std::uint32_t descriptor) {
+  // acc = norms + products: as the start of the sums the norms need no additions.
+  template <int kDim, int kTiles>
+  __device__ static void Issue(float (&acc)[kTiles][4], const Fragment<kDim, 1>& tokens,
+                               std::uint32_t descriptor, const float* norms) {
+    const int t = threadIdx.x & 3;
+#pragma unroll
+    for (int j = 0; j < kTiles; j += 2) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {  // a load each: moves would go to the pipe of the comparisons
+        const uint4 norm = LoadShared(SharedAddress(norms + j * 8 + t * 4));
+        acc[j][2 * r] = __uint_as_float(norm.x);
+        acc[j][2 * r + 1] = __uint_as_float(norm.y);
+        acc[j + 1][2 * r] = __uint_as_float(norm.z);
+        acc[j + 1][2 * r + 1] = __uint_as_float(norm.w);
+      }
+    }
     WgmmaFence();
 #pragma unroll
     for (int k = 0; k < kDim / 16; ++k) {
       const int offset = k / 4 * kColumns * 128 + k % 4 * 32;
-      MultiplyAsync(acc, tokens.a[0][k], descriptor + offset / 16, k > 0);
+      MultiplyAsync(acc, tokens.a[0][k], descriptor + offset / 16);
     }
     WgmmaCommit();
   }
 
-  // The products of the next columns run while the minimum of the last ones is taken.
+  // While a warpgroup takes its minimum, the products of the others run.
   template <int kDim, int kParts>
   __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
-                              const char* image, const float* norms, int columns) {
+                              const char* image, const float* norms, int, int used) {
     static_assert(kParts == 1);
     constexpr std::uint32_t kStep = kColumns * kDim * 2 / 16;  // of the descriptor
     std::uint32_t next = static_cast<std::uint32_t>(SwizzledDescriptor(SharedAddress(image), 16, 1024));
     // The same number in a uniform register: loop and descriptors stay in the uniform data path.
-    columns = __reduce_max_sync(0xffffffffu, columns);
-    float even[kColumns / 8][4], odd[kColumns / 8][4];
-    Issue(even, tokens, next);
-    int column = 0;
+    used = __reduce_max_sync(0xffffffffu, used);
 #pragma unroll 1
-    for (; column + 2 * kColumns < columns; column += 2 * kColumns) {
-      Issue(odd, tokens, next += kStep);
-      WgmmaWait<1>();
-      minimum.Update(even, norms, column);
-      Issue(even, tokens, next += kStep);
-      WgmmaWait<1>();
-      minimum.Update(odd, norms, column + kColumns);
-    }
-    if (column + kColumns < columns) {
-      Issue(odd, tokens, next += kStep);
-      WgmmaWait<1>();
-      minimum.Update(even, norms, column);
+    for (int column = 0; column < used; column += kColumns, next += kStep) {
+      float acc[kColumns / 8][4];
+      Issue<kDim>(acc, tokens, next, norms + column);
       WgmmaWait<0>();
-      minimum.Update(odd, norms, column + kColumns);
-    } else {
-      WgmmaWait<0>();
-      minimum.Update(even, norms, column);
+      minimum.Update(acc, column);
     }
   }
 };

@@ -13,9 +13,9 @@ namespace sparsedit::kmeans {
 constexpr int kSortChunk = 4608;  // tokens that one block sorts; 32 for each warp of either build
 constexpr int kColumns = 64;      // centroids per step of the assignment
 constexpr int kPortableThreads = 256;
-// Three warpgroups: 168 registers a thread hold the assignment without spills. With four (128) local
-// memory competes with staged tokens for the L1 cache; see bench/RESULTS.md.
-constexpr int kHopperThreads = 384;
+// Four warpgroups of 128 registers, one accumulator each: while one takes its minimum the products of
+// the others run.
+constexpr int kHopperThreads = 512;
 
 // Shared memory for centroids in tensor-core form. A head's centroids are cut into groups that fit.
 constexpr int kPortableGroupBytes = 64 * 1024;
@@ -39,14 +39,16 @@ constexpr GroupPlan PlanGroups(int clusters, int padded_dim, int parts, int grou
 }
 
 // Dynamic shared memory: a group's image and norms; in the sort, a position for each cluster and a
-// u16 counter for each warp and cluster.
+// u16 counter for each warp and cluster; in the sums, a ring for each warp.
 constexpr int AssignBytes(GroupPlan plan, int padded_dim, int parts) {
   return plan.columns * (padded_dim * 2 * parts + 4);
 }
 constexpr int SharedBytes(GroupPlan plan, int clusters, int padded_dim, int parts, int threads) {
   const int assign = AssignBytes(plan, padded_dim, parts);
   const int sort = clusters * (4 + threads / 32 * 2);
-  return assign > sort ? assign : sort;
+  const int sums = threads / 32 * kSumRingBytes;
+  const int most = assign > sort ? assign : sort;
+  return most > sums ? most : sums;
 }
 // The sm_90a build also stages the next 16 tokens of every warp there.
 constexpr int StageBytes(int padded_dim, int threads) { return threads / 32 * 16 * padded_dim * 2; }

@@ -55,29 +55,35 @@ __device__ inline bool Skips(const MeansParams& p) {
 template <typename T, int kLanes, bool kWeighted>
 __global__ void __launch_bounds__(kThreads) Sums(const __grid_constant__ MeansParams p) {
   if (Skips(p)) return;
+  extern __shared__ __align__(16) char rings[];
   const int chunk = blockIdx.x * (kThreads / 32) + threadIdx.x / 32;
   if (chunk >= SumChunks(p.tokens)) return;
-  SumChunkByWarp<T, kLanes, kWeighted>(TokensOf<T>(p, blockIdx.z, blockIdx.y), chunk,
-                                       PartialOf(p, blockIdx.z, blockIdx.y),
-                                       blockIdx.z == 0 ? PartialWeightsOf(p, blockIdx.y) : nullptr);
+  const int bh = blockIdx.y, tensor = blockIdx.z;
+  SumChunkByWarp<T, kLanes, kWeighted>(
+      TokensOf<T>(p, tensor, bh), chunk, PartialOf(p, tensor, bh),
+      rings + threadIdx.x / 32 * kSumRingBytes, tensor == 0 ? PartialWeightsOf(p, bh) : nullptr);
 }
 
-template <typename T, int kLanes>
-void LaunchSumsBy(const MeansParams& p, dim3 grid, CUstream_st* stream) {
-  if (p.key_bias == nullptr) {
-    Sums<T, kLanes, false><<<grid, kThreads, 0, stream>>>(p);
-  } else {
-    Sums<T, kLanes, true><<<grid, kThreads, 0, stream>>>(p);
+template <typename T, int kLanes, bool kWeighted>
+Status LaunchSumsBy(const MeansParams& p, dim3 grid, CUstream_st* stream) {
+  constexpr int kShared = kThreads / 32 * kSumRingBytes;
+  if (cudaFuncSetAttribute(Sums<T, kLanes, kWeighted>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           kShared) != cudaSuccess) {
+    cudaGetLastError();
+    return Status::kLaunchFailed;
   }
+  Sums<T, kLanes, kWeighted><<<grid, kThreads, kShared, stream>>>(p);
+  return LaunchStatus();
 }
 
 template <typename T>
-void LaunchSums(const MeansParams& p, dim3 grid, CUstream_st* stream) {
+Status LaunchSums(const MeansParams& p, dim3 grid, CUstream_st* stream) {
   if (p.head_dim <= 64) {
-    LaunchSumsBy<T, kNarrowSumLanes>(p, grid, stream);
-  } else {
-    LaunchSumsBy<T, kWideSumLanes>(p, grid, stream);
+    return p.key_bias == nullptr ? LaunchSumsBy<T, kNarrowSumLanes, false>(p, grid, stream)
+                                 : LaunchSumsBy<T, kNarrowSumLanes, true>(p, grid, stream);
   }
+  return p.key_bias == nullptr ? LaunchSumsBy<T, kWideSumLanes, false>(p, grid, stream)
+                               : LaunchSumsBy<T, kWideSumLanes, true>(p, grid, stream);
 }
 
 // What segment [begin, end) weighs in all.
@@ -156,12 +162,13 @@ Status LaunchSegmentMeans(const SegmentMeansProblem& problem, const SegmentMeans
   const int warps = kThreads / 32;
   const dim3 sums(static_cast<unsigned>(CeilDiv(SumChunks(p.tokens), warps)), p.batch_heads,
                   problem.tensors);
+  Status status = Status::kInvalidArgument;
   switch (problem.type) {
-    case DataType::kFloat16: LaunchSums<__half>(p, sums, stream); break;
-    case DataType::kBFloat16: LaunchSums<__nv_bfloat16>(p, sums, stream); break;
-    case DataType::kFloat32: LaunchSums<float>(p, sums, stream); break;
+    case DataType::kFloat16: status = LaunchSums<__half>(p, sums, stream); break;
+    case DataType::kBFloat16: status = LaunchSums<__nv_bfloat16>(p, sums, stream); break;
+    case DataType::kFloat32: status = LaunchSums<float>(p, sums, stream); break;
   }
-  SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
+  SPARSEDIT_RETURN_IF_ERROR(status);
   const dim3 means(static_cast<unsigned>(CeilDiv(p.segments, warps)), p.batch_heads,
                    problem.tensors);
   Means<<<means, kThreads, 0, stream>>>(p);

@@ -11,6 +11,10 @@ namespace sparsedit {
 
 constexpr int kSumChunk = 128;
 
+// A warp's rows on their way: a ring of kSumStages parts in shared memory.
+constexpr int kSumStages = 4, kSumStageBytes = 2048;
+constexpr int kSumRingBytes = kSumStages * kSumStageBytes;
+
 SPARSEDIT_HOST_DEVICE constexpr int SumChunks(int length) {
   return (length + kSumChunk - 1) / kSumChunk;
 }

@@ -75,34 +75,58 @@ __device__ inline int FindSegment(const SegmentedTokens& t, int position) {
   return low;
 }
 
-// Eight consecutive elements of a token: 16-byte loads.
+// Copies 16 bytes to shared memory. A thread's copies form groups, which end at CommitPieces.
+__device__ inline void CopyPiece(std::uint32_t to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+__device__ inline void CommitPieces() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits until all but kPending of a thread's groups are there.
+template <int kPending>
+__device__ inline void WaitForPieces() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// Eight consecutive elements of a token, which a lane fetches to shared memory and takes from there.
 template <typename T>
 struct Eight {
-  uint4 raw;
-  __device__ void Load(const T* p) { raw = __ldg(reinterpret_cast<const uint4*>(p)); }
-  __device__ void Get(float (&to)[8]) const {
-    Quad<T> quad[2];
-    quad[0].raw = make_uint2(raw.x, raw.y);
-    quad[1].raw = make_uint2(raw.z, raw.w);
+  static constexpr int kPieces = sizeof(T) / 2;  // of 16 bytes
+  // Bytes between a lane's pieces, and between its rows: the pieces of a warp lie side by side.
+  static constexpr int kPieceBytes = 32 * 16, kRowBytes = kPieces * kPieceBytes;
+
+  __device__ static void Fetch(std::uint32_t to, const T* from) {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const float4 v = quad[i].Get();
-      to[4 * i] = v.x, to[4 * i + 1] = v.y, to[4 * i + 2] = v.z, to[4 * i + 3] = v.w;
+    for (int i = 0; i < kPieces; ++i) {
+      CopyPiece(to + i * kPieceBytes, reinterpret_cast<const uint4*>(from) + i);
     }
   }
-};
-template <>
-struct Eight<float> {
-  float4 raw[2];
-  __device__ void Load(const float* p) {
-    raw[0] = __ldg(reinterpret_cast<const float4*>(p));
-    raw[1] = __ldg(reinterpret_cast<const float4*>(p) + 1);
-  }
-  __device__ void Get(float (&to)[8]) const {
+  __device__ static void Take(std::uint32_t from, float (&to)[8]) {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      to[4 * i] = raw[i].x, to[4 * i + 1] = raw[i].y;
-      to[4 * i + 2] = raw[i].z, to[4 * i + 3] = raw[i].w;
+    for (int i = 0; i < kPieces; ++i) {
+      uint4 raw;
+      asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
+                   : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w)
+                   : "r"(from + i * kPieceBytes)
+                   : "memory");
+      Unpack(raw, &to[i * 8 / kPieces]);
+    }
+  }
+
+ private:
+  __device__ static void Unpack(const uint4& raw, float* to) {
+    float4 v[2];
+    if constexpr (sizeof(T) == 4) {
+      v[0] = make_float4(__uint_as_float(raw.x), __uint_as_float(raw.y), __uint_as_float(raw.z),
+                         __uint_as_float(raw.w));
+    } else {
+      Quad<T> quad[2];
+      quad[0].raw = make_uint2(raw.x, raw.y);
+      quad[1].raw = make_uint2(raw.z, raw.w);
+      v[0] = quad[0].Get();
+      v[1] = quad[1].Get();
+    }
+#pragma unroll
+    for (int i = 0; i < 2 / kPieces; ++i) {
+      to[4 * i] = v[i].x, to[4 * i + 1] = v[i].y, to[4 * i + 2] = v[i].z, to[4 * i + 3] = v[i].w;
     }
   }
 };
@@ -111,17 +135,20 @@ struct Eight<float> {
 constexpr int kNarrowSumLanes = 8;  // head dim up to 64
 constexpr int kWideSumLanes = 16;
 
-// Called by a whole warp; `partial` is the head's [slots][head_dim]. The warp takes 32 / kLanes rows
-// at a time, of which each group of lanes adds up its own; the groups are added at a segment's end.
+// Called by a whole warp; `partial` is the head's [slots][head_dim], `ring` the warp's kSumRingBytes,
+// 16-byte aligned. The warp takes 32 / kLanes rows at a time, of which each group of lanes adds up its
+// own; the groups are added at a segment's end. A lane takes from the ring what it fetched itself, so
+// that nobody waits for another.
 // With kWeighted every token is multiplied by exp(log_weights[token]), one of weight 0 does not enter
 // the sum (so that masked tokens may hold anything), and the sums of the weights go to
 // partial_weights [slots] where given.
 template <typename T, int kLanes, bool kWeighted = false>
-__device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* partial,
+__device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* partial, char* ring,
                                float* partial_weights = nullptr) {
   constexpr int kRows = 32 / kLanes;
-  constexpr int kBatch = sizeof(T) == 4 ? 4 : 8;  // loads in flight, kRows rows each
-  static_assert(32 % (kBatch * kRows) == 0, "a batch lies within 32 positions");
+  constexpr int kBatch = kSumStageBytes / Eight<T>::kRowBytes;
+  constexpr int kStep = kBatch * kRows;  // rows of a stage
+  static_assert(32 % kStep == 0, "a stage lies within 32 positions");
   const int lane = threadIdx.x & 31;
   const int own = lane / kLanes;  // this lane's row of a group of kRows
   const int element = lane % kLanes * 8;
@@ -129,10 +156,47 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
   const char* x = static_cast<const char*>(t.x) + element * sizeof(T);
   const std::uint32_t row_bytes = static_cast<std::uint32_t>(t.token_stride * sizeof(T));
   const int first = chunk * kSumChunk;
-  const int last = min(first + kSumChunk, t.length);
-  if (first >= last) return;
+  const int count = min(kSumChunk, t.length - first);
+  if (count <= 0) return;
+  const std::uint32_t mine =
+      static_cast<std::uint32_t>(__cvta_generic_to_shared(ring)) + lane * 16;
+  // Tokens and weights of 32 positions a register, the first that are still wanted in front.
+  constexpr int kHeld = kSumChunk / 32;
+  int token[kHeld];
+  float weights[kHeld];
+  const auto advance = [](auto& of) {
+#pragma unroll
+    for (int i = 1; i < kHeld; ++i) of[i - 1] = of[i];
+  };
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    const int position = first + min(i * 32 + lane, count - 1);
+    token[i] = t.order == nullptr ? position : t.order[position];
+  }
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) weights[i] = kWeighted ? t.log_weights[token[i]] : 0.f;
+  const auto fetch = [&](int at) {
+    if (at < count) {
+      const std::uint32_t to = mine + at / kStep % kSumStages * kSumStageBytes;
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        const std::uint32_t source = __shfl_sync(0xffffffffu, token[0], at % 32 + u * kRows + own);
+        if (active) {
+          Eight<T>::Fetch(to + u * Eight<T>::kRowBytes,
+                          reinterpret_cast<const T*>(
+                              x + static_cast<std::uint64_t>(source) * row_bytes));
+        }
+      }
+      if ((at + kStep) % 32 == 0) advance(token);
+    }
+    CommitPieces();
+  };
+#pragma unroll
+  for (int i = 0; i < kSumStages - 1; ++i) fetch(i * kStep);
+#pragma unroll
+  for (float& weight : weights) weight = kWeighted ? expf(weight) : 1.f;
   int segment = FindSegment(t, first);
-  int segment_end = t.offsets[segment + 1] - t.base;
+  int segment_end = t.offsets[segment + 1] - t.base - first;  // within the chunk
   float sum[8] = {};
   float weight_sum = 0.f;
   const auto store = [&] {
@@ -152,57 +216,47 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
       partial_weights[chunk + segment] = weight_sum;
     }
   };
-  for (int p0 = first; p0 < last; p0 += 32) {
-    const int mine = min(p0 + lane, last - 1);
-    const int token = t.order == nullptr ? mine : t.order[mine];
-    const float my_weight = kWeighted ? expf(t.log_weights[token]) : 1.f;
 #pragma unroll 1
-    for (int b = 0; b < 32 && p0 + b < last; b += kBatch * kRows) {
-      Eight<T> row[kBatch];
+  for (int at = 0; at < count; at += kStep) {
+    fetch(at + (kSumStages - 1) * kStep);
+    WaitForPieces<kSumStages - 1>();
+    const std::uint32_t from = mine + at / kStep % kSumStages * kSumStageBytes;
 #pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        const std::uint32_t source = __shfl_sync(0xffffffffu, token, b + u * kRows + own);
-        if (active) {
-          row[u].Load(reinterpret_cast<const T*>(
-              x + static_cast<std::uint64_t>(source) * row_bytes));
-        }
+    for (int u = 0; u < kBatch; ++u) {
+      const int p = at + u * kRows;  // of the group's first row
+      const float weight =
+          kWeighted ? __shfl_sync(0xffffffffu, weights[0], p % 32 + own) : 1.f;
+      const auto add = [&](bool wanted) {
+        if (!wanted || (kWeighted && weight == 0.f)) return;
+        if (kWeighted) weight_sum += weight;
+        if (!active) return;
+        float v[8];
+        Eight<T>::Take(from + u * Eight<T>::kRowBytes, v);
+#pragma unroll
+        for (int i = 0; i < 8; ++i) sum[i] += weight * v[i];
+      };
+      if (p + kRows <= min(segment_end, count)) {
+        add(true);
+        continue;
       }
-#pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        const int p = p0 + b + u * kRows;  // of the group's first row
-        const float weight =
-            kWeighted ? __shfl_sync(0xffffffffu, my_weight, b + u * kRows + own) : 1.f;
-        const auto add = [&](bool wanted) {
-          if (!wanted || (kWeighted && weight == 0.f)) return;
-          if (kWeighted) weight_sum += weight;
-          if (!active) return;
-          float v[8];
-          row[u].Get(v);
-#pragma unroll
-          for (int i = 0; i < 8; ++i) sum[i] += weight * v[i];
-        };
-        if (p + kRows <= min(segment_end, last)) {
-          add(true);
-          continue;
-        }
 #pragma unroll 1
-        for (int r = 0; r < kRows && p + r < last; ++r) {
-          if (p + r == segment_end) {
-            store();
+      for (int r = 0; r < kRows && p + r < count; ++r) {
+        if (p + r == segment_end) {
+          store();
 #pragma unroll
-            for (float& v : sum) v = 0.f;
-            weight_sum = 0.f;
-            ++segment;
-            segment_end = t.offsets[segment + 1] - t.base;
-            if (segment_end == p + r) {  // empty segments follow
-              segment = FindSegment(t, p + r);
-              segment_end = t.offsets[segment + 1] - t.base;
-            }
+          for (float& v : sum) v = 0.f;
+          weight_sum = 0.f;
+          ++segment;
+          segment_end = t.offsets[segment + 1] - t.base - first;
+          if (segment_end == p + r) {  // empty segments follow
+            segment = FindSegment(t, first + p + r);
+            segment_end = t.offsets[segment + 1] - t.base - first;
           }
-          add(own == r);
         }
+        add(own == r);
       }
     }
+    if (kWeighted && (at + kStep) % 32 == 0) advance(weights);
   }
   store();
 }
