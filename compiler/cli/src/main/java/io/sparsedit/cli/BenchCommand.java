@@ -136,7 +136,9 @@ final class BenchCommand implements Callable<Integer> {
       description = "How many layers of each action are listed. Default: ${DEFAULT-VALUE}.")
   private int layers;
 
-  @Option(names = "--no-layers", description = "Do not time layers.")
+  @Option(
+      names = "--no-layers",
+      description = "Do not time layers, which are timed in engines alone.")
   private boolean noLayers;
 
   @Option(

@@ -203,8 +203,8 @@ public final class BenchText {
         label,
         Integer.toString(steps),
         Integer.toString(denseSteps),
-        number("%.2f", dense / 1000),
-        number("%.2f", sparse / 1000),
+        seconds(dense),
+        seconds(sparse),
         factor(dense / sparse),
         how);
   }
@@ -254,6 +254,10 @@ public final class BenchText {
 
   private static String milliseconds(double value) {
     return number(value < 10 ? "%.3f" : "%.1f", value);
+  }
+
+  private static String seconds(double milliseconds) {
+    return number(milliseconds < 1000 ? "%.4f" : "%.2f", milliseconds / 1000);
   }
 
   private static String factor(double value) {

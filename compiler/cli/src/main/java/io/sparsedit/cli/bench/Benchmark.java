@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -30,6 +31,9 @@ import java.util.Set;
  */
 public final class Benchmark {
   private static final int PASSES = 2;
+
+  /** A sum of layers this much above the step is no matter of spread. */
+  private static final double OVERLAP = .02;
 
   private final BenchSetup setup;
   private final Progress progress;
@@ -129,7 +133,8 @@ public final class Benchmark {
         }
         whole = setup.whole() ? Optional.of(whole(bundle, sparse, dense)) : Optional.empty();
       }
-      notes.addAll(baseline.notes());
+      boolean gpu = loaded > 0;
+      notes.addAll(gpu ? baseline.notes() : List.of(onCpu(bundle)));
       withoutSparse = sparse.freeGpuMemory();
     }
     long free = sparse.freeGpuMemory();
@@ -139,14 +144,38 @@ public final class Benchmark {
               + " sites keep no plan in their state, where its density could be measured; compile"
               + " with --replan-interval 2 to see it");
     }
-    return new BenchReport(
-        bundle,
-        sparse.toSide(loaded, withoutSparse - loaded),
-        dense.map(side -> side.toSide(loaded, free - withoutSparse)),
-        densities,
-        runs,
-        whole,
-        List.copyOf(notes));
+    BenchReport.Side side = sparse.toSide(loaded, withoutSparse - loaded);
+    Optional<BenchReport.Side> denseSide =
+        dense.map(own -> own.toSide(loaded, free - withoutSparse));
+    overlap("this bundle's engine", side).ifPresent(notes::add);
+    denseSide.flatMap(own -> overlap("the dense engine", own)).ifPresent(notes::add);
+    return new BenchReport(bundle, side, denseSide, densities, runs, whole, List.copyOf(notes));
+  }
+
+  private static String onCpu(Bundle bundle) {
+    return "these are times of ONNX Runtime, which runs the portable model to check it and whose"
+        + " layers are not timed; what a sparse step saves shows on a GPU with an engine:"
+        + " sparsify-model build "
+        + bundle.folder();
+  }
+
+  /** Says so where layers were charged for time that they ran beside others. */
+  private static Optional<String> overlap(String engine, BenchReport.Side side) {
+    double most = 0;
+    for (Map.Entry<Step, Times> step : side.steps().entrySet()) {
+      List<BenchReport.Layer> layers = side.layers().getOrDefault(step.getKey(), List.of());
+      double sum = layers.stream().mapToDouble(BenchReport.Layer::milliseconds).sum();
+      most = Math.max(most, sum / step.getValue().median() - 1);
+    }
+    return most < OVERLAP
+        ? Optional.empty()
+        : Optional.of(
+            String.format(
+                Locale.ROOT,
+                "the layers of %s sum up to %.0f %% more than its steps: TensorRT runs some beside"
+                    + " others, and a short layer that ends after a long one is charged with both",
+                engine,
+                100 * most));
   }
 
   /**
