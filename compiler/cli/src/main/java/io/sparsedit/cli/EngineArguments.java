@@ -77,6 +77,16 @@ final class EngineArguments {
   private int level;
 
   @Option(
+      names = "--max-aux-streams",
+      paramLabel = "N",
+      defaultValue = "-1",
+      hideParamSyntax = true,
+      description =
+          "Streams beside the main one that TensorRT may run layers on. Default: TensorRT's own."
+              + " With 0 bench charges each layer with its own time alone.")
+  private int auxiliaryStreams;
+
+  @Option(
       names = "--timing-cache",
       paramLabel = "FILE",
       description =
@@ -163,6 +173,9 @@ final class EngineArguments {
     if (level < -1 || level > MAX_LEVEL) {
       throw SparsifyException.usage("--optimization-level must be 0 to 5; is " + level);
     }
+    if (auxiliaryStreams < -1) {
+      throw SparsifyException.usage("--max-aux-streams must be 0 or more; is " + auxiliaryStreams);
+    }
     if (maxError != null && !(maxError >= 0)) {
       throw SparsifyException.usage("--max-engine-error must be 0 or more; is " + maxError);
     }
@@ -206,6 +219,7 @@ final class EngineArguments {
         dense,
         tf32,
         level,
+        auxiliaryStreams,
         timingCache != null
             ? Optional.of(timingCache)
             : TimingCache.defaultFile(System.getenv(), tools.gpu(), tools.tensorRt().version()),

@@ -72,7 +72,10 @@ final class BuildCommandTest {
   void numbersThatMeanNothingAreUsageErrorsWithoutAGpuToo() {
     for (String[] wrong :
         new String[][] {
-          {"--optimization-level", "6"}, {"--max-engine-error", "-1"}, {"--max-engine-error", "NaN"}
+          {"--optimization-level", "6"},
+          {"--max-aux-streams", "-2"},
+          {"--max-engine-error", "-1"},
+          {"--max-engine-error", "NaN"}
         }) {
       CommandLineRun run = CommandLineRun.of("build", folder, wrong[0], wrong[1]);
       assertThat(run.exitCode()).as(wrong[0]).isEqualTo(USAGE);

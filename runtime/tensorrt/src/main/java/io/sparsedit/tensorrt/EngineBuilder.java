@@ -81,9 +81,12 @@ public final class EngineBuilder implements AutoCloseable {
    * @param tf32 whether f32 matrix products may round their inputs to TF32
    * @param detailed whether the engine describes its layers in detail
    * @param level TensorRT's optimisation level from 0 to 5, or -1 for its default
+   * @param auxiliaryStreams streams beside the main one that layers may run on, or -1 for
+   *     TensorRT's default
    * @param workspaceBytes what a layer may take at most for its own use, or 0 for no limit
    */
-  public record Settings(boolean tf32, boolean detailed, int level, long workspaceBytes) {}
+  public record Settings(
+      boolean tf32, boolean detailed, int level, int auxiliaryStreams, long workspaceBytes) {}
 
   /**
    * How far a build is.
@@ -128,6 +131,7 @@ public final class EngineBuilder implements AutoCloseable {
         settings.tf32(),
         settings.detailed(),
         settings.level(),
+        settings.auxiliaryStreams(),
         settings.workspaceBytes());
   }
 

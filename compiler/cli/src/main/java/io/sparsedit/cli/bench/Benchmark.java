@@ -173,7 +173,8 @@ public final class Benchmark {
             String.format(
                 Locale.ROOT,
                 "the layers of %s sum up to %.0f %% more than its steps: TensorRT runs some beside"
-                    + " others, and a short layer that ends after a long one is charged with both",
+                    + " others, and a short layer that ends after a long one is charged with both"
+                    + " (build --max-aux-streams 0 keeps them apart)",
                 engine,
                 100 * most));
   }

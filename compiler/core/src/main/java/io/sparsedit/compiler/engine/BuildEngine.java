@@ -154,7 +154,9 @@ public final class BuildEngine {
       if (!shapes.isEmpty()) {
         builder.addProfile(shapes);
       }
-      builder.configure(new EngineBuilder.Settings(options.tf32(), true, options.level(), 0));
+      builder.configure(
+          new EngineBuilder.Settings(
+              options.tf32(), true, options.level(), options.auxiliaryStreams(), 0));
       TimingCache cache = new TimingCache(options.timingCache());
       cache.lend(builder);
       builder.build(file, watcher(progress));

@@ -13,6 +13,7 @@ import java.util.Optional;
  * @param dense whether every site is dense: an engine to compare the sparse one with
  * @param tf32 whether f32 matrix products may round their inputs to TF32
  * @param level TensorRT's optimisation level from 0 to 5, or -1 for its default
+ * @param auxiliaryStreams streams beside the main one that TensorRT may use, or -1 for its default
  * @param timingCache the file that keeps timings from build to build; empty: none is kept
  * @param layers the file that gets TensorRT's description of the engine's layers; empty: none
  */
@@ -23,5 +24,6 @@ public record EngineOptions(
     boolean dense,
     boolean tf32,
     int level,
+    int auxiliaryStreams,
     Optional<Path> timingCache,
     Optional<Path> layers) {}

@@ -26,6 +26,8 @@ public final class Legalisation {
         new DecomposeFusedMatMul(),
         new DecomposeGroupNormalization(),
         new DecomposeLogSumExp(),
+        new SplitLargeAttention(),
+        new MultiplyPatches(),
         new UnrollScatterReduction(),
         new JoinInsteadOfScatter(),
         new PlainIntegers(),

@@ -45,8 +45,14 @@ public interface BuilderCalls {
   /** Adds a profile. */
   void addProfile(long config, long profile);
 
-  /** Sets how it is built; a level below 0 and a workspace of 0 leave TensorRT's defaults. */
-  void configure(long config, boolean tf32, boolean detailed, int level, long workspaceBytes);
+  /** Sets how it is built; numbers below 0 and a workspace of 0 leave TensorRT's defaults. */
+  void configure(
+      long config,
+      boolean tf32,
+      boolean detailed,
+      int level,
+      int auxiliaryStreams,
+      long workspaceBytes);
 
   /**
    * A timing cache for a configuration, from its serialised form; 0 if TensorRT does not take it.

@@ -169,7 +169,12 @@ public final class PresetBuilder implements BuilderCalls {
 
   @Override
   public void configure(
-      long config, boolean tf32, boolean detailed, int level, long workspaceBytes) {
+      long config,
+      boolean tf32,
+      boolean detailed,
+      int level,
+      int auxiliaryStreams,
+      long workspaceBytes) {
     IBuilderConfig set = config(config);
     if (!tf32) {
       set.clearFlag(BuilderFlag.kTF32);
@@ -178,6 +183,9 @@ public final class PresetBuilder implements BuilderCalls {
         detailed ? ProfilingVerbosity.kDETAILED : ProfilingVerbosity.kLAYER_NAMES_ONLY);
     if (level >= 0) {
       set.setBuilderOptimizationLevel(level);
+    }
+    if (auxiliaryStreams >= 0) {
+      set.setMaxAuxStreams(auxiliaryStreams);
     }
     if (workspaceBytes > 0) {
       set.setMemoryPoolLimit(MemoryPoolType.kWORKSPACE, workspaceBytes);
