@@ -67,7 +67,7 @@ struct Config {
   static constexpr int kFlagsAt = kBiasAt + kStages * kBiases * kKeys * 4;
   static constexpr int kItemsAt = kFlagsAt + 32;
   static constexpr int kBarriersAt = kItemsAt + 2 * static_cast<int>(sizeof(AttentionItem));
-  static constexpr int kBarriers = 4 * kStages + 6;
+  static constexpr int kBarriers = 4 * kStages + 4;
   static constexpr int kSharedBytes = kBarriersAt + kBarriers * 8 + 1024;  // and to align
   static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
   static_assert(kStages <= 8, "a flag each");
@@ -96,10 +96,6 @@ struct Shared {
   __device__ std::uint32_t ItemEmpty(int slot) const {
     return Barrier(4 * C::kStages + 2 + slot);
   }
-  // The second part's values may follow: the first part's values up to this item are under way.
-  __device__ std::uint32_t ItemReached(int slot) const {
-    return Barrier(4 * C::kStages + 4 + slot);
-  }
 };
 
 // One lane arrives at a barrier for its warp. compute-sanitizer's racecheck does not follow the
@@ -113,6 +109,11 @@ __device__ __forceinline__ void ArriveWarp(std::uint32_t barrier) {
   __syncwarp();
   if (static_cast<int>(threadIdx.x % 32) < kWarpArrivals) BarrierArrive(barrier);
 }
+// As if so many warps arrived.
+__device__ __forceinline__ void ArriveWarps(std::uint32_t barrier, int times) {
+  __syncwarp();
+  if (static_cast<int>(threadIdx.x % 32) < kWarpArrivals) BarrierArrive(barrier, times);
+}
 
 // A place in a ring of stages; the parity flips at every turn.
 template <int kStages>
@@ -122,6 +123,12 @@ struct Ring {
   __device__ __forceinline__ void Advance() {
     stage = stage + 1 == kStages ? 0 : stage + 1;
     parity ^= stage == 0 ? 1 : 0;
+  }
+  __device__ __forceinline__ Ring Before() const {
+    Ring before = *this;
+    before.parity ^= stage == 0 ? 1 : 0;
+    before.stage = stage == 0 ? kStages - 1 : stage - 1;
+    return before;
   }
 };
 using Slot = Ring<2>;

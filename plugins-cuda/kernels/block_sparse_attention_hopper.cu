@@ -2,8 +2,8 @@
 //
 // A block is persistent: a producer warpgroup and three consumer warpgroups of 64 query rows each
 // (FlashAttention-3, arXiv 2407.08608, sections 3.1 and 3.2). The rows of an item belong to one
-// query segment, or to two (parts) with a stream of key tiles each; their tiles alternate in one
-// ring. For each part a producer warp streams keys and another one values: it walks the kept
+// query segment, or to two (parts) with a stream of key tiles each, in a half of the ring each. For
+// each part a producer warp streams keys and another one values: it walks the kept
 // segments and packs them into tiles of exactly kKeys rows. A run of n rows lands as one box for
 // every bit of n, at any row of the tile, since the 128-byte swizzle is a function of the address
 // alone. So nothing is padded but the end of the last tile of a part, which boxes outside of the
@@ -26,32 +26,55 @@ namespace {
 
 using namespace attention;
 
-// The tiles of an item in the ring: those of its two parts alternate until the second, which never
-// has more, ends. Numbers count all tiles since the kernel began.
+// The tiles of an item in the ring of four stages. Those of a single part take all stages in turn; of
+// two parts each has two stages of its own, so that neither waits for the other. Every item starts at
+// the first stages. `turns` has a bit for each stage, the parity of its barriers' next phase: everybody
+// counts the uses of all stages, by the numbers of tiles of all items.
 //
-// Phases of the barriers have a parity only, so nobody may be two turns of the ring away from
-// anybody else. Consumers therefore wait for and release every tile, those of the other part too.
-// The first part's producers always were at one of the last two tiles; the second part's may have
-// been idle for long, and start on an item when the first part's of the same tensor reaches it.
+// Phases have a parity only, so nobody may wait for a phase while the one before is not complete. A
+// stage's user of the item before knows that it is; who was not waits at the start of an item until
+// all consumers have finished the item before (WaitForItem).
 template <int kStages>
 struct Tiles {
-  static_assert((kStages & (kStages - 1)) == 0, "stages are a power of two");
+  static_assert(kStages == 4, "two stages a part");
 
-  std::uint32_t first = 0;    // number of the item's first tile
-  int counts[2] = {0, 0};     // of its parts; indexed by constants only, to stay in registers
+  std::uint32_t turns = 0;
+  int counts[2] = {0, 0};  // of the item's parts; indexed by constants only, to stay in registers
 
-  __device__ __forceinline__ std::uint32_t Number(int part, int index) const {
-    return first + index + (part == 0 ? min(index, counts[1]) : min(index + 1, counts[0]));
-  }
   __device__ __forceinline__ int Count(int part) const {
     return part == 0 ? counts[0] : counts[1];
   }
-  __device__ __forceinline__ void Next() { first += counts[0] + counts[1]; }
-  static __device__ __forceinline__ int Stage(std::uint32_t number) { return number % kStages; }
-  static __device__ __forceinline__ std::uint32_t Parity(std::uint32_t number) {
-    return number / kStages % 2;
+  __device__ __forceinline__ bool TwoParts() const { return counts[1] > 0; }
+  // Stages that a part uses, a bit each; none if it has no tiles.
+  __device__ __forceinline__ int Stages(int part) const {
+    return Count(part) == 0 ? 0 : !TwoParts() ? 15 : part == 0 ? 3 : 12;
+  }
+  __device__ __forceinline__ int First(int part) const { return TwoParts() ? 2 * part : 0; }
+  __device__ __forceinline__ std::uint32_t Parity(int stage) const { return turns >> stage & 1; }
+  // From a part's stage to its next one, this one being used.
+  __device__ __forceinline__ int Advance(int stage) {
+    turns ^= 1u << stage;
+    return TwoParts() ? stage ^ 1 : (stage + 1) & 3;
+  }
+  // Ends the item, of whose stages those of `own` were counted as they were used.
+  __device__ __forceinline__ void Next(int own) {
+    std::uint32_t uses = 0;  // their parities
+#pragma unroll
+    for (int stage = 0; stage < 4; ++stage) {
+      const int count = TwoParts() ? (Count(stage / 2) + 1 - stage % 2) / 2
+                                   : (counts[0] + 3 - stage) / 4;
+      uses |= static_cast<std::uint32_t>(count & 1) << stage;
+    }
+    turns ^= uses & ~own;
   }
 };
+
+// Waits until everybody is done with the item before the one in `slot`.
+template <typename C>
+__device__ __forceinline__ void WaitForItem(const Shared<C>& shared, const Slot& slot) {
+  const Slot before = slot.Before();
+  BarrierWait(shared.ItemEmpty(before.stage), before.parity);
+}
 
 template <typename C>
 __device__ __forceinline__ int CountTiles(const AttentionPart& part, int pseudo_keys) {
@@ -73,8 +96,8 @@ struct Producer {
   const std::int32_t* offsets = nullptr;
   const std::int32_t* keep_row = nullptr;
   Tiles<C::kStages> tiles = {};
+  int known = 15;  // stages that this warp used in the item before; of the first item all
   int part = 0;
-  int index = 0;  // of the tile in its part
   int stage = 0;
   int fill = 0;
 
@@ -95,10 +118,8 @@ struct Producer {
   __device__ void Put(int row, int length) {
     while (length > 0) {
       if (fill == 0) {
-        const std::uint32_t number = tiles.Number(part, index);
-        stage = tiles.Stage(number);
         BarrierWait(kIsKeys ? shared.KeysEmpty(stage) : shared.ValuesEmpty(stage),
-                    tiles.Parity(number) ^ 1);
+                    tiles.Parity(stage) ^ 1);
         if (lane == 0) BarrierExpect(Full(), C::kTileBytes);
         __syncwarp();
       }
@@ -125,7 +146,7 @@ struct Producer {
       if (lane == 0) reinterpret_cast<int*>(generic + C::kFlagsAt)[stage] = flag;
     }
     ArriveWarp(Full());
-    ++index;
+    stage = tiles.Advance(stage);
     fill = 0;
   }
 
@@ -144,20 +165,23 @@ struct Producer {
     Close(valid);
   }
 
-  // Streams this warp's part of an item.
-  __device__ void Stream(int all_head, bool ordered, const Biased& biased,
+  // Streams this warp's part of the item in `slot`.
+  __device__ void Stream(const Slot& slot, int all_head, bool ordered, const Biased& biased,
                          const AttentionPart& first, const AttentionPart& second, bool sparse) {
     maps = (kIsKeys ? all_maps.k : all_maps.v)[ordered];
     if (kIsKeys) biases.StartKeys(all_head, ordered, biased);
     const int pseudo_keys = sparse ? params.pseudo_keys : 0;
     tiles.counts[0] = CountTiles<C>(first, pseudo_keys);
     tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
-    index = 0;
+    stage = tiles.First(part);
+    const int stages = tiles.Stages(part);
+    if ((stages & ~known) != 0) WaitForItem(shared, slot);
+    known = stages;
     if (tiles.Count(part) > 0) {
       StreamPart(all_head, part == 0 ? first.segment : second.segment,
                  part == 0 ? first.keys : second.keys, sparse);
     }
-    tiles.Next();
+    tiles.Next(stages);
   }
 
   __device__ void StreamPart(int all_head, int segment, int keys, bool sparse) {
@@ -228,7 +252,7 @@ __device__ __forceinline__ void RunFirstProducer(const HopperParams& params,
   TakeItems<C>(params, shared, generic, [&](const Slot& slot) {
     const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
-    producer.Stream(ReadHead<C>(generic, slot.stage), ReadOrdered<C>(generic, slot.stage),
+    producer.Stream(slot, ReadHead<C>(generic, slot.stage), ReadOrdered<C>(generic, slot.stage),
                     ReadBiased<C>(generic, slot.stage), first, second, sparse);
   });
 }
@@ -242,19 +266,16 @@ __device__ __forceinline__ void RunProducer(const HopperParams& params, const Te
   producer.part = part;
   Slot slot;
   while (true) {
-    const bool follows = !kIsKeys && part == 1;
-    BarrierWaitIdle(follows ? shared.ItemReached(slot.stage) : shared.ItemFull(slot.stage),
-                    slot.parity);
+    BarrierWaitIdle(shared.ItemFull(slot.stage), slot.parity);
     const AttentionPart first = ReadPart<C>(generic, slot.stage, 0);
     const AttentionPart second = ReadPart<C>(generic, slot.stage, 1);
     const int head = ReadHead<C>(generic, slot.stage);
     const bool ordered = ReadOrdered<C>(generic, slot.stage);
     const Biased biased = ReadBiased<C>(generic, slot.stage);
-    if (!kIsKeys && part == 0) ArriveWarp(shared.ItemReached(slot.stage));
     ArriveWarp(shared.ItemEmpty(slot.stage));
-    slot.Advance();
     if (first.rows == 0) return;
-    producer.Stream(head, ordered, biased, first, second, sparse);
+    producer.Stream(slot, head, ordered, biased, first, second, sparse);
+    slot.Advance();
   }
 }
 
@@ -265,32 +286,16 @@ struct Consumer : RowsOfWarpgroup<C> {
       Base::warpgroup;
 
   Tiles<C::kStages> tiles = {};
+  int known = 15;  // stages that this warpgroup used in the item before; of the first item all
 
   __device__ __forceinline__ Consumer(const HopperParams& params, Shared<C> shared, char* generic,
                                       int warpgroup, int thread)
       : Base{params, shared, generic, warpgroup, thread} {}
 
-  // Wait for tiles of the other part and let them go.
-  __device__ __forceinline__ void PassKeys(std::uint32_t number) const {
-    const int stage = tiles.Stage(number);
-    BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
-    ArriveWarp(shared.KeysEmpty(stage));
-  }
-  __device__ __forceinline__ void PassValues(std::uint32_t number) const {
-    const int stage = tiles.Stage(number);
-    BarrierWait(shared.ValuesFull(stage), tiles.Parity(number));
-    ArriveWarp(shared.ValuesEmpty(stage));
-  }
-  __device__ __forceinline__ void PassFrom(std::uint32_t number) const {
-    for (; number != tiles.first + tiles.counts[0] + tiles.counts[1]; ++number) {
-      PassKeys(number);
-      PassValues(number);
-    }
-  }
-
   // Attends this warpgroup's rows of an item. The item is read again at the end: during the
   // products registers are scarce.
-  __device__ __forceinline__ void Attend(int slot, bool sparse) {
+  __device__ __forceinline__ void Attend(const Slot& place, bool sparse) {
+    const int slot = place.stage;
     const AttentionPart first = ReadPart<C>(generic, slot, 0);
     const AttentionPart second = ReadPart<C>(generic, slot, 1);
     const int pseudo_keys = sparse ? params.pseudo_keys : 0;
@@ -298,13 +303,17 @@ struct Consumer : RowsOfWarpgroup<C> {
     tiles.counts[1] = CountTiles<C>(second, pseudo_keys);
     const int first_groups = (first.rows + 63) / 64;
     const int part = warpgroup < first_groups ? 0 : 1;
-    const int skipped = (warpgroup - (part == 0 ? 0 : first_groups)) * 64;
+    const int of_part = warpgroup - (part == 0 ? 0 : first_groups);
+    const int skipped = of_part * 64;
     const int rows = min(64, (part == 0 ? first.rows : second.rows) - skipped);
     if (rows <= 0) {
-      PassFrom(tiles.first);
+      known = 0;
       return;
     }
     const int count = tiles.Count(part);
+    // A stage is released by twelve arrivals, however many warpgroups use it.
+    const int groups = part == 0 ? first_groups : (second.rows + 63) / 64;
+    const int times = groups == 3 ? 1 : groups == 2 ? 2 - of_part : 3;
     // A warp without rows multiplies zeros, which costs time but hardly any energy.
     const int first_row = thread / 32 * 16;
     const bool warp_busy = __shfl_sync(0xffffffffu, first_row < rows ? 1 : 0, 0) != 0;
@@ -319,26 +328,24 @@ struct Consumer : RowsOfWarpgroup<C> {
       if (first_row + thread % 32 / 4 + 8 * r >= rows) softmax.maximum[r] = -kNegativeInfinity;
     }
 
+    const int stages = tiles.Stages(part);
     if (count > 0) {
       this->LoadQueries(ReadHead<C>(generic, slot),
                         (part == 0 ? first.row : second.row) + skipped, rows, sparse);
+      if ((stages & ~known) != 0) WaitForItem(shared, place);
       float s[kScores];
       std::uint32_t p[kScores / 2];
-      std::uint32_t number = tiles.Number(part, 0);
-      int stage = tiles.Stage(number);
+      int stage = tiles.First(part);
+      std::uint32_t parity = tiles.Parity(stage);
 
-      if (part == 1) {
-        PassKeys(number - 1);
-        PassValues(number - 1);
-      }
-      BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
+      BarrierWait(shared.KeysFull(stage), parity);
       WgmmaFence();
       this->IssueScores(s, stage);
       WgmmaCommit();
       WgmmaWait<0>();
       PinRegisters(s);
       if (warp_busy && this->ReadFlag(stage) != 0) this->AddBias(s, stage, 0);
-      ArriveWarp(shared.KeysEmpty(stage));
+      ArriveWarps(shared.KeysEmpty(stage), times);
       if (warp_busy) {
         softmax.Update(s);
         this->PackScores(s, p);
@@ -347,22 +354,19 @@ struct Consumer : RowsOfWarpgroup<C> {
         for (int i = 0; i < kScores / 2; ++i) p[i] = 0;
       }
 
-      // How many of this part's tiles have a tile of the other part after them.
-      const int followed = part == 0 ? tiles.counts[1] : count;
       for (int j = 1; j < count; ++j) {
-        const std::uint32_t value_number = number;
         const int value_stage = stage;
-        const bool other_between = j <= followed;
-        if (other_between) PassKeys(++number);
-        stage = tiles.Stage(++number);
-        BarrierWait(shared.KeysFull(stage), tiles.Parity(number));
+        const std::uint32_t value_parity = parity;
+        stage = tiles.Advance(stage);
+        parity = tiles.Parity(stage);
+        BarrierWait(shared.KeysFull(stage), parity);
         PinRegisters(s);
         PinRegisters(o);
         PinRegisters(p);
         WgmmaFence();
         this->IssueScores(s, stage);
         WgmmaCommit();
-        BarrierWait(shared.ValuesFull(value_stage), tiles.Parity(value_number));
+        BarrierWait(shared.ValuesFull(value_stage), value_parity);
         PinRegisters(o);
         PinRegisters(p);
         WgmmaFence();
@@ -371,13 +375,12 @@ struct Consumer : RowsOfWarpgroup<C> {
         WgmmaWait<1>();
         PinRegisters(s);
         if (warp_busy && this->ReadFlag(stage) != 0) this->AddBias(s, stage, 0);
-        ArriveWarp(shared.KeysEmpty(stage));
+        ArriveWarps(shared.KeysEmpty(stage), times);
         const bool rescale = warp_busy && softmax.Update(s);
         WgmmaWait<0>();
         PinRegisters(o);
         PinRegisters(p);
-        ArriveWarp(shared.ValuesEmpty(value_stage));
-        if (other_between) PassValues(number - 1);
+        ArriveWarps(shared.ValuesEmpty(value_stage), times);
         if (warp_busy) this->PackScores(s, p);
         if (rescale) {
 #pragma unroll
@@ -385,7 +388,7 @@ struct Consumer : RowsOfWarpgroup<C> {
         }
       }
 
-      BarrierWait(shared.ValuesFull(stage), tiles.Parity(number));
+      BarrierWait(shared.ValuesFull(stage), parity);
       PinRegisters(o);
       PinRegisters(p);
       WgmmaFence();
@@ -393,9 +396,10 @@ struct Consumer : RowsOfWarpgroup<C> {
       WgmmaCommit();
       WgmmaWait<0>();
       PinRegisters(o);
-      ArriveWarp(shared.ValuesEmpty(stage));
+      ArriveWarps(shared.ValuesEmpty(stage), times);
+      tiles.Advance(stage);
     }
-    PassFrom(count > 0 ? tiles.Number(part, count - 1) + 1 : tiles.first);
+    known = stages;
     const AttentionPart again = ReadPart<C>(generic, slot, part);
     this->StoreOutputs(ReadHead<C>(generic, slot), again.row + skipped,
                        min(64, again.rows - skipped), o, softmax, sparse);
@@ -406,8 +410,8 @@ struct Consumer : RowsOfWarpgroup<C> {
     while (true) {
       BarrierWait(shared.ItemFull(slot.stage), slot.parity);
       if (ReadPart<C>(generic, slot.stage, 0).rows == 0) return;
-      Attend(slot.stage, sparse);
-      tiles.Next();
+      Attend(slot, sparse);
+      tiles.Next(known);
       ArriveWarp(shared.ItemEmpty(slot.stage));
       slot.Advance();
     }
@@ -433,7 +437,6 @@ __global__ void __launch_bounds__(C::kThreads, 1)
     }
     for (int slot = 0; slot < 2; ++slot) {
       BarrierInit(shared.ItemFull(slot), kWarpArrivals);
-      BarrierInit(shared.ItemReached(slot), kWarpArrivals);
       BarrierInit(shared.ItemEmpty(slot), (4 * C::kWarpgroups + 3) * kWarpArrivals);
     }
     BarrierInitFence();
