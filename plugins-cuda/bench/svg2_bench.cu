@@ -183,16 +183,40 @@ struct Step {
   BlockSparseAttentionArgs attention;
 };
 
-// Kept pairs over all pairs, text included, mean over heads.
-double DensityOf(const PlanShape& s, const Step& step) {
+test::HostPlan PlanOf(const PlanShape& s, const Step& step) {
   test::HostPlan plan;
   plan.shape = s;
   plan.query_offsets = step.query_offsets.Get();
   plan.key_offsets = step.key_offsets.Get();
   plan.keep = step.keep.Get();
+  return plan;
+}
+
+// Kept pairs over all pairs, text included, mean over heads.
+double DensityOf(const PlanShape& s, const Step& step) {
+  const test::HostPlan plan = PlanOf(s, step);
   double sum = 0;
   for (int head = 0; head < s.batch * s.heads; ++head) sum += plan.Density(head);
   return sum / s.batch / s.heads;
+}
+
+// Pairs that the fast path multiplies, rows of query segments being padded to groups, over kept pairs.
+double PaddingOf(const PlanShape& s, const Step& step) {
+  const test::HostPlan plan = PlanOf(s, step);
+  double kept = 0, multiplied = 0;
+  for (int head = 0; head < s.batch * s.heads; ++head) {
+    const std::int32_t* rows = plan.query_offsets.data() + head * (s.query_segments + 1);
+    const std::int32_t* keys = plan.key_offsets.data() + head * (s.key_segments + 1);
+    for (int i = 0; i < s.query_segments; ++i) {
+      double attended = 0;
+      for (int j = 0; j < s.key_segments; ++j) {
+        if (Keeps(plan.KeepRow(head, i), j)) attended += keys[j + 1] - keys[j];
+      }
+      kept += attended * (rows[i + 1] - rows[i]);
+      multiplied += attended * RoundUpTo(rows[i + 1] - rows[i], kAttentionGroupRows);
+    }
+  }
+  return multiplied / kept;
 }
 
 const char* NameOf(Selection selection) {
@@ -463,11 +487,12 @@ bool Measure(const Shape& shape, double target, const Options& options) {
   std::printf(
       "%-9s %-8s bias %-6s%s %s %.4f density %.3f attention %7.2f ms %6.1f TFLOP/s  k-means %6.3f  scores %.3f  "
       "schedule %.3f  gather %.3f  (means %.3f)  step %7.3f ms  planning %.3f  overhead %4.1f %%  | cold k-means %.1f ms, "
-      "largest clusters %.0f %.0f, mass kept %.3f, rel L1 %.1e %s\n",
+      "largest clusters %.0f %.0f, rows padded x%.3f, mass kept %.3f, rel L1 %.1e %s\n",
       shape.name, data, options.bias.c_str(), compensate ? " compensated" : "", NameOf(selection),
       scores.p, density, attention_ms, flops * density / attention_ms * 1e-9, kmeans_ms, scores_ms,
       schedule_ms, gather_ms, means_ms, step_ms, planning_ms,
-      planning_ms / (step_ms - planning_ms) * 100, cold_ms, largest[0], largest[1], mass, worst,
+      planning_ms / (step_ms - planning_ms) * 100, cold_ms, largest[0], largest[1],
+      PaddingOf(s, steps[0]), mass, worst,
       right ? "ok" : "WRONG");
   std::fflush(stdout);
   CUDA_OK(cudaEventDestroy(begin));
