@@ -143,10 +143,8 @@ __global__ void __launch_bounds__(kThreads) ClassifyHeads(const SelectParams p) 
   const AdaSpaSearchArgs& a = p.search;
   if (!ActionPlans(*a.action)) return;
   extern __shared__ float recalls[];
-  __shared__ int concentrated;
   const BlockSplit split = BlockSplit::Read(a);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (threadIdx.x == 0) concentrated = 0;
   for (int head = warp; head < a.heads; head += kWarpsInBlock) {
     const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * a.heads + head) * a.segments;
     float dropped = 0.0f, total = 0.0f;
@@ -159,10 +157,11 @@ __global__ void __launch_bounds__(kThreads) ClassifyHeads(const SelectParams p) 
     if (lane == 0) recalls[head] = 1.0f - dropped / (total > 0.0f ? total : 1.0f);
   }
   __syncthreads();
-  for (int head = threadIdx.x; head < a.heads; head += kThreads) {
-    if (recalls[head] > p.recall_threshold) atomicAdd(&concentrated, 1);
+  int concentrated = 0;
+  for (int first = 0; first < a.heads; first += kThreads) {
+    const int head = first + threadIdx.x;
+    concentrated += __syncthreads_count(head < a.heads && recalls[head] > p.recall_threshold);
   }
-  __syncthreads();
   const int giving = min(concentrated, a.heads / 2);
   const double room = p.density < 1.0 ? 1.0 - p.density : 0.0;
   const double spread = p.density * 0.5 < room ? p.density * 0.5 : room;
