@@ -204,7 +204,8 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
     s.offsets = i == 0 ? buffers.plan.query_offsets : buffers.plan.key_offsets;
   }
   p.pass_at = p.stage_at + (fast ? StageBytes(dim, threads) : 0);
-  shared = std::max(shared, p.pass_at + static_cast<int>(sizeof(AssignPass)));
+  static_assert(sizeof(AssignPass) <= kPassBytes);
+  shared = std::max(shared, p.pass_at + kPassBytes);
   p.action = buffers.action;
   p.geometry = buffers.geometry;
   p.batch_heads = problem.batch * problem.heads;

@@ -50,6 +50,10 @@ constexpr int SharedBytes(GroupPlan plan, int clusters, int padded_dim, int part
   const int most = assign > sort ? assign : sort;
   return most > sums ? most : sums;
 }
+// What a block may have on sm_86 and sm_89, the least of all GPUs from sm_80 on.
+constexpr int kLeastSharedLimit = 99 * 1024;
+// What the assignment keeps behind that: where a block's work goes on.
+constexpr int kPassBytes = 128;
 // The sm_90a build also stages the next 16 tokens of every warp there.
 constexpr int StageBytes(int padded_dim, int threads) { return threads / 32 * 16 * padded_dim * 2; }
 

@@ -1,8 +1,9 @@
-// The TensorRT that loaded this library: its version, and its log.
+// The TensorRT that loaded this library: its version, and its log; and the GPU.
 #ifndef SPARSEDIT_PLUGINS_HOST_H_
 #define SPARSEDIT_PLUGINS_HOST_H_
 
 #include <cstdint>
+#include <string>
 
 #include "plugins/tensorrt.h"
 
@@ -18,6 +19,10 @@ void SetLoggerFinder(void* finder);
 // To TensorRT's log. Without one, errors go to stderr and the rest nowhere.
 __attribute__((format(printf, 2, 3)))
 void Log(nvinfer1::LogSeverity severity, const char* format, ...);
+
+// The current GPU and what the kernels are compiled for, for a launch that failed: "compute capability
+// 7.5, kernels for sm_80 sm_90 compute_90".
+std::string DeviceText();
 
 }  // namespace sparsedit::plugins
 

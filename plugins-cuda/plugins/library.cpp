@@ -48,6 +48,18 @@ void CopyText(char (&to)[kSize], const char* from) {
 }
 
 }  // namespace
+
+std::string DeviceText() {
+  int device = 0, major = 0, minor = 0;
+  std::string text = "no GPU";
+  if (cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess) {
+    text = "compute capability " + std::to_string(major) + "." + std::to_string(minor);
+  }
+  return text + ", kernels for " + SPARSEDIT_TARGETS;
+}
+
 }  // namespace sparsedit::plugins
 
 using namespace sparsedit::plugins;
@@ -105,4 +117,3 @@ SPARSEDIT_EXPORT void sparsedit_delete_runtime(void* object) { Delete(object); }
 SPARSEDIT_EXPORT void sparsedit_delete_engine(void* object) { Delete(object); }
 SPARSEDIT_EXPORT void sparsedit_delete_execution_context(void* object) { Delete(object); }
 SPARSEDIT_EXPORT void sparsedit_delete_engine_inspector(void* object) { Delete(object); }
-SPARSEDIT_EXPORT void sparsedit_delete_serialization_config(void* object) { Delete(object); }

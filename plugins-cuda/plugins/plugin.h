@@ -216,7 +216,8 @@ class Plugin final : public nvinfer1::IPluginV3,
     call.building = building_;
     const Status status = Op::Enqueue(settings_, call);
     if (status == Status::kOk) return 0;
-    return Fail(std::string("could not be launched: ") + StatusName(status));
+    return Fail(std::string("could not be launched: ") + StatusName(status) + " (" +
+                DeviceText() + ")");
   }
 
   nvinfer1::IPluginV3* attachToContext(nvinfer1::IPluginResourceContext*) noexcept override {

@@ -116,7 +116,6 @@ void sparsedit_delete_runtime(void* object);
 void sparsedit_delete_engine(void* object);
 void sparsedit_delete_execution_context(void* object);
 void sparsedit_delete_engine_inspector(void* object);
-void sparsedit_delete_serialization_config(void* object);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,7 @@
 // Host tests of planning: argument checks, workspace sizes, and the reference on cases that can be
 // worked out by hand.
+#include <algorithm>
+
 #include "kernels/kmeans_workspace.h"
 #include "kernels/plan_scores.h"
 #include "kernels/segment_means.h"
@@ -63,6 +65,15 @@ void TestGroups() {
             CHECK(false);
             return;
           }
+        }
+        // The portable build runs on every GPU: on sm_86 a block has less than two thirds of sm_80's.
+        const kmeans::GroupPlan plan =
+            PlanGroups(clusters, dim, parts, kmeans::kPortableGroupBytes);
+        const int sort = kmeans::SharedBytes(plan, clusters, dim, parts, kmeans::kPortableThreads);
+        const int assign = kmeans::AssignBytes(plan, dim, parts) + kmeans::kPassBytes;
+        if (std::max(sort, assign) > kmeans::kLeastSharedLimit) {
+          CHECK(false);
+          return;
         }
       }
     }
