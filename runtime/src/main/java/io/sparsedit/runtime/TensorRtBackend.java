@@ -294,8 +294,8 @@ final class TensorRtBackend implements Backend {
       }
     } catch (TensorRtException e) {
       throw new BackendException(
-          BackendException.Reason.OUT_OF_MEMORY,
-          "no room for another session on " + gpu + ": " + e.getMessage(),
+          reasonOr(BackendException.Reason.RUN_FAILED, e),
+          "no session of " + bundle.folder() + " on " + gpu + ": " + e.getMessage(),
           e);
     } finally {
       log(tensorRt);

@@ -24,11 +24,13 @@ public final class Engine implements AutoCloseable {
     Handle runtime =
         new Handle(tensorRt.newRuntime(), PluginFunctions.delete("runtime"), "TensorRT runtime");
     try (PluginFunctions.MappedFile map = new PluginFunctions.MappedFile(file)) {
-      Handle engine =
-          new Handle(
-              tensorRt.loadEngine(runtime.address(), map.address(), map.bytes()),
-              PluginFunctions.delete("engine"),
-              "engine");
+      long address;
+      try {
+        address = tensorRt.loadEngine(runtime.address(), map.address(), map.bytes());
+      } catch (TensorRtException e) {
+        throw e.explained("the engine", map.bytes(), DeviceMemory.free());
+      }
+      Handle engine = new Handle(address, PluginFunctions.delete("engine"), "engine");
       try {
         return new Engine(tensorRt, runtime, engine);
       } catch (RuntimeException e) {
@@ -62,13 +64,17 @@ public final class Engine implements AutoCloseable {
    * @throws TensorRtException if the GPU's memory does not suffice
    */
   public ExecutionContext newContext() {
+    long context;
+    try {
+      context = tensorRt.newContext(engine.address());
+    } catch (TensorRtException e) {
+      throw e.explained(
+          "an execution context", tensorRt.contextBytes(engine.address()), DeviceMemory.free());
+    }
     return new ExecutionContext(
         tensorRt,
         this,
-        new Handle(
-            tensorRt.newContext(engine.address()),
-            PluginFunctions.delete("execution_context"),
-            "execution context"));
+        new Handle(context, PluginFunctions.delete("execution_context"), "execution context"));
   }
 
   /** TensorRT's own description of the layers, as JSON; names only unless built in detail. */

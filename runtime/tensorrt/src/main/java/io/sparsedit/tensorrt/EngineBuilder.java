@@ -14,7 +14,10 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
-/** Builds one engine, strongly typed: {@link #parse}, {@link #configure}, {@link #build}. */
+/**
+ * Builds one engine, strongly typed: {@link #parse}, {@link #configure}, {@link #build}; for one
+ * thread, but for {@link #cancel}.
+ */
 public final class EngineBuilder implements AutoCloseable {
   private static final long POLL_MILLIS = 500;
   private static final long PART = 1 << 30;
@@ -28,6 +31,7 @@ public final class EngineBuilder implements AutoCloseable {
   private final Handle config;
   private final Handle parser;
   private final Handle progress;
+  private boolean closed;
   private ByteBuffer model = ByteBuffer.allocateDirect(0);
 
   private EngineBuilder(BuilderCalls calls) {
@@ -194,6 +198,16 @@ public final class EngineBuilder implements AutoCloseable {
     }
   }
 
+  /**
+   * Ends a build that runs on another thread at TensorRT's next step, with an exception there. A
+   * step can take seconds.
+   */
+  public synchronized void cancel() {
+    if (!closed) {
+      PluginFunctions.cancel(progress);
+    }
+  }
+
   private long write(long engine, Path file) {
     long size = calls.size(engine);
     try (FileChannel out =
@@ -234,7 +248,8 @@ public final class EngineBuilder implements AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
+    closed = true;
     owned.forEach(Handle::close);
     owned.clear();
   }

@@ -93,6 +93,11 @@ final class PluginFunctions {
     return new EngineBuilder.Stage(read.text(16, 240), read.getInt(8), read.getInt(12));
   }
 
+  /** From now on a build ends at its next step. */
+  static void cancel(Handle progress) {
+    Native.apply("sparsedit_cancel_progress", progress.address());
+  }
+
   /** What times layers; to be closed after its context. */
   static Handle newLayerTimes() {
     return make("layer_times", "layer times");

@@ -1,8 +1,13 @@
 package io.sparsedit.tensorrt;
 
+import java.util.Locale;
+
 /** Something of CUDA or TensorRT is missing, unfit, or failed. */
 public final class TensorRtException extends RuntimeException {
   private static final long serialVersionUID = 1L;
+
+  /** What TensorRT and CUDA take for themselves on the way: kernels, stacks, whole pages. */
+  private static final long CUDA_TAKES = 64L << 20;
 
   /** What went wrong. */
   public enum Reason {
@@ -26,6 +31,41 @@ public final class TensorRtException extends RuntimeException {
   public static TensorRtException failed(String message) {
     boolean memory = message.contains("OutOfMemory") || message.contains("out of memory");
     return new TensorRtException(memory ? Reason.MEMORY : Reason.FAILED, message);
+  }
+
+  /**
+   * The GPU's memory does not suffice.
+   *
+   * @param what what needs memory, as in "an allocation"
+   * @param needed the bytes that it needs
+   * @param free the bytes that there are
+   */
+  public static TensorRtException outOfMemory(String what, long needed, long free) {
+    return new TensorRtException(
+        Reason.MEMORY,
+        String.format(
+            Locale.ROOT,
+            "%s needs %,.1f MB of GPU memory or somewhat more; %,.1f MB are free",
+            what,
+            needed / 1e6,
+            free / 1e6));
+  }
+
+  /**
+   * A failure for want of memory, if it was one. What TensorRT says where the GPU is full is
+   * sometimes that, and sometimes something else.
+   *
+   * @param what what needs memory, as in "an execution context"
+   * @param needed the bytes that it needs at least
+   * @param free the bytes that there are
+   */
+  TensorRtException explained(String what, long needed, long free) {
+    if (reason != Reason.MEMORY && free >= needed + CUDA_TAKES) {
+      return this;
+    }
+    TensorRtException memory = outOfMemory(what, needed, free);
+    memory.initCause(this);
+    return memory;
   }
 
   TensorRtException(Reason reason, String message) {

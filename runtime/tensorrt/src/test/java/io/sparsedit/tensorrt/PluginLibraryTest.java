@@ -47,6 +47,15 @@ final class PluginLibraryTest {
   }
 
   @Test
+  void whatIsShippedRunsFromAmpereOn() {
+    String shipped = "sm_80 sm_86 sm_89 sm_90 compute_90 sm_90a";
+    for (int capability : new int[] {80, 86, 87, 89, 90, 100, 103, 120}) {
+      assertThat(PluginLibrary.runsOn(shipped, capability)).isTrue();
+    }
+    assertThat(PluginLibrary.runsOn(shipped, 75)).isFalse();
+  }
+
+  @Test
   void codeOfOneArchitectureAloneDoesNotCount() {
     assertThat(PluginLibrary.runsOn("sm_90a", 90)).isFalse();
   }

@@ -11,24 +11,17 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.legal.AttendDensely;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
-import io.sparsedit.tensorrt.Engine;
 import io.sparsedit.tensorrt.EngineBuilder;
 import io.sparsedit.tensorrt.PluginLibrary;
-import io.sparsedit.tensorrt.TensorRt;
-import io.sparsedit.tensorrt.TensorRtException;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
-import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Builds a TensorRT engine of a bundle's model and puts it into the bundle, with the plugin library
@@ -68,17 +61,25 @@ public final class BuildEngine {
         plugins.file().toString(),
         options.precision());
     Map<String, EngineBuilder.Shapes> shapes = ShapeProfile.of(model.graph(), options.range());
+    byte[] onnx = OnnxWriter.toBytes(model);
 
     long start = System.nanoTime();
     Path engine = AtomicFile.temporaryFor(folder.resolve("engine.plan"));
     Path library = AtomicFile.temporaryFor(folder.resolve("plugins.so"));
     List<String> warnings = new ArrayList<>();
-    // Also where the process is told to stop in between.
-    Thread cleanUp = new Thread(() -> deleteBoth(engine, library), "remove " + engine);
-    Runtime.getRuntime().addShutdownHook(cleanUp);
-    try {
-      build(entries.model(), model, shapes, tools, options, engine, warnings, progress);
-      String layers = layers(tools.tensorRt(), engine);
+    try (EngineProcess process = EngineProcess.start(entries.model(), List.of(engine, library))) {
+      EngineJob job =
+          new EngineJob(
+              plugins.file(),
+              entries.model(),
+              onnx.length,
+              engine,
+              shapes,
+              options.tf32(),
+              options.level(),
+              options.auxiliaryStreams(),
+              options.timingCache());
+      String layers = process.build(job, onnx, warnings, progress);
       options.layers().ifPresent(file -> write(file, layers));
       List<EngineLayers.Copy> copies = EngineLayers.copies(layers);
       progress.stage("complete " + folder);
@@ -102,9 +103,6 @@ public final class BuildEngine {
           usual(shapes),
           copies.stream().map(BuildEngine::text).toList(),
           warnings);
-    } finally {
-      deleteBoth(engine, library);
-      removeHook(cleanUp);
     }
   }
 
@@ -121,113 +119,6 @@ public final class BuildEngine {
   /** Takes an engine out of the bundle again. */
   public static void remove(Path folder, String file) {
     EngineEntries.read(folder).remove(file);
-  }
-
-  private static void deleteBoth(Path engine, Path library) {
-    AtomicFile.deleteQuietly(engine);
-    AtomicFile.deleteQuietly(library);
-  }
-
-  private static void removeHook(Thread hook) {
-    try {
-      Runtime.getRuntime().removeShutdownHook(hook);
-    } catch (IllegalStateException e) {
-      // The process is stopping: the hook does the work.
-    }
-  }
-
-  private static void build(
-      Path location,
-      Model model,
-      Map<String, EngineBuilder.Shapes> shapes,
-      BuildTools tools,
-      EngineOptions options,
-      Path file,
-      List<String> warnings,
-      Progress progress) {
-    TensorRt tensorRt = tools.tensorRt();
-    Set<String> said = new LinkedHashSet<>();
-    progress.stage("start TensorRT " + tensorRt.version());
-    try (EngineBuilder builder = tensorRt.newBuilder()) {
-      progress.stage("parse " + location);
-      parse(builder, model, location, tensorRt.version());
-      if (!shapes.isEmpty()) {
-        builder.addProfile(shapes);
-      }
-      builder.configure(
-          new EngineBuilder.Settings(
-              options.tf32(), true, options.level(), options.auxiliaryStreams(), 0));
-      TimingCache cache = new TimingCache(options.timingCache());
-      cache.lend(builder);
-      builder.build(file, watcher(progress));
-      cache.keep(builder).ifPresent(said::add);
-    } catch (TensorRtException e) {
-      throw new SparsifyException(
-          e.reason() == TensorRtException.Reason.TENSORRT
-              ? SparsifyException.Kind.NO_GPU
-              : SparsifyException.Kind.FAILURE,
-          "TensorRT "
-              + tensorRt.version()
-              + " builds no engine of "
-              + location
-              + ": "
-              + e.getMessage(),
-          e);
-    } finally {
-      for (TensorRt.Message message : tensorRt.takeMessages()) {
-        if (message.severity() == System.Logger.Level.WARNING && !isExpected(message.text())) {
-          said.add(message.text());
-        }
-      }
-      warnings.addAll(said);
-    }
-  }
-
-  private static void parse(EngineBuilder builder, Model model, Path location, String version) {
-    try {
-      builder.parse(direct(OnnxWriter.toBytes(model)), location);
-    } catch (TensorRtException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.FAILURE,
-          "TensorRT "
-              + version
-              + "'s ONNX parser does not take "
-              + location
-              + ": "
-              + e.getMessage()
-              + ". Each line begins with the operator and ends with its node. Export the model"
-              + " without that operator or attribute, or as standard operators of opset 20 or"
-              + " lower; docs/tensorrt.md lists what SparseDiT rewrites for the parser.",
-          e);
-    }
-  }
-
-  /** What TensorRT's parser says of every model with our plugins and 64-bit inputs. */
-  private static boolean isExpected(String warning) {
-    return warning.contains("not found in plugin node") || warning.contains("has Int64 binding");
-  }
-
-  /** Tells of a phase when it begins; on the way TensorRT reports thousands of steps. */
-  private static java.util.function.Consumer<EngineBuilder.Stage> watcher(Progress progress) {
-    AtomicReference<String> last = new AtomicReference<>("");
-    return stage -> {
-      String text = "build engine: " + stage.phase();
-      if (!text.equals(last.getAndSet(text))) {
-        progress.stage(text);
-      }
-    };
-  }
-
-  /** The layers of an engine as TensorRT describes them. */
-  private static String layers(TensorRt tensorRt, Path engine) {
-    try (Engine loaded = tensorRt.load(engine)) {
-      return loaded.layers();
-    } catch (TensorRtException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.FAILURE,
-          "TensorRT does not load the engine that it has built: " + e.getMessage(),
-          e);
-    }
   }
 
   private static void write(Path file, String text) {
@@ -263,10 +154,6 @@ public final class BuildEngine {
     Map<String, List<Long>> usual = new LinkedHashMap<>();
     shapes.forEach((input, range) -> usual.put(input, range.usual()));
     return usual;
-  }
-
-  private static ByteBuffer direct(byte[] bytes) {
-    return ByteBuffer.allocateDirect(bytes.length).put(bytes).flip();
   }
 
   private static ObjectNode describe(

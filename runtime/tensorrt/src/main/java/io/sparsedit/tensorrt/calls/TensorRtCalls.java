@@ -36,6 +36,9 @@ public interface TensorRtCalls {
   /** An engine's layers as JSON; of a context where it is not 0. */
   String layers(long inspector, long context);
 
+  /** The bytes of GPU memory that memory to run in takes. */
+  long contextBytes(long engine);
+
   /** Memory to run in. */
   long newContext(long engine);
 

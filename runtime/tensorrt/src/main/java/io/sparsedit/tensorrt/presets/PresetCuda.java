@@ -1,5 +1,6 @@
 package io.sparsedit.tensorrt.presets;
 
+import static org.bytedeco.cuda.global.cudart.cudaErrorMemoryAllocation;
 import static org.bytedeco.cuda.global.cudart.cudaFree;
 import static org.bytedeco.cuda.global.cudart.cudaFreeHost;
 import static org.bytedeco.cuda.global.cudart.cudaGetErrorString;
@@ -67,7 +68,12 @@ public final class PresetCuda implements CudaCalls {
   @Override
   public long allocate(long bytes) {
     Pointer memory = new Address(0);
-    check(cudaMalloc(memory, bytes), "no " + bytes + " bytes of GPU memory");
+    int code = cudaMalloc(memory, bytes);
+    if (code == cudaErrorMemoryAllocation) {
+      cudaGetLastError(); // it does not stick
+      throw TensorRtException.outOfMemory("an allocation", bytes, freeBytes());
+    }
+    check(code, "no " + bytes + " bytes of GPU memory");
     return memory.address();
   }
 

@@ -148,11 +148,16 @@ public final class PresetTensorRt implements TensorRtCalls {
   }
 
   @Override
+  public long contextBytes(long engine) {
+    return engine(engine).getDeviceMemorySizeV2();
+  }
+
+  @Override
   public long newContext(long engine) {
     log.takeErrors();
     return made(
         engine(engine).createExecutionContext(ExecutionContextAllocationStrategy.kSTATIC.value),
-        "TensorRT makes no execution context (is the GPU's memory full?)");
+        "TensorRT makes no execution context");
   }
 
   @Override
