@@ -111,7 +111,8 @@ final class ChooseSites implements Pass<Compilation> {
       return Optional.of(
           "it attends over "
               + tokens
-              + " tokens, not over the whole video of "
+              + (tokens.is(1) ? " token" : " tokens")
+              + ", not over the whole video of "
               + video.get()
               + " = "
               + video.get().tokens()

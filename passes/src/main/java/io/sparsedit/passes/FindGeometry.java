@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.IntPredicate;
 
 /**
  * Finds the extent of the video in tokens.
@@ -37,6 +38,12 @@ final class FindGeometry implements Pass<Compilation> {
    * @param certainty larger is better
    */
   private record Candidate(VideoGeometry geometry, String source, int certainty) {}
+
+  /** Whether an axis of a value may be one of video tokens. */
+  @FunctionalInterface
+  private interface AreTokens {
+    boolean test(Value value, int axis);
+  }
 
   /** A convolution that makes exactly the tokens. */
   private static final int CONVOLUTION = 5;
@@ -101,13 +108,18 @@ final class FindGeometry implements Pass<Compilation> {
 
   private static Optional<Candidate> find(Compilation compilation, List<Dim> tokenCounts) {
     ValueFacts facts = compilation.facts();
+    DataFlow flow = new DataFlow(compilation.model().graph(), facts);
+    TokenOrigins origins = new TokenOrigins(flow, facts);
+    Optional<Value> video = VideoInput.find(compilation.model().graph(), facts, origins);
+    AreTokens areTokens =
+        (value, axis) -> video.isEmpty() || origins.areTokens(value, axis, video.get());
     Optional<Candidate> best = Optional.empty();
     for (Dim tokens : tokenCounts) {
       for (Node node : compilation.model().graph().nodes()) {
         Optional<Candidate> candidate =
             node.is("Conv")
                 ? patchEmbedding(node, tokens, facts)
-                : node.is("Reshape") ? reshape(node, tokens, facts) : Optional.empty();
+                : node.is("Reshape") ? reshape(node, tokens, facts, areTokens) : Optional.empty();
         if (candidate.isPresent()
             && (best.isEmpty() || candidate.get().certainty() > best.get().certainty())) {
           best = candidate;
@@ -179,24 +191,36 @@ final class FindGeometry implements Pass<Compilation> {
   }
 
   /** A reshape between tokens and frames, rows and columns. */
-  private static Optional<Candidate> reshape(Node node, Dim tokens, ValueFacts facts) {
-    Optional<List<Dim>> from = facts.shape(node.requiredInput(0));
+  private static Optional<Candidate> reshape(
+      Node node, Dim tokens, ValueFacts facts, AreTokens areTokens) {
+    Value data = node.requiredInput(0);
+    Optional<List<Dim>> from = facts.shape(data);
     Optional<List<Dim>> to = facts.shape(node.output());
     if (from.isEmpty() || to.isEmpty()) {
       return Optional.empty();
     }
     Optional<Candidate> tail =
-        grid(to.get(), from.get(), tokens, "the un-patchify tail (" + node + ")");
+        grid(
+            to.get(),
+            from.get(),
+            tokens,
+            axis -> areTokens.test(data, axis),
+            "the un-patchify tail (" + node + ")");
     return tail.isPresent()
         ? tail
-        : grid(from.get(), to.get(), tokens, "the patchify Reshape (" + node + ")");
+        : grid(
+            from.get(),
+            to.get(),
+            tokens,
+            axis -> areTokens.test(node.output(), axis),
+            "the patchify Reshape (" + node + ")");
   }
 
   /** The axes of {@code split} that an axis of tokens in {@code joined} stands for. */
   private static Optional<Candidate> grid(
-      List<Dim> split, List<Dim> joined, Dim tokens, String source) {
+      List<Dim> split, List<Dim> joined, Dim tokens, IntPredicate areTokens, String source) {
     for (int axis = 0; axis < joined.size(); axis++) {
-      if (!joined.get(axis).equals(tokens)) {
+      if (!joined.get(axis).equals(tokens) || !areTokens.test(axis)) {
         continue;
       }
       Optional<AxisMap.Group> group = AxisMap.joined(split, joined, axis);

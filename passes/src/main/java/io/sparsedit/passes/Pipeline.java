@@ -84,6 +84,7 @@ public final class Pipeline {
     }
     passes.add(new RemoveDeadNodes());
     passes.add(new KeepOutputNames());
+    passes.add(new TellNodesApart());
     return passes;
   }
 

@@ -43,6 +43,9 @@ final class TokenOrigins {
 
   private record Axis(Value value, int axis) {}
 
+  /** The input of an attention operator that holds v. */
+  private static final int VALUES = 2;
+
   /** Operators between joining batch and tokens and splitting them again. */
   private static final int MAX_STEPS = 32;
 
@@ -79,6 +82,15 @@ final class TokenOrigins {
     return known.getOrDefault(wanted, List.of());
   }
 
+  /**
+   * Whether an axis may be one of tokens of the input: it comes from there, or the whole value is
+   * fixed, as a table of positions is. What a weight gives its size holds channels or heads.
+   */
+  boolean areTokens(Value value, int axis, Value input) {
+    return flow.isFixed(value)
+        || of(value, axis).stream().anyMatch(segment -> segment.inputs().contains(input));
+  }
+
   /** What is known of an axis; if nothing is yet, the question is noted. */
   private List<Segment> get(Value value, int axis) {
     Axis key = new Axis(value, axis);
@@ -111,8 +123,14 @@ final class TokenOrigins {
 
   private List<Segment> through(Node node, Value value, int axis, Dim tokens) {
     if (isAttention(node) && node.inputCount() > 0) {
-      return axis < rank(node.requiredInput(0)) - 1
-          ? get(node.requiredInput(0), axis)
+      if (axis < rank(node.requiredInput(0)) - 1) {
+        return get(node.requiredInput(0), axis);
+      }
+      // Channels are those of the values.
+      return node.input(VALUES)
+              .filter(v -> dim(v, axis).filter(tokens::equals).isPresent())
+              .isPresent()
+          ? get(node.requiredInput(VALUES), axis)
           : everything(value, tokens);
     }
     if (!node.domain().isEmpty()) {

@@ -75,7 +75,12 @@ final class SpelledGraph {
     return spelled;
   }
 
+  /** The model; its nodes have names, as those of exporters do. */
   Model model() {
+    int count = 0;
+    for (Node node : graph.nodes()) {
+      node.setName("node_" + count++);
+    }
     Model model = new Model(graph, 10);
     model.opsets().put("", (long) opset);
     model.opsets().put("com.microsoft", 1L);

@@ -251,14 +251,9 @@ public final class Rewriter {
     for (Replacement.Setting setting : spec.settings()) {
       attributes.put(setting.name(), attribute(setting, match.evaluate(setting.value())));
     }
-    String name = match.root().name();
     Node node =
         graph.insertBefore(
-            match.root(),
-            spec.domain(),
-            spec.type(),
-            name.isEmpty() ? "" : name + "/" + spec.type(),
-            List.of());
+            match.root(), spec.domain(), spec.type(), nodeName(spec.type()), List.of());
     newNodes.add(node);
     for (int i = 0; i < inputs.size(); i++) {
       if (inputs.get(i).isPresent()) {
@@ -274,6 +269,16 @@ public final class Rewriter {
     }
     node.metadata().put(PROVENANCE, match.rule().name());
     return node;
+  }
+
+  /** Such as {@code attn/Reshape}, and {@code attn/Reshape_2} for the second one. */
+  private String nodeName(String type) {
+    String name = match.root().name();
+    if (name.isEmpty()) {
+      return "";
+    }
+    long before = newNodes.stream().filter(node -> node.opType().equals(type)).count();
+    return name + "/" + type + (before == 0 ? "" : "_" + (before + 1));
   }
 
   // ---- attributes and constants -----------------------------------------------------------------
