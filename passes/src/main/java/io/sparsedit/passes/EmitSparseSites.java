@@ -146,6 +146,10 @@ final class EmitSparseSites implements Pass<Compilation> {
     if (declared != DataType.UNDEFINED && declared != site.elementType()) {
       output = cast(output, declared, site.attention());
     }
+    Optional<PairMask> pairs = PairMask.of(site, compilation.facts());
+    if (pairs.isPresent()) {
+      output = pairs.get().restore(site, output, compilation);
+    }
     site.attention().output().type().ifPresent(output::setType);
     site.attention().output().replaceAllUsesWith(output);
     graph.remove(site.attention());

@@ -22,7 +22,7 @@ import java.util.Optional;
  * </pre>
  *
  * The mask may differ from one element of the batch to the next, not from head to head nor from
- * query to query.
+ * query to query, unless it is one of pairs ({@link PairMask}).
  */
 final class KeyMask {
   private static final int RANK = 4;
@@ -38,24 +38,34 @@ final class KeyMask {
   private final Value mask;
   private final ValueFacts facts;
 
-  private KeyMask(Site site, Value mask, ValueFacts facts) {
+  private final boolean drops;
+
+  private KeyMask(Site site, Value mask, boolean drops, ValueFacts facts) {
     this.site = site;
     this.mask = mask;
+    this.drops = drops;
     this.facts = facts;
   }
 
-  /** The mask of a site, if it has one. */
+  /** The mask of a site, if it has one; that of the keys, if it is one of pairs. */
   static Optional<KeyMask> of(Site site, ValueFacts facts) {
-    return site.mask().map(mask -> new KeyMask(site, mask, facts));
+    return PairMask.of(site, facts)
+        .map(pair -> new KeyMask(site, pair.columns(), false, facts))
+        .or(
+            () ->
+                site.mask()
+                    .map(
+                        mask ->
+                            new KeyMask(
+                                site,
+                                mask,
+                                site.attention().stringAttribute("mask_kind", "").equals(DROP),
+                                facts)));
   }
 
   /** Equal for masks whose biases are the same. */
   Object identity() {
-    return List.of(mask, isDrop(), site.shape().batch(), site.shape().keyTokens());
-  }
-
-  private boolean isDrop() {
-    return site.attention().stringAttribute("mask_kind", "").equals(DROP);
+    return List.of(mask, drops, site.shape().batch(), site.shape().keyTokens());
   }
 
   /** Why it is no bias of the keys, if it is none. */
@@ -132,7 +142,7 @@ final class KeyMask {
     Graph graph = before.graph();
     Value visible = graph.addConstant("visible", Tensor.scalar(0f));
     Value hidden = graph.addConstant("hidden", Tensor.scalar(Float.NEGATIVE_INFINITY));
-    return isDrop()
+    return drops
         ? graph.insertBefore(before, "Where", rows, hidden, visible)
         : graph.insertBefore(before, "Where", rows, visible, hidden);
   }

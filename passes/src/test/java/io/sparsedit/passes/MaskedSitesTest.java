@@ -84,6 +84,47 @@ final class MaskedSitesTest {
     assertThat(ErrorMetrics.of(unmasked, dense).normalizedMax()).as(name).isGreaterThan(1e-3);
   }
 
+  private static Stream<Arguments> masksOfPairs() {
+    return Stream.of(
+        Arguments.of(
+            "added, guarded against rows without a key", (Masking) Attention::guardedPairs),
+        Arguments.of("added lowest number", (Masking) Attention::lowPairs),
+        Arguments.of(
+            "chosen by Where, the operands the other way round", (Masking) Attention::keptPairs));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("masksOfPairs")
+  void aMaskOfPairsIsThatOfItsKeysAndQueriesWithoutAKeyStayWhatTheyWere(
+      String name, Masking masking) {
+    Tensor mask = boolMask(false, BATCH, 1, 1, TOKENS);
+    Path file = write("pairs.onnx", new Attention(mask, masking));
+    Map<String, Tensor> inputs = Map.of("video", Tensors.random(1, 2, 4, 2, 8, 8), "mask", mask);
+
+    double[] dense = output(OrtRunner.run(OnnxReader.read(file), inputs));
+    double[] kept = runCompiled(file, inputs, 2f);
+
+    assertThat(ErrorMetrics.of(kept, dense).normalizedMax()).as(name).isLessThan(1e-5);
+  }
+
+  private static Stream<Arguments> otherPairs() {
+    return Stream.of(
+        Arguments.of("without a guard", (Masking) Attention::infinitePairs),
+        Arguments.of("a number that scores can reach", (Masking) Attention::mildPairs),
+        Arguments.of("either the query or the key", (Masking) Attention::eitherOfPairs));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("otherPairs")
+  void aMaskOfPairsWhoseEmptyRowsAreNotKnownLeavesTheSiteDense(String name, Masking masking) {
+    Path file = write("other.onnx", new Attention(boolMask(false, BATCH, 1, 1, TOKENS), masking));
+
+    Inspection found = Pipeline.inspect(file, CompileOptions.DEFAULT, Progress.SILENT);
+
+    assertThat(found.sites().get(0).sparsify()).as(name).isFalse();
+    assertThat(found.sites().get(0).reason()).contains("varies over queries");
+  }
+
   private static Stream<Arguments> otherMasks() {
     return Stream.of(
         Arguments.of("queries", Tensors.random(5, 1, 1, TOKENS, TOKENS)),
@@ -215,6 +256,7 @@ final class MaskedSitesTest {
   private static final class Attention {
     final Graph graph = Graph.create("masked");
     private final Value mask;
+    private boolean guarded;
 
     Attention(Tensor mask, Masking masking) {
       Value video =
@@ -232,7 +274,12 @@ final class MaskedSitesTest {
       Value scaled = graph.append("Mul", scores, graph.addConstant("scale", Tensor.scalar(0.35f)));
       Node softmax = graph.addNode("", "Softmax", "softmax", List.of(masking.apply(this, scaled)));
       softmax.setAttribute("axis", -1);
-      Value attended = graph.append("MatMul", softmax.addOutput("probabilities"), v);
+      Value probabilities = softmax.addOutput("probabilities");
+      if (guarded) {
+        Value empty = graph.append("IsNaN", probabilities);
+        probabilities = graph.append("Where", empty, number(0), probabilities);
+      }
+      Value attended = graph.append("MatMul", probabilities, v);
       Value joined = reshape(transpose(attended, 0, 2, 1, 3), BATCH, TOKENS, WIDTH);
       Value sample = reshape(transpose(joined, 0, 2, 1), BATCH, WIDTH, 2, 4, 4);
       sample.rename("sample");
@@ -263,6 +310,42 @@ final class MaskedSitesTest {
       Value rows = graph.append("Unsqueeze", bias, graph.addConstant("axes", Tensor.vector(1, 2)));
       Value shape = graph.addConstant("shape", Tensor.vector(BATCH, HEADS, TOKENS, TOKENS));
       return graph.append("Add", scores, graph.append("Expand", rows, shape));
+    }
+
+    /** [B,1,S,S], true where the query and the key count. */
+    private Value pairs(String both) {
+      Value shape = graph.addConstant("shape", Tensor.vector(1, 1, TOKENS, 1));
+      Value columns = graph.append("Expand", mask, shape);
+      return graph.append(both, columns, transpose(columns, 0, 1, 3, 2));
+    }
+
+    Value guardedPairs(Value scores) {
+      guarded = true;
+      return infinitePairs(scores);
+    }
+
+    Value infinitePairs(Value scores) {
+      return masked(scores, pairs("And"), Float.NEGATIVE_INFINITY);
+    }
+
+    Value lowPairs(Value scores) {
+      return masked(scores, pairs("And"), LOW);
+    }
+
+    Value mildPairs(Value scores) {
+      return masked(scores, pairs("And"), -20000);
+    }
+
+    Value eitherOfPairs(Value scores) {
+      return masked(scores, pairs("Or"), LOW);
+    }
+
+    private Value masked(Value scores, Value kept, float low) {
+      return graph.append("Add", scores, graph.append("Where", kept, number(0), number(low)));
+    }
+
+    Value keptPairs(Value scores) {
+      return graph.append("Where", pairs("And"), scores, number(LOW));
     }
 
     Value constant(Value scores) {

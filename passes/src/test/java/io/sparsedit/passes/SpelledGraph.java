@@ -75,11 +75,13 @@ final class SpelledGraph {
     return spelled;
   }
 
-  /** The model; its nodes have names, as those of exporters do. */
+  /** The model; its nodes all have names, as those of exporters do. */
   Model model() {
     int count = 0;
     for (Node node : graph.nodes()) {
-      node.setName("node_" + count++);
+      if (node.name().isEmpty()) {
+        node.setName("node_" + count++);
+      }
     }
     Model model = new Model(graph, 10);
     model.opsets().put("", (long) opset);
