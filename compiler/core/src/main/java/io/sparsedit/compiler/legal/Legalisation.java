@@ -26,6 +26,7 @@ public final class Legalisation {
         new DecomposeFusedMatMul(),
         new DecomposeGroupNormalization(),
         new DecomposeLogSumExp(),
+        new GuardAfterProduct(),
         new SplitLargeAttention(),
         new MultiplyPatches(),
         new UnrollScatterReduction(),
