@@ -94,7 +94,8 @@ class Plugin final : public nvinfer1::IPluginV3,
     Signature signature;
     if (!MakeSignature(input_count, output_count, &signature)) return 1;
     for (int i = 0; i < input_count; ++i) {
-      if (!CheckType(signature.inputs[i], input_types[i], input_types[0])) return 1;
+      const std::string fault = TypeFault(signature.inputs[i], input_types[i], input_types[0]);
+      if (!fault.empty()) return Fail(fault);
     }
     for (int i = 0; i < output_count; ++i) {
       output_types[i] = TypeOf(signature.outputs[i].element, input_types[0]);
@@ -154,12 +155,19 @@ class Plugin final : public nvinfer1::IPluginV3,
     if (!MakeSignature(input_count, output_count, &signature)) return 1;
     Extents extents;
     DataType type;
-    // The corners of the profile; what lies between them fits if they do.
-    if (!BindCorner(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::min, &extents,
-                    &type) ||
-        !BindCorner(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::max, &extents,
-                    &type)) {
-      return 1;
+    std::string fault;
+    // The corners of the profile; what lies between them fits if they do. TensorRT bounds every
+    // extent on its own, by the bounds of what it is computed from: tables that are cut where the
+    // text ends have corners of their own, although they fit at every size. The shapes that the
+    // profile is tuned for are true ones.
+    const bool corners =
+        FitsAt(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::min, &extents, &type,
+               &fault) &&
+        FitsAt(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::max, &extents, &type,
+               &fault);
+    if (!corners && !FitsAt(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::opt,
+                            &extents, &type, &fault)) {
+      return Fail(fault);
     }
     settings_.inputs = input_count;
     return 0;
@@ -173,9 +181,14 @@ class Plugin final : public nvinfer1::IPluginV3,
     if (!MakeSignature(input_count, output_count, &signature)) return 0;
     Extents extents;
     DataType type;
-    if (!BindCorner(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::max, &extents,
-                    &type)) {
-      return 0;
+    std::string fault;
+    if (!FitsAt(signature, inputs, outputs, &nvinfer1::DynamicPluginTensorDesc::max, &extents, &type,
+                &fault)) {
+      // Bounds of tensors that differ, as in configurePlugin: the largest of each extent.
+      extents = Extents();
+      for (int i = 0; i < signature.size(); ++i) {
+        Widen(signature.at(i), At(inputs, input_count, outputs, i).max, &extents);
+      }
     }
     // Room to align the start.
     return Op::WorkspaceSize(settings_, extents, type) + kWorkspaceAlignment;
@@ -286,87 +299,93 @@ class Plugin final : public nvinfer1::IPluginV3,
     return false;
   }
 
-  bool CheckType(const Tensor& tensor, nvinfer1::DataType type, nvinfer1::DataType of_q) const {
+  // What is wrong with a tensor's type; empty if nothing is.
+  static std::string TypeFault(const Tensor& tensor, nvinfer1::DataType type,
+                               nvinfer1::DataType of_q) {
     DataType known;
     if (!FromTensorRt(of_q, &known)) {
-      Fail(std::string("q is ") + Describe(of_q) + ", not float16, bfloat16 or float32");
-      return false;
+      return std::string("q is ") + Describe(of_q) + ", not float16, bfloat16 or float32";
     }
-    if (IsTypeOf(tensor.element, type, of_q)) return true;
-    Fail(std::string(tensor.name) + " is " + Describe(type) + ", not " +
-         (tensor.element == Element::kAnyFloat ? "float16, bfloat16 or float32"
-                                               : Describe(TypeOf(tensor.element, of_q))) +
-         (tensor.element == Element::kOfQ ? ", which q is" : ""));
-    return false;
+    if (IsTypeOf(tensor.element, type, of_q)) return "";
+    return std::string(tensor.name) + " is " + Describe(type) + ", not " +
+           (tensor.element == Element::kAnyFloat ? "float16, bfloat16 or float32"
+                                                 : Describe(TypeOf(tensor.element, of_q))) +
+           (tensor.element == Element::kOfQ ? ", which q is" : "");
   }
 
-  // Checks types and shapes; finds the extents and q's type. desc_of(i) is that of tensor i.
+  // Checks types and shapes; finds the extents and q's type. desc_of(i) is that of tensor i. Says
+  // what does not fit.
   template <typename DescOf>
-  bool Bind(const Signature& signature, DescOf desc_of, Extents* extents, DataType* type) const {
+  bool Fits(const Signature& signature, DescOf desc_of, Extents* extents, DataType* type,
+            std::string* fault) const {
     *extents = Extents();
     const int inputs = static_cast<int>(signature.inputs.size());
     const nvinfer1::DataType of_q = desc_of(0).type;
     for (int i = 0; i < signature.size(); ++i) {
       const nvinfer1::PluginTensorDesc desc = desc_of(i);
-      if (!CheckType(signature.at(i), desc.type, of_q)) return false;
-      if (desc.format != nvinfer1::TensorFormat::kLINEAR) {
-        Fail(std::string(signature.at(i).name) + " is not in linear format");
-        return false;
+      *fault = TypeFault(signature.at(i), desc.type, of_q);
+      if (fault->empty() && desc.format != nvinfer1::TensorFormat::kLINEAR) {
+        *fault = std::string(signature.at(i).name) + " is not in linear format";
       }
-      const std::string fault = Match(signature.at(i), desc.dims, extents);
-      if (!fault.empty()) {
-        Fail(fault);
-        return false;
-      }
+      if (fault->empty()) *fault = Match(signature.at(i), desc.dims, extents);
+      if (!fault->empty()) return false;
     }
     FromTensorRt(of_q, type);
-    std::string fault = Op::Check(settings_, inputs, *extents);
-    if (fault.empty() && (*extents)[Variable::kSites] >= 0 &&
+    *fault = Op::Check(settings_, inputs, *extents);
+    if (fault->empty() && (*extents)[Variable::kSites] >= 0 &&
         settings_.site >= extents->Of(Variable::kSites)) {
-      fault = "action has " + std::to_string(extents->Of(Variable::kSites)) + " sites";
+      *fault = "action has " + std::to_string(extents->Of(Variable::kSites)) + " sites";
     }
-    if (fault.empty()) {
+    if (fault->empty()) {
       const Status status = Op::CheckSupport(settings_, *extents, *type);
       if (status != Status::kOk) {
-        fault = std::string(StatusName(status)) + ": batch " +
-                std::to_string(extents->Of(Variable::kBatch)) + ", heads " +
-                std::to_string(extents->Of(Variable::kHeads)) + ", tokens " +
-                std::to_string(extents->Of(Variable::kTokens)) + ", head dim " +
-                std::to_string(extents->Of(Variable::kHeadDim)) +
-                " (" + kHeadDims<Op> + ")";
+        *fault = std::string(StatusName(status)) + ": batch " +
+                 std::to_string(extents->Of(Variable::kBatch)) + ", heads " +
+                 std::to_string(extents->Of(Variable::kHeads)) + ", tokens " +
+                 std::to_string(extents->Of(Variable::kTokens)) + ", head dim " +
+                 std::to_string(extents->Of(Variable::kHeadDim)) + " (" + kHeadDims<Op> + ")";
       }
     }
-    if (!fault.empty()) Fail(fault);
-    return fault.empty();
+    return fault->empty();
   }
 
   bool BindDescs(const nvinfer1::PluginTensorDesc* inputs,
                  const nvinfer1::PluginTensorDesc* outputs, Extents* extents,
                  DataType* type) const {
     const int count = static_cast<int>(signature_.inputs.size());
-    return Bind(
-        signature_, [&](int i) { return i < count ? inputs[i] : outputs[i - count]; }, extents,
-        type);
+    std::string fault;
+    if (Fits(
+            signature_, [&](int i) { return i < count ? inputs[i] : outputs[i - count]; }, extents,
+            type, &fault)) {
+      return true;
+    }
+    Fail(fault);
+    return false;
+  }
+
+  static const nvinfer1::DynamicPluginTensorDesc& At(
+      const nvinfer1::DynamicPluginTensorDesc* inputs, int input_count,
+      const nvinfer1::DynamicPluginTensorDesc* outputs, int i) {
+    return i < input_count ? inputs[i] : outputs[i - input_count];
   }
 
   // The same at a corner of the profile.
-  bool BindCorner(const Signature& signature, const nvinfer1::DynamicPluginTensorDesc* inputs,
-                  const nvinfer1::DynamicPluginTensorDesc* outputs,
-                  nvinfer1::Dims nvinfer1::DynamicPluginTensorDesc::*corner, Extents* extents,
-                  DataType* type) const {
+  bool FitsAt(const Signature& signature, const nvinfer1::DynamicPluginTensorDesc* inputs,
+              const nvinfer1::DynamicPluginTensorDesc* outputs,
+              nvinfer1::Dims nvinfer1::DynamicPluginTensorDesc::*corner, Extents* extents,
+              DataType* type, std::string* fault) const {
     const int count = static_cast<int>(signature.inputs.size());
-    return Bind(
+    return Fits(
         signature,
         [&](int i) {
-          const nvinfer1::DynamicPluginTensorDesc& tensor =
-              i < count ? inputs[i] : outputs[i - count];
+          const nvinfer1::DynamicPluginTensorDesc& tensor = At(inputs, count, outputs, i);
           nvinfer1::PluginTensorDesc desc = tensor.desc;
           for (int axis = 0; axis < desc.dims.nbDims; ++axis) {
             if (desc.dims.d[axis] < 0) desc.dims.d[axis] = (tensor.*corner).d[axis];
           }
           return desc;
         },
-        extents, type);
+        extents, type, fault);
   }
 
   Settings settings_;

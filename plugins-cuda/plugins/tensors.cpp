@@ -1,5 +1,6 @@
 #include "plugins/tensors.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace sparsedit::plugins {
@@ -133,6 +134,16 @@ std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* ext
     }
   }
   return "";
+}
+
+void Widen(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents) {
+  const int rank = static_cast<int>(tensor.extents.size());
+  for (int axis = 0; axis < rank && axis < dims.nbDims; ++axis) {
+    const Extent& extent = tensor.extents[axis];
+    if (extent.divisor != 1) continue;
+    std::int64_t& value = extents->values[static_cast<int>(extent.variable)];
+    value = std::max<std::int64_t>(value, dims.d[axis] - extent.plus);
+  }
 }
 
 }  // namespace sparsedit::plugins

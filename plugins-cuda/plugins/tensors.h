@@ -102,6 +102,9 @@ const char* Describe(nvinfer1::DataType type);
 // result means that all fits, any other says what does not.
 std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents);
 
+// Raises the variables to what a tensor of these dims has of them, without comparing.
+void Widen(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents);
+
 // What TensorRT hands over as void, typed.
 template <typename T>
 T* As(void* pointer) {

@@ -684,6 +684,28 @@ void TestQkNormRopeShapes(const Host& host) {
   }
 }
 
+// TensorRT bounds the extents of each tensor on its own: a table that is cut where the text ends is
+// at least what is left of the shortest behind the longest text, and fits nowhere but at true sizes.
+void TestBoundsThatDoNotFit(const Host& host) {
+  const Node node = QkNormRopeNode({1, "rms", "head", true, false, "half", "all"}, true, true);
+  Plugin plugin = host.Make(node);
+  CHECK(plugin != nullptr);
+  if (plugin == nullptr) return;
+  trt::IPluginV3OneBuild* build = BuildOf(plugin.get());
+  std::vector<trt::DynamicPluginTensorDesc> descs = DynamicDescs(
+      node.shapes(100, trt::DataType::kHALF), node.shapes(300, trt::DataType::kHALF));
+  for (int table : {2, 3}) {
+    descs[table].min.d[1] = 76;
+    descs[table].max.d[1] = 324;
+  }
+  trt::DynamicPluginTensorDesc* outputs = descs.data() + node.inputs;
+  CHECK(build->configurePlugin(descs.data(), node.inputs, outputs, node.outputs) == 0);
+  CHECK(build->getWorkspaceSize(descs.data(), node.inputs, outputs, node.outputs) > 0);
+  for (int table : {2, 3}) descs[table].opt.d[1] = 99;
+  CHECK(build->configurePlugin(descs.data(), node.inputs, outputs, node.outputs) != 0);
+  CHECK(host.Said("have 99 tokens, and there are 100"));
+}
+
 void TestCreators(const Host& host) {
   const std::string svg2 = NamesOf(host.Creator("Svg2Plan")->getFieldNames());
   CHECK(svg2 ==
@@ -1022,6 +1044,7 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
     TestNode(host, QkNormRopeNode(kind, true, false));
   }
   TestQkNormRopeShapes(host);
+  TestBoundsThatDoNotFit(host);
   TestFaultyAttributes(host);
 
   void* library = dlopen(path, RTLD_NOW);

@@ -38,6 +38,18 @@ final class BackendComparisonTest {
   }
 
   @Test
+  void aModelIsAsFarFromItselfAsRoundingTakesIt() {
+    try (Model model = Model.load(Fixture.folder(), PORTABLE)) {
+      assertThat(BackendComparison.runRounded(model, Map.of("batch", 2L), 5, 0))
+          .hasSize(10)
+          .allSatisfy(step -> assertThat(step.output()).isEqualTo(TensorError.NONE));
+      assertThat(BackendComparison.runRounded(model, Map.of("batch", 2L), 5, 1e-3))
+          .extracting(step -> step.output().relativeL1())
+          .allSatisfy(error -> assertThat(error).isBetween(1e-7, 1e-1));
+    }
+  }
+
+  @Test
   void aSymbolicDimensionNeedsASize() {
     try (Model model = Model.load(Fixture.folder(), PORTABLE)) {
       assertThatIllegalArgumentException()

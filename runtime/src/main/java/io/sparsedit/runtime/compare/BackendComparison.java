@@ -24,6 +24,7 @@ import java.util.function.Consumer;
 public final class BackendComparison {
   private static final double DISTURBANCE = 0.02;
   private static final long DISTURBANCE_SEED = 1000;
+  private static final long ROUNDING_SEED = 2000;
 
   private BackendComparison() {}
 
@@ -81,6 +82,51 @@ public final class BackendComparison {
       }
     }
     return steps;
+  }
+
+  /**
+   * Runs the steps of one model twice, the second time with inputs that differ as if they had been
+   * rounded. A plan is a choice: where rounding makes another one, everything behind it differs by
+   * far more. So the outputs say how far two sides may be apart that round differently and are both
+   * right.
+   *
+   * @param model the model
+   * @param sizes sizes of the inputs' symbolic dimensions
+   * @param seed seed of the inputs, as in {@link #run}
+   * @param rounding standard deviation of the relative difference
+   * @return all steps
+   * @throws IllegalArgumentException if a symbolic dimension has no size
+   */
+  public static List<ComparedStep> runRounded(
+      Model model, Map<String, Long> sizes, long seed, double rounding) {
+    Bundle bundle = model.bundle();
+    List<Action> actions = actions(bundle);
+    List<ComparedStep> steps = new ArrayList<>();
+    try (Session left = model.newSession(Schedule.listed(actions));
+        Session right = model.newSession(Schedule.listed(actions))) {
+      Map<String, Tensor> inputs = SeededInputs.of(bundle, sizes, seed);
+      for (int step = 0; step < actions.size(); step++) {
+        disturb(inputs, seed + DISTURBANCE_SEED + step);
+        Map<String, Tensor> rounded = round(inputs, rounding, seed + ROUNDING_SEED + step);
+        steps.add(step(bundle, left, right, 0, step, actions.get(step), rounded, inputs));
+      }
+    }
+    return steps;
+  }
+
+  private static Map<String, Tensor> round(Map<String, Tensor> inputs, double rounding, long seed) {
+    Random random = new Random(seed);
+    Map<String, Tensor> rounded = new LinkedHashMap<>();
+    inputs.forEach(
+        (name, tensor) -> {
+          Tensor copy = Tensor.allocate(tensor.type(), tensor.dims());
+          for (int i = 0; i < tensor.elementCount(); i++) {
+            double factor = tensor.type().isFloating() ? 1 + rounding * random.nextGaussian() : 1;
+            copy.set(i, tensor.get(i) * factor);
+          }
+          rounded.put(name, copy);
+        });
+    return rounded;
   }
 
   private static ComparedStep step(
