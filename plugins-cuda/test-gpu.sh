@@ -109,6 +109,7 @@ if [ $quick -eq 0 ]; then
     cogvideo:1 cogvideo:0.25 cogvideo:0.1 wan-small:1 wan-small:0.25 wan-small:0.1
   bench 90 "$build/bench/svg2_bench" --captures "$captures" wan:0.25 wan:0.1 hunyuan:0.25 \
     hunyuan:0.1
+  bench 60 "$build/bench/svg2_bench" --compensate 1 wan:0.25 hunyuan:0.25 cogvideo:0.25 wan-small:0.25
   blocks=$(mktemp -d)
   bench 60 "$build/bench/attention_bench" --plan uniform --repeat 5 wan:0.25
   bench 60 "$build/bench/attention_bench" --plan blocks --repeat 5 wan:0.25
