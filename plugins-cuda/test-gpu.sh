@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Builds plugins-cuda, runs every GPU test and benchmark on this machine's GPU and prints a table.
 #
-#   plugins-cuda/test-gpu.sh [--quick] [--sanitize] [--built] [BUILD_DIR]
+#   plugins-cuda/test-gpu.sh [--quick] [--sanitize] [--only PATTERN] [--built] [BUILD_DIR]
 #
 # --quick     tests only, no timings
 # --sanitize  also compute-sanitizer's four tools on a reduced grid, from BUILD_DIR/test/sanitized
+# --only      of the tests those alone whose row, such as "kmeans_test memcheck", matches the extended
+#             regular expression PATTERN
 # --built     takes the programs that BUILD_DIR holds already, also where there is nvcc
 # Without nvcc BUILD_DIR must hold them. Ends with 1 if anything failed.
 set -uo pipefail
@@ -13,14 +15,20 @@ quick=0
 sanitize=0
 built=0
 build=$here/../build/cuda
-for argument in "$@"; do
-  case $argument in
+only=
+while [ $# -gt 0 ]; do
+  case $1 in
     --quick) quick=1 ;;
     --sanitize) sanitize=1 ;;
+    --only)
+      [ $# -gt 1 ] || { echo "test-gpu.sh: --only needs a pattern" >&2; exit 2; }
+      only=$2
+      shift ;;
     --built) built=1 ;;
-    -*) echo "test-gpu.sh: unknown option $argument" >&2; exit 2 ;;
-    *) build=$argument ;;
+    -*) echo "test-gpu.sh: unknown option $1" >&2; exit 2 ;;
+    *) build=$1 ;;
   esac
+  shift
 done
 
 # Takes minutes: says how far it is every ten seconds.
@@ -84,6 +92,7 @@ row() {
 }
 # Starts a row beside those that run, of which there are no more than processors.
 side_by_side() {
+  [[ $2 =~ $only ]] || return 0
   while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do sleep 0.1; done
   row "$@" &
   pids+=($!)
