@@ -15,7 +15,7 @@ import java.util.Optional;
  * @param opset version of the default operator set
  * @param operators number of nodes by operator, as the exporter wrote them
  * @param sites all attention sites in graph order
- * @param notUnderstood softmaxes that are not part of a site, with the reason
+ * @param notUnderstood softmaxes that are not part of a site and linear attention, with the reason
  * @param geometry extent of the video, if it is known
  * @param geometrySource how it became known
  * @param jointTokens tokens of the first joint site, if there is one

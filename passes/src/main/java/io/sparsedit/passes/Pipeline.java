@@ -350,6 +350,15 @@ public final class Pipeline {
           .sites()
           .forEach(
               s -> why.append(' ').append(s.name()).append(": ").append(s.reason()).append(';'));
+      inspection
+          .notUnderstood()
+          .forEach(
+              item ->
+                  why.append(' ')
+                      .append(item.node())
+                      .append(": ")
+                      .append(item.reason())
+                      .append(';'));
       why.setLength(why.length() - 1);
       why.append('.');
     }

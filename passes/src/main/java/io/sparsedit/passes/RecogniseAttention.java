@@ -41,6 +41,10 @@ import java.util.Set;
 final class RecogniseAttention implements Pass<Compilation> {
   private static final int MASK = 3;
 
+  private static final String LINEAR =
+      "it is linear attention, which has no softmax: its cost grows with the tokens, not with their"
+          + " square, and there is nothing to make sparse";
+
   /** Steps that rules may take from an exporter's node to the canonical one. */
   private static final int MAX_ROUNDS = 16;
 
@@ -245,7 +249,7 @@ final class RecogniseAttention implements Pass<Compilation> {
         .orElseGet(() -> noRule(node, compilation.model()));
   }
 
-  /** Why each softmax or fused attention that is in no match is in none. */
+  /** Why each softmax or fused attention that is in no match is in none, and linear attention. */
   private static List<Inspection.NotUnderstood> notUnderstood(
       Graph graph,
       Compilation compilation,
@@ -253,6 +257,8 @@ final class RecogniseAttention implements Pass<Compilation> {
       Set<Node> taken,
       Map<Node, String> stuck) {
     List<Inspection.NotUnderstood> open = new ArrayList<>();
+    LinearAttention linear =
+        new LinearAttention(new DataFlow(graph, compilation.facts()), compilation.facts());
     for (Graph each : Subgraphs.withSelf(graph)) {
       for (Node node : each.nodes()) {
         if (mayBeAttention(node) && !taken.contains(node)) {
@@ -260,6 +266,8 @@ final class RecogniseAttention implements Pass<Compilation> {
           open.add(
               new Inspection.NotUnderstood(
                   node.toString(), why == null ? reason(node, compilation, engine) : why));
+        } else if (!taken.contains(node) && linear.is(node)) {
+          open.add(new Inspection.NotUnderstood(node.toString(), LINEAR));
         }
       }
     }

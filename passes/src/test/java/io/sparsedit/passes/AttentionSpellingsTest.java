@@ -855,6 +855,16 @@ final class AttentionSpellingsTest {
                 HEADS,
                 "unidirectional",
                 1));
+    addInexact(
+        "GroupQueryAttention, causal",
+        17,
+        SELF + ": it is causal: each token sees only those before it",
+        g -> groupQuery(g, HEADS));
+    addInexact(
+        "GroupQueryAttention with a key head that query heads share",
+        17,
+        SELF + ": it is causal: each token sees only those before it",
+        g -> groupQuery(g, 1));
     add(
         "Attention of ONNX Runtime",
         17,
@@ -879,6 +889,26 @@ final class AttentionSpellingsTest {
                     g.input("lengths", DataType.INT32, Tensor.ofInts(new long[] {BATCH}, 20, 24))),
                 "num_heads",
                 HEADS));
+  }
+
+  /** Its heads have 8 channels, as the operator demands; the first 8 of the result are taken. */
+  private static Value groupQuery(SpelledGraph g, int keyHeads) {
+    int channels = 8;
+    Value out =
+        microsoft(
+            g,
+            "com.microsoft.GroupQueryAttention",
+            HEADS,
+            g.linear(g.tokens, HEADS * channels),
+            g.linear(g.tokens, keyHeads * channels),
+            g.linear(g.tokens, keyHeads * channels),
+            null,
+            null,
+            g.input(
+                "last", DataType.INT32, Tensor.ofInts(new long[] {BATCH}, VIDEO - 1, VIDEO - 1)),
+            g.input("all", DataType.INT32, Tensor.ofInts(new long[0], VIDEO)));
+    out.producer().orElseThrow().setAttribute("kv_num_heads", keyHeads);
+    return g.slice(out, 2, 0, WIDTH);
   }
 
   private static Value keyPadding(SpelledGraph g) {

@@ -121,6 +121,10 @@ final class SpelledGraph {
     return graph.addConstant("c", Tensor.scalar((float) value));
   }
 
+  Value scalar(long element) {
+    return graph.addConstant("i", Tensor.scalar(element));
+  }
+
   Value longs(long... elements) {
     return graph.addConstant("i", Tensor.vector(elements));
   }
@@ -180,7 +184,12 @@ final class SpelledGraph {
 
   /** [B,S,C] to [B,S,C] with a bias. */
   Value linear(Value value) {
-    return op("Add", op("MatMul", value, weight(WIDTH, WIDTH)), weight(WIDTH));
+    return linear(value, WIDTH);
+  }
+
+  /** [B,S,C] to [B,S,width] with a bias. */
+  Value linear(Value value, int width) {
+    return op("Add", op("MatMul", value, weight(WIDTH, width)), weight(width));
   }
 
   /** [B,S,C] to [B,S,H,D]. */

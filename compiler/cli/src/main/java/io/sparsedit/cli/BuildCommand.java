@@ -96,9 +96,9 @@ final class BuildCommand implements Callable<Integer> {
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       PrintWriter told = common.quiet() ? silent() : out;
       if (dense) {
-        engine.buildDense(bundle, engine.tools(), progress, told);
+        engine.buildDense(bundle, engine.tools(bundle), progress, told);
       } else {
-        BuiltEngine built = engine.build(bundle, engine.tools(), progress, told);
+        BuiltEngine built = engine.build(bundle, engine.tools(bundle), progress, told);
         if (triton != null) {
           told.println("Triton model " + TritonRepository.write(triton, bundle, built.file()));
         }

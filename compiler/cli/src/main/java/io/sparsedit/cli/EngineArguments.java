@@ -2,6 +2,7 @@ package io.sparsedit.cli;
 
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.BundleFolder;
 import io.sparsedit.compiler.engine.BuildEngine;
 import io.sparsedit.compiler.engine.BuildTools;
 import io.sparsedit.compiler.engine.BuiltEngine;
@@ -169,6 +170,18 @@ final class EngineArguments {
 
   /** Finds the plugin library, the GPU and TensorRT, after a look at what was typed. */
   BuildTools tools() {
+    requireSense();
+    return BuildTools.find(library());
+  }
+
+  /** The same for a bundle: a folder that is none is told of before a GPU that is missing. */
+  BuildTools tools(Path bundle) {
+    requireSense();
+    BundleFolder.requireBundle(bundle);
+    return BuildTools.find(library());
+  }
+
+  private void requireSense() {
     range();
     if (level < -1 || level > MAX_LEVEL) {
       throw SparsifyException.usage("--optimization-level must be 0 to 5; is " + level);
@@ -180,7 +193,6 @@ final class EngineArguments {
       throw SparsifyException.usage("--max-engine-error must be 0 or more; is " + maxError);
     }
     requireFolder("--layer-info", layerInfo);
-    return BuildTools.find(library());
   }
 
   /** An hour's build is not to fail for a folder that is missing. */

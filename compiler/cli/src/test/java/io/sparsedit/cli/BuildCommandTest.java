@@ -18,7 +18,18 @@ final class BuildCommandTest {
   @TempDir private Path folder;
 
   @Test
-  void aMissingPluginLibraryIsNamedWithItsRemedy() {
+  void whatIsNoBundleIsNamedBeforeTheGpuThatIsMissing() {
+    CommandLineRun run = CommandLineRun.of("build", folder.resolve("nowhere"));
+
+    assertThat(run.exitCode()).isEqualTo(1);
+    assertThat(run.err())
+        .contains(folder.resolve("nowhere") + " is not a bundle: it has no bundle.json")
+        .contains("sparsify-model compile");
+  }
+
+  @Test
+  void aMissingPluginLibraryIsNamedWithItsRemedy() throws IOException {
+    Files.writeString(folder.resolve("bundle.json"), "{}");
     CommandLineRun run =
         CommandLineRun.of("build", folder, "--plugin-library", folder.resolve("none.so"));
 
@@ -32,6 +43,7 @@ final class BuildCommandTest {
   @Test
   void aPluginLibraryThatDoesNotLoadIsNamed() throws IOException {
     Path library = Files.writeString(folder.resolve("text.so"), "no library");
+    Files.writeString(folder.resolve("bundle.json"), "{}");
 
     CommandLineRun run = CommandLineRun.of("build", folder, "--plugin-library", library);
 

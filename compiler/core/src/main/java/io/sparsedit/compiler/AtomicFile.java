@@ -16,6 +16,9 @@ import java.util.UUID;
 
 /** Writes files that appear under their name only when they are complete. */
 public final class AtomicFile {
+  /** What Linux says of a disk that is full. */
+  private static final String FULL = "No space left on device";
+
   private AtomicFile() {}
 
   /** What goes into a file. */
@@ -78,9 +81,13 @@ public final class AtomicFile {
     if (e instanceof AccessDeniedException) {
       return "permission denied";
     }
-    if (e instanceof FileSystemException f && f.getReason() != null) {
-      return f.getReason();
+    String said =
+        e instanceof FileSystemException f && f.getReason() != null
+            ? f.getReason()
+            : e.getMessage();
+    if (said == null) {
+      return e.getClass().getSimpleName();
     }
-    return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    return said.equals(FULL) ? said + "; free some, or write to another place" : said;
   }
 }

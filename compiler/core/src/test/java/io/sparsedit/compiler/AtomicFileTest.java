@@ -25,7 +25,9 @@ class AtomicFileTest {
                       throw new IOException("No space left on device");
                     }))
         .isInstanceOf(SparsifyException.class)
-        .hasMessage(file + ": cannot be written: No space left on device");
+        .hasMessage(
+            file
+                + ": cannot be written: No space left on device; free some, or write to another place");
     assertThat(Files.readString(file)).isEqualTo("old");
     assertThat(folder.toFile().list()).containsExactly("report.json");
   }

@@ -83,6 +83,19 @@ public final class BundleFolder implements AutoCloseable {
   }
 
   /**
+   * Checks that a folder is a bundle by its description.
+   *
+   * @throws SparsifyException if there is none
+   */
+  public static void requireBundle(Path folder) {
+    if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
+      throw SparsifyException.failure(
+          folder
+              + " is not a bundle: it has no bundle.json. Make one with sparsify-model compile.");
+    }
+  }
+
+  /**
    * Checks that a bundle may be written to the target.
    *
    * @throws SparsifyException naming what is in the way

@@ -10,7 +10,6 @@ import io.sparsedit.compiler.bundle.BundleFolder;
 import io.sparsedit.compiler.bundle.Sha256;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -45,11 +44,7 @@ final class EngineEntries {
    */
   static EngineEntries read(Path folder) {
     Path description = folder.resolve(BundleFolder.DESCRIPTION);
-    if (!Files.isRegularFile(description)) {
-      throw SparsifyException.failure(
-          folder
-              + " is not a bundle: it has no bundle.json. Make one with sparsify-model compile.");
-    }
+    BundleFolder.requireBundle(folder);
     try {
       if (JSON.readTree(description.toFile()) instanceof ObjectNode root
           && root.path("model").path("file").isTextual()) {
