@@ -23,15 +23,15 @@ NOISE = 0.8  # level of the tiny DiT's input, from 1 (pure noise) to 0
 # The zoo's videos have 192 tokens: blocks of the published sizes would be the whole video.
 SMALL_BLOCKS = ["--block-size", "16"]
 SETTINGS = [
-    ["--method", "svg2", "--top-p", "0.9", "--no-compensate"],
-    ["--method", "svg2", "--density", "0.3", "--no-compensate"],
-    ["--method", "svg2", "--density", "0.3", "--ranking", "mass-per-token", "--no-compensate"],
-    ["--method", "svg2", "--density", "0.3", "--ranking", "mass-per-token", "--compensate"],
+    ["--method", "svg2"],
+    ["--method", "svg2", "--no-compensate"],
+    ["--method", "svg2", "--ranking", "mass-per-token"],
+    ["--method", "svg2", "--top-p", "0.9"],
     ["--method", "adaspa"],
-    ["--method", "adaspa", "--density", "0.3", "--compensate"],
+    ["--method", "adaspa", "--density", "0.25", "--compensate"],
     ["--method", "svg"],
-    ["--method", "svg", "--density", "0.3"],
-    ["--method", "svg", "--density", "0.3", "--compensate"],
+    ["--method", "svg", "--density", "0.25"],
+    ["--method", "svg", "--density", "0.25", "--compensate"],
 ]
 BYTES = {"f32": 4, "i32": 4}
 
@@ -83,8 +83,6 @@ def dit_inputs(out):
 def compile_once(graph, options, out):
     if graph.startswith("zoo/") and "svg2" not in options:
         options = options + SMALL_BLOCKS
-    if "svg2" in options:
-        options = options + ["--clusters", "2,8" if graph.startswith("zoo/") else "8,32"]
     bundle = out / "_".join([graph.replace("/", "_")] + [o.lstrip("-") for o in options])
     if not (bundle / "bundle.json").exists():
         command = [str(ROOT / "sparsify-model"), "compile", "--quiet", str(model_file(graph, out)),
