@@ -324,7 +324,9 @@ Status LaunchAdaSpaPlan(const AdaSpaProblem& problem, const AdaSpaBuffers& b, vo
                   problem.batch * problem.heads);
   RowRecall<<<rows, kThreads, 0, stream>>>(p);
   SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
-  ClassifyHeads<<<problem.batch, kThreads, problem.heads * sizeof(float), stream>>>(p);
+  // The compiler reads four recalls at a time, also past the last.
+  ClassifyHeads<<<problem.batch, kThreads, CeilDiv(problem.heads, 4) * 4 * sizeof(float), stream>>>(
+      p);
   SPARSEDIT_RETURN_IF_ERROR(LaunchStatus());
   SelectBlocks<<<rows, kThreads, 0, stream>>>(p);
   return LaunchStatus();
