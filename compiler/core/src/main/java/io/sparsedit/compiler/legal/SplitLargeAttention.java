@@ -27,15 +27,13 @@ import java.util.Set;
  * </pre>
  *
  * A row of the result needs one query alone, so that parts change no number. TensorRT 10.6 makes
- * one kernel of either form, which keeps no scores in memory; but on HunyuanVideo at 720p, 24 heads
- * and 119,056 tokens, its builder ends the process (SIGSEGV) unless queries are split. Applies to
- * sites whose sizes the graph fixes.
+ * one kernel of either form, which keeps no scores in memory; but its builder ended the process
+ * (SIGSEGV) on HunyuanVideo at 720p, 24 heads and 119,056 tokens, with sites whole, and builds it
+ * with parts. A graph of one such attention and nothing else it builds either way. Applies to sites
+ * whose sizes the graph fixes.
  */
 final class SplitLargeAttention implements Pass<EngineModel> {
-  /**
-   * Scores of one product that TensorRT's builder takes in any case: 2^40 bytes as f32. In a graph
-   * of nothing else it took 2.77e11; in HunyuanVideo's it fails at 3.40e11.
-   */
+  /** Scores of one product: 2^40 bytes as f32. Two Wan 14B blocks at 720p, 2.3e11, stay whole. */
   private static final long MOST_SCORES = 1L << 38;
 
   /** Parts are multiples of so many queries, but for the last one. */
