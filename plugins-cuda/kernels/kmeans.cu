@@ -187,6 +187,7 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
     s.image = reinterpret_cast<__half*>(w.image);
     s.norms = w.norms;
     s.scale = w.scale;
+    s.largest = w.largest;
     s.labels = w.labels;
     s.best = w.best;
     s.counts = w.counts;
@@ -231,6 +232,8 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
     cudaGetLastError();
     return Status::kLaunchFailed;
   }
+  p.sort_chunk = SortChunkFor(2 * static_cast<std::int64_t>(p.batch_heads), p.tokens,
+                              processors * blocks, threads);
   void* arguments[] = {&p};
   if (cudaLaunchCooperativeKernel(kernel, dim3(processors * blocks), dim3(threads), arguments,
                                   shared, stream) != cudaSuccess) {

@@ -3,7 +3,7 @@
 // One cooperative kernel, one block or two to a multiprocessor, runs every iteration:
 //   assign    labels of all tokens, centroids in shared memory, tokens in registers (on sm_90a the
 //             next ones on their way to shared memory); and a histogram of labels for each chunk of
-//             kSortChunk tokens
+//             tokens
 //   scan      offsets, and where each chunk's tokens of each cluster go
 //   scatter   stable counting sort of the tokens by label
 //   sum       partial sums of the ordered tokens (segment_sums.cuh)
@@ -33,6 +33,7 @@ struct Side {
   __half* image;  // from here on as in SideWorkspace; each build arranges its image in its own way
   float* norms;
   float* scale;
+  float* largest;
   std::int32_t* labels;
   float* best;
   std::int32_t* counts;
@@ -50,6 +51,7 @@ struct Params {
   int text;  // TextPosition
   int text_tokens;
   int iterations, init_iterations;
+  int sort_chunk;         // tokens that a block sorts
   int stage_at, pass_at;  // of staged tokens and an AssignPass in shared memory
 };
 
@@ -144,13 +146,15 @@ __device__ void WriteImage(const Side& s, int bh, int cluster, float scale, floa
   if (lane == 0) s.norms[static_cast<std::int64_t>(bh) * s.plan.groups * columns + cluster] = norm;
 }
 
-__device__ inline int SortChunks(int tokens) { return (tokens + kSortChunk - 1) / kSortChunk; }
+__device__ inline int SortChunks(const Params& p, int tokens) {
+  return (tokens + p.sort_chunk - 1) / p.sort_chunk;
+}
 
 // Empties the histograms, which the next assignment adds to.
 __device__ inline void ClearCounts(const Params& p) {
   for (const Side& s : p.side) {
     const std::int64_t count =
-        static_cast<std::int64_t>(p.batch_heads) * SortChunks(p.tokens) * s.clusters;
+        static_cast<std::int64_t>(p.batch_heads) * SortChunks(p, p.tokens) * s.clusters;
     for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x;
          i < count; i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
       s.counts[i] = 0;
@@ -158,86 +162,115 @@ __device__ inline void ClearCounts(const Params& p) {
   }
 }
 
-// Outgoing centroids from incoming ones or from tokens, the head's scale, the first image. Blocks share
-// a head where there are more of them than heads: each looks at all its centroids for the scale, and
-// writes a part of them. Batches of loads hide their latency.
-template <typename T, typename Image, int kDim, int kParts>
-__device__ void Prepare(const Params& p, Extent e, bool cold, float* shared) {
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-  const int quads = p.head_dim / 4;
-  constexpr int kBatch = 8;
-  const int shares = max(1, static_cast<int>(gridDim.x) / (2 * p.batch_heads));
-  for (int item = blockIdx.x; item < 2 * p.batch_heads * shares; item += gridDim.x) {
-    const int share = item % shares;
-    const Side& s = p.side[item / shares / p.batch_heads];
-    const int bh = item / shares % p.batch_heads;
-    const std::int64_t start = static_cast<std::int64_t>(bh) * s.clusters * p.head_dim;
-    const T* tokens = HeadTokens<T>(p, s, e, bh);
-    // Four elements of centroid j.
-    const auto load = [&](int j, int quad) {
+// A warp's share of a head's columns, and how it loads the centroids there.
+constexpr int kShare = 4;
+template <typename T>
+struct Share {
+  const Side* side;
+  int bh, first;  // column
+  const T* tokens;
+  std::int64_t centroids;  // where the head's begin, in elements
+
+  // Quad `lane` of each centroid, zeros where there is none.
+  __device__ void Load(const Params& p, Extent e, bool cold, float4 (&c)[kShare]) const {
+    const int lane = threadIdx.x & 31;
+    const bool active = lane < p.head_dim / 4;
+#pragma unroll
+    for (int u = 0; u < kShare; ++u) {
+      const int j = first + u;
+      c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
+      if (j >= side->clusters || !active) continue;
       if (!cold) {
-        return *reinterpret_cast<const float4*>(s.incoming + start +
-                                                (static_cast<std::int64_t>(j) * quads + quad) * 4);
+        c[u] = *reinterpret_cast<const float4*>(
+            side->incoming + centroids + static_cast<std::int64_t>(j) * p.head_dim + lane * 4);
+      } else if (e.video > 0) {
+        const std::int64_t token =
+            (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * side->clusters);
+        Quad<T> row;
+        row.Load(tokens + token * p.token_stride + lane * 4);
+        c[u] = row.Get();
       }
-      if (e.video == 0) return make_float4(0.f, 0.f, 0.f, 0.f);
-      const std::int64_t token =
-          (2 * static_cast<std::int64_t>(j) + 1) * e.video / (2 * s.clusters);
-      Quad<T> row;
-      row.Load(tokens + token * p.token_stride + quad * 4);
-      return row.Get();
-    };
+    }
+  }
+};
+
+__device__ inline int SharesOf(const Side& s) {
+  return s.plan.groups * s.plan.columns / kShare;
+}
+
+// Calls each(share, index of the share in its head) for the warp's shares of all heads.
+template <typename T, typename Each>
+__device__ void ForShares(const Params& p, Extent e, Each each) {
+  const int warps = blockDim.x >> 5;
+  const int queries = p.batch_heads * SharesOf(p.side[0]);
+  const int all = queries + p.batch_heads * SharesOf(p.side[1]);
+  for (int item = blockIdx.x * warps + (threadIdx.x >> 5); item < all; item += gridDim.x * warps) {
+    const Side& s = p.side[item >= queries];
+    const int within = item >= queries ? item - queries : item;
+    const int bh = within / SharesOf(s), index = within % SharesOf(s);
+    each(Share<T>{&s, bh, index * kShare, HeadTokens<T>(p, s, e, bh),
+                  static_cast<std::int64_t>(bh) * s.clusters * p.head_dim},
+         index);
+  }
+}
+
+// The largest entry of each share of the initial centroids.
+template <typename T>
+__device__ void FindLargest(const Params& p, Extent e, bool cold) {
+  ForShares<T>(p, e, [&](const Share<T>& share, int index) {
+    float4 c[kShare];
+    share.Load(p, e, cold, c);
     float largest = 0.f;
-    for (int i0 = threadIdx.x; i0 < s.clusters * quads; i0 += blockDim.x * kBatch) {
-      float4 c[kBatch];
 #pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        const int i = i0 + u * blockDim.x;
-        c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
-        if (i < s.clusters * quads) c[u] = load(i / quads, i % quads);
-      }
-#pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        largest = fmaxf(largest, fmaxf(fmaxf(fabsf(c[u].x), fabsf(c[u].y)),
-                                       fmaxf(fabsf(c[u].z), fabsf(c[u].w))));
-      }
+    for (int u = 0; u < kShare; ++u) {
+      largest = fmaxf(largest, fmaxf(fmaxf(fabsf(c[u].x), fabsf(c[u].y)),
+                                     fmaxf(fabsf(c[u].z), fabsf(c[u].w))));
     }
 #pragma unroll
     for (int distance = 16; distance > 0; distance >>= 1) {
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
     }
-    __syncthreads();
-    if (lane == 0) shared[warp] = largest;
-    __syncthreads();
-    for (int w = 0; w < warps; ++w) largest = fmaxf(largest, shared[w]);
+    if ((threadIdx.x & 31) == 0) {
+      share.side->largest[share.bh * SharesOf(*share.side) + index] = largest;
+    }
+  });
+}
+
+// Outgoing centroids from incoming ones or from tokens, the heads' scales, the first image.
+template <typename T, typename Image, int kDim, int kParts>
+__device__ void Prepare(const Params& p, Extent e, bool cold) {
+  const int lane = threadIdx.x & 31;
+  ForShares<T>(p, e, [&](const Share<T>& share, int index) {
+    const Side& s = *share.side;
+    float4 c[kShare];
+    share.Load(p, e, cold, c);
+    float largest = 0.f;
+    const float* of_shares = s.largest + share.bh * SharesOf(s);
+#pragma unroll 4
+    for (int i = lane; i < SharesOf(s); i += 32) largest = fmaxf(largest, of_shares[i]);
+#pragma unroll
+    for (int distance = 16; distance > 0; distance >>= 1) {
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    }
     float scale = 1.f;
     if (largest > 0.f && largest < INFINITY) {
       const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
       scale = __uint_as_float(static_cast<unsigned>(min(max(3 - exponent, -100), 100) + 127) << 23);
     }
-    if (threadIdx.x == 0 && share == 0) s.scale[bh] = scale;
-    const int columns = s.plan.groups * s.plan.columns;
-    for (int j0 = (warp * shares + share) * kBatch; j0 < columns; j0 += warps * shares * kBatch) {
-      float4 c[kBatch];
+    if (lane == 0 && index == 0) s.scale[share.bh] = scale;
 #pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        const int j = j0 + u;
-        c[u] = make_float4(0.f, 0.f, 0.f, 0.f);
-        if (j < s.clusters && lane < quads) c[u] = load(j, lane);
+    for (int u = 0; u < kShare; ++u) {
+      const int j = share.first + u;
+      if (j < s.clusters && lane * 4 < p.head_dim) {
+        *reinterpret_cast<float4*>(s.centroids + share.centroids +
+                                   static_cast<std::int64_t>(j) * p.head_dim + lane * 4) = c[u];
       }
-#pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        const int j = j0 + u;
-        if (j < s.clusters && lane < quads) {
-          *reinterpret_cast<float4*>(s.centroids + start +
-                                     static_cast<std::int64_t>(j) * p.head_dim + lane * 4) = c[u];
-        }
-        WriteImage<Image, kDim, kParts>(s, bh, j, scale, c[u]);
-        if (j >= s.clusters && lane == 0) {
-          s.norms[static_cast<std::int64_t>(bh) * columns + j] = INFINITY;
-        }
+      WriteImage<Image, kDim, kParts>(s, share.bh, j, scale, c[u]);
+      if (j >= s.clusters && lane == 0) {
+        s.norms[static_cast<std::int64_t>(share.bh) * s.plan.groups * s.plan.columns + j] = INFINITY;
       }
     }
-  }
+  });
 }
 
 // ------------------------------------------------------------------------------- assignment
@@ -491,7 +524,7 @@ __device__ void NextPass(const Params& p, Extent e, int tiles, AssignPass& pass)
   pass.norms = s.norms + columns_before;
   pass.labels = s.labels + static_cast<std::int64_t>(bh) * p.tokens;
   pass.best = s.best + static_cast<std::int64_t>(bh) * p.tokens;
-  pass.counts = s.counts + static_cast<std::int64_t>(bh) * SortChunks(p.tokens) * s.clusters;
+  pass.counts = s.counts + static_cast<std::int64_t>(bh) * SortChunks(p, p.tokens) * s.clusters;
   pass.scale = s.scale[bh];
 }
 
@@ -528,12 +561,14 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
     source().Fetch(tile * kRows + warp * 16, e.video);
     {
       const uint4* image = reinterpret_cast<const uint4*>(pass.image);
+#pragma unroll 4
       for (int i = threadIdx.x; i < image_bytes / 16; i += Build::kThreads) {
-        reinterpret_cast<uint4*>(shared)[i] = image[i];
+        CopyPiece(reinterpret_cast<uint4*>(shared) + i, image + i);
       }
       const float* from = pass.norms;
       for (int i = threadIdx.x; i < columns; i += Build::kThreads) norms[NormPlace(i)] = from[i];
     }
+    WaitForPieces<0>();
     Build::ImageWritten();
     __syncthreads();
 #pragma unroll 1
@@ -568,7 +603,7 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
           pass.best[token] = which == 0 ? minimum.score[0] : minimum.score[1];
         } else {
           const int clusters = pass.clusters;
-          atomicAdd(pass.counts + static_cast<std::int64_t>(token / kSortChunk) * clusters + label,
+          atomicAdd(pass.counts + static_cast<std::int64_t>(token / p.sort_chunk) * clusters + label,
                     1);
         }
       }
@@ -581,13 +616,13 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
 __device__ inline void Scan(const Params& p, Extent e, char* shared) {
   int* running = reinterpret_cast<int*>(shared);  // [32] warp totals
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-  const int chunks = SortChunks(e.video);
+  const int chunks = SortChunks(p, e.video);
   const bool text = p.text != static_cast<int>(TextPosition::kNone);
   for (int item = blockIdx.x; item < 2 * p.batch_heads; item += gridDim.x) {
     const Side& s = p.side[item / p.batch_heads];
     const int bh = item % p.batch_heads;
     std::int32_t* counts =
-        s.counts + static_cast<std::int64_t>(bh) * SortChunks(p.tokens) * s.clusters;
+        s.counts + static_cast<std::int64_t>(bh) * SortChunks(p, p.tokens) * s.clusters;
     std::int32_t* offsets =
         s.offsets + static_cast<std::int64_t>(bh) * (s.clusters + (text ? 1 : 0) + 1);
     int start = e.base;  // position of the first cluster of this round
@@ -641,25 +676,27 @@ __device__ inline void Scan(const Params& p, Extent e, char* shared) {
 // A warp takes a contiguous piece of a chunk; its rank among equal labels keeps the token order.
 template <int kThreads>
 __device__ void Scatter(const Params& p, Extent e, char* shared) {
-  constexpr int kWarps = kThreads / 32, kPiece = kSortChunk / kWarps, kEach = kPiece / 32;
+  constexpr int kWarps = kThreads / 32, kMostEach = MostSortEach(kThreads);
+  const int each = p.sort_chunk / kThreads, piece = each * 32;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-  const int chunks = SortChunks(e.video);
+  const int chunks = SortChunks(p, e.video);
   const int items = 2 * p.batch_heads * chunks;
   for (int item = blockIdx.x; item < items; item += gridDim.x) {
     const int chunk = item % chunks;
     const Side& s = p.side[item / chunks / p.batch_heads];
     const int bh = item / chunks % p.batch_heads;
     const std::int32_t* positions =
-        s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p.tokens) + chunk) * s.clusters;
+        s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p, p.tokens) + chunk) * s.clusters;
     std::int32_t* order = s.order + static_cast<std::int64_t>(bh) * p.tokens;
     int* start = reinterpret_cast<int*>(shared);                                 // [C]
     std::uint16_t* counters = reinterpret_cast<std::uint16_t*>(start + s.clusters);  // [warps][C]
     std::uint16_t* mine = counters + warp * s.clusters;
-    const int first = chunk * kSortChunk + warp * kPiece;
-    const int last = min(first + kPiece, e.video);
-    int label[kEach];
+    const int first = chunk * p.sort_chunk + warp * piece;
+    const int last = min(first + piece, e.video);
+    int label[kMostEach];
 #pragma unroll
-    for (int i = 0; i < kEach; ++i) {
+    for (int i = 0; i < kMostEach; ++i) {
+      if (i >= each) break;
       const int token = first + i * 32 + lane;
       label[i] = token < last ? s.labels[static_cast<std::int64_t>(bh) * p.tokens + token] : -1;
     }
@@ -670,9 +707,10 @@ __device__ void Scatter(const Params& p, Extent e, char* shared) {
       for (int w = 0; w < kWarps; ++w) counters[w * s.clusters + j] = 0;
     }
     __syncthreads();
-    int rank[kEach];  // within the piece
+    int rank[kMostEach];  // within the piece
 #pragma unroll
-    for (int i = 0; i < kEach; ++i) {
+    for (int i = 0; i < kMostEach; ++i) {
+      if (i >= each) break;
       const unsigned equal = __match_any_sync(0xffffffffu, label[i]);
       const int leader = __ffs(equal) - 1;
       int before = 0;
@@ -695,7 +733,8 @@ __device__ void Scatter(const Params& p, Extent e, char* shared) {
     }
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < kEach; ++i) {
+    for (int i = 0; i < kMostEach; ++i) {
+      if (i >= each) break;
       if (label[i] >= 0) {
         order[start[label[i]] + mine[label[i]] + rank[i]] = e.first_token + first + i * 32 + lane;
       }
@@ -868,7 +907,9 @@ __device__ void Run(const Params& p, char* shared) {
   const int iterations = cold ? p.init_iterations : p.iterations;
   OrderText(p, e);
   ClearCounts(p);
-  Prepare<T, Image, kDim, kParts>(p, e, cold, reinterpret_cast<float*>(shared));
+  FindLargest<T>(p, e, cold);
+  grid.sync();
+  Prepare<T, Image, kDim, kParts>(p, e, cold);
   grid.sync();
 #pragma unroll 1
   for (int i = 0; i < iterations; ++i) {

@@ -42,6 +42,23 @@ __device__ inline void MultiplyAsync(float (&d)[8][4], const std::uint32_t (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
 }
 
+// The same of 32 centroids.
+__device__ inline void MultiplyAsync(float (&d)[4][4], const std::uint32_t (&a)[4],
+                                     std::uint32_t b) {
+  asm volatile(
+      "{\n"
+      ".reg .b64 b;\n"
+      "mov.b64 b, {%20, 0x40000040};\n"
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, "
+      "{%16,%17,%18,%19}, b, 1, 1, 1, 0;\n"
+      "}\n"
+      : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+        "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+        "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
+}
+
 struct Hopper {
   static constexpr int kThreads = kHopperThreads;
   using Image = SwizzledImage;
@@ -101,6 +118,15 @@ struct Hopper {
     WgmmaCommit();
   }
 
+  template <int kTiles, int kDim>
+  __device__ static void ScanStep(Minimum& minimum, const Fragment<kDim, 1>& tokens,
+                                  std::uint32_t descriptor, const float* norms, int column) {
+    float acc[kTiles][4];
+    Issue<kDim>(acc, tokens, descriptor, norms + column);
+    WgmmaWait<0>();
+    minimum.Update(acc, column);
+  }
+
   // While a warpgroup takes its minimum, the products of the others run.
   template <int kDim, int kParts>
   __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
@@ -110,13 +136,13 @@ struct Hopper {
     std::uint32_t next = static_cast<std::uint32_t>(SwizzledDescriptor(SharedAddress(image), 16, 1024));
     // The same number in a uniform register: loop and descriptors stay in the uniform data path.
     used = __reduce_max_sync(0xffffffffu, used);
+    int column = 0;
 #pragma unroll 1
-    for (int column = 0; column < used; column += kColumns, next += kStep) {
-      float acc[kColumns / 8][4];
-      Issue<kDim>(acc, tokens, next, norms + column);
-      WgmmaWait<0>();
-      minimum.Update(acc, column);
+    for (; column + kColumns / 2 < used; column += kColumns) {
+      ScanStep<kColumns / 8>(minimum, tokens, next, norms, column);
+      next += kStep;
     }
+    if (column < used) ScanStep<kColumns / 16>(minimum, tokens, next, norms, column);
   }
 };
 

@@ -10,7 +10,12 @@
 
 namespace sparsedit::kmeans {
 
-constexpr int kSortChunk = 4608;  // tokens that one block sorts; 32 for each warp of either build
+// Tokens that one block sorts: a multiple of its threads, at least kLeastSortChunk, at most
+// MostSortEach for each thread.
+constexpr int kLeastSortChunk = 4608;
+constexpr int MostSortEach(int threads) {
+  return kLeastSortChunk / threads > 13 ? kLeastSortChunk / threads : 13;
+}
 constexpr int kColumns = 64;      // centroids per step of the assignment
 constexpr int kPortableThreads = 256;
 // Four warpgroups of 128 registers, one accumulator each: while one takes its minimum the products of
@@ -57,11 +62,29 @@ constexpr int kPassBytes = 128;
 // The sm_90a build also stages the next 16 tokens of every warp there.
 constexpr int StageBytes(int padded_dim, int threads) { return threads / 32 * 16 * padded_dim * 2; }
 
+// The chunk with which `blocks` blocks sort `lists` lists of `tokens` soonest. Beside its tokens a chunk
+// costs what some 3,000 more would.
+constexpr int SortChunkFor(std::int64_t lists, int tokens, int blocks, int threads) {
+  int best = 0;
+  std::int64_t least = 0;
+  for (int each = kLeastSortChunk / threads; each <= MostSortEach(threads); ++each) {
+    const int chunk = each * threads;
+    const std::int64_t chunks = lists * ((tokens + chunk - 1) / chunk);
+    const std::int64_t cost = (chunks + blocks - 1) / blocks * (chunk + 3000);
+    if (best == 0 || cost < least) {
+      best = chunk;
+      least = cost;
+    }
+  }
+  return best;
+}
+
 // Of queries or keys.
 struct SideWorkspace {
   std::uint16_t* image;  // fp16 [BH][groups][parts][columns][padded dim]
   float* norms;          // [BH][groups*columns]; +inf where there is no centroid
   float* scale;          // [BH]
+  float* largest;        // [BH][groups*columns] at most: largest entries of the initial centroids
   std::int32_t* labels;  // [BH][S]
   float* best;           // [BH][S] score of the label so far
   std::int32_t* counts;  // [BH][sort chunks][C]
@@ -90,9 +113,10 @@ inline Workspace CarveWorkspace(const KmeansProblem& problem, void* base) {
     s.image = carver.Take<std::uint16_t>(heads * columns * parts * dim);
     s.norms = carver.Take<float>(heads * columns);
     s.scale = carver.Take<float>(heads);
+    s.largest = carver.Take<float>(heads * columns);
     s.labels = carver.Take<std::int32_t>(heads * problem.tokens);
     s.best = carver.Take<float>(heads * problem.tokens);
-    s.counts = carver.Take<std::int32_t>(heads * CeilDiv(problem.tokens, kSortChunk) * clusters);
+    s.counts = carver.Take<std::int32_t>(heads * CeilDiv(problem.tokens, kLeastSortChunk) * clusters);
     s.partial = carver.Take<float>(heads * SumSlots(problem.tokens, clusters) * problem.head_dim);
   }
   workspace.bytes = carver.used();

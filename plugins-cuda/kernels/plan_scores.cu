@@ -791,6 +791,8 @@ Status LaunchPlanScores(const PlanScoresProblem& problem, const PlanScoresBuffer
   const dim3 rows(SegmentsOf(problem.query_clusters, problem.text), p.batch_heads);
   if (segments <= 256) {
     Select<1, 8><<<rows, 32, 0, stream>>>(p);
+  } else if (segments <= 512) {
+    Select<1, 16><<<rows, 32, 0, stream>>>(p);
   } else if (segments <= 1024) {
     Select<1, 32><<<rows, 32, 0, stream>>>(p);
   } else if (segments <= 2048) {

@@ -79,11 +79,18 @@ __device__ inline int FindSegment(const SegmentedTokens& t, int position) {
 __device__ inline void CopyPiece(std::uint32_t to, const void* from) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
 }
+__device__ inline void CopyPiece(void* to, const void* from) {
+  CopyPiece(static_cast<std::uint32_t>(__cvta_generic_to_shared(to)), from);
+}
 __device__ inline void CommitPieces() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits until all but kPending of a thread's groups are there.
+// Waits until all but kPending of a thread's groups are there; with 0 for copies outside groups too.
 template <int kPending>
 __device__ inline void WaitForPieces() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+  if constexpr (kPending == 0) {
+    asm volatile("cp.async.wait_all;" ::: "memory");
+  } else {
+    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+  }
 }
 
 // Eight consecutive elements of a token, which a lane fetches to shared memory and takes from there.
