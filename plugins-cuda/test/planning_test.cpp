@@ -48,6 +48,23 @@ void TestKmeansArguments() {
         Status::kInvalidArgument);
 }
 
+void TestSortChunks() {
+  using kmeans::SortChunkFor;
+  // Twelve heads of Wan 1.3B: five chunks of each list keep 132 blocks busy once, not twice.
+  CHECK(SortChunkFor(24, 32760, 132, kmeans::kHopperThreads) == 6656);
+  for (const int threads : {kmeans::kPortableThreads, kmeans::kHopperThreads}) {
+    for (const int lists : {2, 24, 80, 131070}) {
+      for (const int tokens : {1, 4608, 4609, 75600, 1 << 24}) {
+        for (const int blocks : {1, 132, 264}) {
+          const int chunk = SortChunkFor(lists, tokens, blocks, threads);
+          CHECK(chunk % threads == 0 && chunk >= kmeans::kLeastSortChunk &&
+                chunk <= threads * kmeans::MostSortEach(threads) && chunk < 1 << 16);
+        }
+      }
+    }
+  }
+}
+
 void TestGroups() {
   using kmeans::PlanGroups;
   // 1,000 centroids of 128 fp16: 512 to 128 KiB.
@@ -208,6 +225,7 @@ void TestSelectionReference() {
 int main() {
   using namespace sparsedit::test;
   TestKmeansArguments();
+  TestSortChunks();
   TestGroups();
   TestWorkspaces();
   TestMinimumKept();
