@@ -40,8 +40,8 @@ import picocli.CommandLine.Spec;
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 3 the engine does not compute what the portable model"
           + " does (and is taken out again), 5 no usable GPU, driver, TensorRT or plugin library"
-          + " (nothing is changed), 130 or 143 stopped by Ctrl-C or SIGTERM. Unless it is 0 the bundle"
-          + " is what it was."
+          + " (nothing is changed), 130 or 143 stopped by Ctrl-C or SIGTERM (nothing is changed if the"
+          + " engine was not built yet)"
     })
 final class BuildCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
