@@ -11,9 +11,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 /** Results as text tables. */
 final class ConsoleTables {
+  private static final Pattern UNKNOWN_SIZE = Pattern.compile("\\?[^\\s,;:()\\[\\]*?]+");
+
   private ConsoleTables() {}
 
   static void inspection(PrintWriter out, Inspection inspection) {
@@ -43,9 +46,9 @@ final class ConsoleTables {
               site.name(),
               site.kind().label(),
               site.shape().heads() + " x " + site.shape().headDim(),
-              tokens,
+              readable(tokens),
               site.masked() ? "yes" : "no",
-              site.sparsify() ? "sparse" : "dense: " + site.reason()));
+              site.sparsify() ? "sparse" : "dense: " + readable(site.reason())));
     }
     table(out, rows);
     preparations(out, inspection);
@@ -87,12 +90,20 @@ final class ConsoleTables {
   }
 
   /** QK-norms and rotary embeddings, each with the sites that have it. */
+  /**
+   * Sizes that nothing names, such as the number of elements that a NonZero finds, as a question
+   * mark without the long name of the value that they belong to.
+   */
+  static String readable(String text) {
+    return UNKNOWN_SIZE.matcher(text).replaceAll("?").replaceAll("\\?(?: \\+ \\?)+", "?");
+  }
+
   private static void preparations(PrintWriter out, Inspection inspection) {
     Map<String, List<String>> sites = new LinkedHashMap<>();
     for (Site site : inspection.sites()) {
       if (site.preparation().isSomething()) {
         sites
-            .computeIfAbsent(site.preparation().toString(), text -> new ArrayList<>())
+            .computeIfAbsent(readable(site.preparation().toString()), text -> new ArrayList<>())
             .add(site.name());
       }
     }
