@@ -31,13 +31,18 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# Takes minutes: says how far it is every ten seconds.
+# Takes minutes: says how far it is every ten seconds. A new folder gets code for the GPU at hand alone.
 build() {
-  local log start=$SECONDS said=0 targets=(all)
+  local log capability options=() start=$SECONDS said=0 targets=(all)
   [ $sanitize -eq 0 ] || targets+=(sanitized_tests)
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1)
+  if [ ! -e "$build/CMakeCache.txt" ] && [[ $capability =~ ^[0-9]+\.[0-9]$ ]]; then
+    options+=("-DSPARSEDIT_CUDA_ARCHITECTURES=${capability/./}")
+  fi
   log=$(mktemp)
   {
-    cmake -S "$here" -B "$build" && cmake --build "$build" -j "$(nproc)" --target "${targets[@]}"
+    cmake -S "$here" -B "$build" ${options[@]+"${options[@]}"} &&
+      cmake --build "$build" -j "$(nproc)" --target "${targets[@]}"
   } >"$log" 2>&1 &
   local pid=$!
   while kill -0 $pid 2>/dev/null; do

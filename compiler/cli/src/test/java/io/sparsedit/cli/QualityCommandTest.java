@@ -196,7 +196,7 @@ final class QualityCommandTest {
             .start();
     try {
       for (int i = 0;
-          i < 1200 && process.isAlive() && !Files.exists(folder.resolve("psnr.svg"));
+          i < 1200 && process.isAlive() && !Files.exists(folder.resolve("quality.html"));
           i++) {
         Thread.sleep(50);
       }
