@@ -37,13 +37,21 @@ record PairMask(Value rows, Value columns, boolean mean) {
   /** From which on ReduceMean has its axes as an input. */
   private static final int AXES_INPUT_OPSET = 18;
 
-  /** Scores are lost beside a number that is as low as this, in f32 as in half precision. */
+  /** Scores are lost in a sum with a number that is as low as this. */
   private static final double LOWEST = -3e38;
 
+  /**
+   * The lowest of half precision: a score where it replaces one, but no loss of one that is added.
+   */
   private static final double LOWEST_HALF = -65504;
 
-  /** A condition, and what a key that it hides has for a score. */
-  private record Condition(Value keeps, OptionalDouble hidden) {}
+  /**
+   * A condition.
+   *
+   * @param hidden what a key that it hides has for a score
+   * @param added whether that is added to the score, and does not replace it
+   */
+  private record Condition(Value keeps, OptionalDouble hidden, boolean added) {}
 
   /** The pair of masks that a site's mask is made of, if it is. */
   static Optional<PairMask> of(Site site, ValueFacts facts) {
@@ -57,7 +65,7 @@ record PairMask(Value rows, Value columns, boolean mean) {
       // A mask that says where to drop is an Or, not an And.
       boolean keeps = !site.attention().stringAttribute("mask_kind", "").equals("drop");
       return keeps
-          ? Optional.of(new Condition(mask, site.recognition().match().number("low")))
+          ? Optional.of(new Condition(mask, site.recognition().match().number("low"), false))
           : Optional.empty();
     }
     Optional<Node> where = mask.producer().filter(node -> node.is("Where"));
@@ -67,7 +75,7 @@ record PairMask(Value rows, Value columns, boolean mean) {
     }
     OptionalDouble low = uniform.of(where.get().requiredInput(2));
     return low.isPresent()
-        ? Optional.of(new Condition(where.get().requiredInput(0), low))
+        ? Optional.of(new Condition(where.get().requiredInput(0), low, true))
         : Optional.empty();
   }
 
@@ -78,7 +86,7 @@ record PairMask(Value rows, Value columns, boolean mean) {
       whole = whole.producer().get().requiredInput(0);
     }
     Optional<Node> and = whole.producer().filter(node -> node.is("And"));
-    Optional<Boolean> mean = mean(site, condition.hidden());
+    Optional<Boolean> mean = mean(site, condition);
     if (and.isEmpty() || mean.isEmpty()) {
       return Optional.empty();
     }
@@ -110,7 +118,8 @@ record PairMask(Value rows, Value columns, boolean mean) {
   }
 
   /** What a query without a key gets: true for the mean of the values, false for zeros. */
-  private static Optional<Boolean> mean(Site site, OptionalDouble hidden) {
+  private static Optional<Boolean> mean(Site site, Condition condition) {
+    OptionalDouble hidden = condition.hidden();
     boolean guarded =
         site.recognition().match().nodes().stream().anyMatch(node -> node.is("IsNaN"));
     // ONNX Runtime's operator gives zeros.
@@ -118,7 +127,8 @@ record PairMask(Value rows, Value columns, boolean mean) {
     if (operator || (guarded && hidden.orElse(0) == Double.NEGATIVE_INFINITY)) {
       return Optional.of(false);
     }
-    double lowest = site.elementType() == DataType.FLOAT16 ? LOWEST_HALF : LOWEST;
+    boolean half = site.elementType() == DataType.FLOAT16 && !condition.added();
+    double lowest = half ? LOWEST_HALF : LOWEST;
     boolean isLowest =
         hidden.isPresent()
             && hidden.getAsDouble() <= lowest

@@ -119,7 +119,8 @@ final class EngineArguments {
       description =
           "Largest relative L1 error of an output against the portable model; above it the engine is"
               + " taken out of the bundle and the exit code is 3. Default: 0.001, or 0.02 in 16-bit"
-              + " floats, where steps by a plan of their own may have five times that.")
+              + " floats, where steps by a plan of their own may have five times that, and twice what"
+              + " rounding of the inputs does to the portable model.")
   private @Nullable Double maxError;
 
   /** What becomes of f32. */

@@ -68,6 +68,9 @@ record EngineCheck(Path folder, BuiltEngine engine, When when, OptionalDouble to
   /** How often as far off as the portable model is from itself an engine may be. */
   private static final double AS_FAR = 2;
 
+  /** Farther off no engine may be, whatever the portable model does. */
+  private static final double FARTHEST = 0.2;
+
   /** Floating-point operations a second that two cores of a small server reach at least. */
   private static final double RATE = 30e9;
 
@@ -175,7 +178,7 @@ record EngineCheck(Path folder, BuiltEngine engine, When when, OptionalDouble to
         worst(
             BackendComparison.runRounded(portable, sizes, 0, half ? HALF_ROUNDING : ROUNDING),
             false);
-    return Math.max(limit, AS_FAR * own.relativeL1());
+    return Math.max(limit, Math.min(AS_FAR * own.relativeL1(), FARTHEST));
   }
 
   /** The worst output of the steps that are dense and do not plan, or of the others. */

@@ -3,6 +3,7 @@ package io.sparsedit.tensorrt;
 import io.sparsedit.tensorrt.calls.TensorRtCalls;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.LongSupplier;
 
 /** An engine with its weights on the GPU. Thread-safe. */
 public final class Engine implements AutoCloseable {
@@ -28,7 +29,7 @@ public final class Engine implements AutoCloseable {
       try {
         address = tensorRt.loadEngine(runtime.address(), map.address(), map.bytes());
       } catch (TensorRtException e) {
-        throw e.explained("the engine", map.bytes(), DeviceMemory.free());
+        throw explained(e, "the engine", map::bytes);
       }
       Handle engine = new Handle(address, PluginFunctions.delete("engine"), "engine");
       try {
@@ -40,6 +41,17 @@ public final class Engine implements AutoCloseable {
     } catch (RuntimeException e) {
       runtime.close();
       throw e;
+    }
+  }
+
+  /** What failed, as it is where the GPU answers no question any more. */
+  private static TensorRtException explained(
+      TensorRtException failure, String what, LongSupplier needed) {
+    try {
+      return failure.explained(what, needed.getAsLong(), DeviceMemory.free());
+    } catch (TensorRtException e) {
+      failure.addSuppressed(e);
+      return failure;
     }
   }
 
@@ -68,8 +80,7 @@ public final class Engine implements AutoCloseable {
     try {
       context = tensorRt.newContext(engine.address());
     } catch (TensorRtException e) {
-      throw e.explained(
-          "an execution context", tensorRt.contextBytes(engine.address()), DeviceMemory.free());
+      throw explained(e, "an execution context", () -> tensorRt.contextBytes(engine.address()));
     }
     return new ExecutionContext(
         tensorRt,

@@ -63,9 +63,8 @@ public final class TensorRtException extends RuntimeException {
     if (reason != Reason.MEMORY && free >= needed + CUDA_TAKES) {
       return this;
     }
-    TensorRtException memory = outOfMemory(what, needed, free);
-    memory.initCause(this);
-    return memory;
+    String room = outOfMemory(what, needed, free).getMessage();
+    return new TensorRtException(Reason.MEMORY, room + ": " + getMessage(), this);
   }
 
   TensorRtException(Reason reason, String message) {

@@ -13,7 +13,8 @@ final class TensorRtExceptionTest {
     TensorRtException explained = odd.explained("an execution context", 14_800_000_000L, 2_500_000);
     assertThat(explained)
         .hasMessage(
-            "an execution context needs 14,800.0 MB of GPU memory or somewhat more; 2.5 MB are free")
+            "an execution context needs 14,800.0 MB of GPU memory or somewhat more; 2.5 MB are free: "
+                + odd.getMessage())
         .hasCause(odd);
     assertThat(explained.reason()).isEqualTo(TensorRtException.Reason.MEMORY);
   }
@@ -30,6 +31,7 @@ final class TensorRtExceptionTest {
     assertThat(own.reason()).isEqualTo(TensorRtException.Reason.MEMORY);
     assertThat(own.explained("the engine", 5_000_000_000L, 9_000_000_000L))
         .hasMessage(
-            "the engine needs 5,000.0 MB of GPU memory or somewhat more; 9,000.0 MB are free");
+            "the engine needs 5,000.0 MB of GPU memory or somewhat more; 9,000.0 MB are free: "
+                + own.getMessage());
   }
 }

@@ -1,6 +1,8 @@
 package io.sparsedit.compiler.engine;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.Optional;
@@ -12,7 +14,13 @@ import java.util.Optional;
  * @param text the words
  */
 record EngineAnswer(Kind kind, String text) {
-  private static final ObjectMapper JSON = new ObjectMapper();
+  /** The layers of a large model are one long string. */
+  private static final ObjectMapper JSON =
+      new ObjectMapper(
+          JsonFactory.builder()
+              .streamReadConstraints(
+                  StreamReadConstraints.builder().maxStringLength(Integer.MAX_VALUE).build())
+              .build());
 
   /** What a text is. */
   enum Kind {

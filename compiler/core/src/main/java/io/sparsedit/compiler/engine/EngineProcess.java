@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -25,6 +26,17 @@ import java.util.concurrent.TimeUnit;
 final class EngineProcess implements AutoCloseable {
   private static final int SIGNAL = 128; // on top of it in an exit status
   private static final int SIGKILL = 9;
+
+  /** Of SIGHUP, SIGINT and SIGTERM, which tell a program to stop. */
+  private static final Set<Integer> TOLD_TO_STOP = Set.of(SIGNAL + 1, SIGNAL + 2, SIGNAL + 15);
+
+  /** With options that Java puts into each of its processes, and names among this one's. */
+  private static final List<String> JAVA_OPTIONS = List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS");
+
+  /** Beginnings of options of which two processes cannot have the same. */
+  private static final List<String> AGENTS =
+      List.of("-agent", "-javaagent", "-Xrun", "-Dcom.sun.management.");
+
   private static final long SECONDS_TO_STOP = 8;
 
   private final Process process;
@@ -55,10 +67,10 @@ final class EngineProcess implements AutoCloseable {
   static EngineProcess start(String program, Path model, List<Path> temporary) {
     Process process;
     try {
-      process =
-          new ProcessBuilder(command(program))
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
+      ProcessBuilder builder =
+          new ProcessBuilder(command(program)).redirectError(ProcessBuilder.Redirect.INHERIT);
+      builder.environment().keySet().removeAll(JAVA_OPTIONS);
+      process = builder.start();
     } catch (IOException e) {
       throw new SparsifyException(
           SparsifyException.Kind.FAILURE,
@@ -93,7 +105,7 @@ final class EngineProcess implements AutoCloseable {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-XX:MaxDirectMemorySize=3g"); // the model: protobuf ends at 2 GiB
     ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
-        .filter(option -> !option.startsWith("-agent") && !option.startsWith("-javaagent"))
+        .filter(option -> AGENTS.stream().noneMatch(option::startsWith))
         .forEach(command::add);
     command.add("-Xrs");
     command.add("-XX:+SuppressFatalErrorMessage");
@@ -112,7 +124,10 @@ final class EngineProcess implements AutoCloseable {
    * @throws SparsifyException if there is no engine
    */
   String build(EngineJob job, byte[] onnx, List<String> warnings, Progress progress) {
-    send(job, onnx);
+    // Beside the reading: whatever Java itself prints there first must not wait for that.
+    Thread sender = new Thread(() -> send(job, onnx), "what to build");
+    sender.setDaemon(true);
+    sender.start();
     Optional<EngineAnswer> result = Optional.empty();
     try (BufferedReader lines =
         new BufferedReader(
@@ -176,7 +191,7 @@ final class EngineProcess implements AutoCloseable {
   private String ended(int status) {
     String where = " of " + model + " (in the stage '" + stage + "', ";
     String unchanged = "The bundle is what it was.";
-    if (stopped) {
+    if (stopped || TOLD_TO_STOP.contains(status)) {
       return "the engine" + where + "stopped) is not built. " + unchanged;
     }
     if (status == SIGNAL + SIGKILL) {

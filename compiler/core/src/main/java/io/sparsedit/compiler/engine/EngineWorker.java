@@ -87,7 +87,9 @@ final class EngineWorker {
   }
 
   private synchronized void tell(EngineAnswer.Kind kind, String text) {
-    byte[] line = (new EngineAnswer(kind, text).toLine() + "\n").getBytes(StandardCharsets.UTF_8);
+    // In a line of its own, whatever native code has printed.
+    byte[] line =
+        ("\n" + new EngineAnswer(kind, text).toLine() + "\n").getBytes(StandardCharsets.UTF_8);
     answers.write(line, 0, line.length);
     answers.flush();
   }

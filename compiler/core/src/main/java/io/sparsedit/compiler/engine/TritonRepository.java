@@ -77,8 +77,12 @@ public final class TritonRepository {
     try {
       Files.createDirectories(plan.getParent() == null ? model : plan.getParent());
       Path temporary = AtomicFile.temporaryFor(plan);
-      link(bundle.resolve(engine), temporary);
-      AtomicFile.moveIntoPlace(temporary, plan);
+      try {
+        link(bundle.resolve(engine), temporary);
+        AtomicFile.moveIntoPlace(temporary, plan);
+      } finally {
+        AtomicFile.deleteQuietly(temporary);
+      }
     } catch (IOException e) {
       throw new SparsifyException(
           SparsifyException.Kind.FAILURE, plan + ": cannot be written: " + AtomicFile.reason(e), e);

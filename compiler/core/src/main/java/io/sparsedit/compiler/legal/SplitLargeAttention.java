@@ -160,7 +160,9 @@ final class SplitLargeAttention implements Pass<EngineModel> {
           }
         }
       }
-      if (end.isEmpty() || reached.stream().noneMatch(node -> node.is("Softmax"))) {
+      if (end.isEmpty()
+          || reached.stream().noneMatch(node -> node.is("Softmax"))
+          || rank(end.get().output()) != scores.dims().size()) {
         return List.of();
       }
       List<Node> ordered =
@@ -177,7 +179,21 @@ final class SplitLargeAttention implements Pass<EngineModel> {
       long axis = node.intAttribute("axis", model.model().opset() < 13 ? 1 : -1);
       return (!node.is("Softmax") || axis == -1 || axis == last)
           && fixed(node.output(), model.facts()).filter(scores.dims()::equals).isPresent()
-          && node.presentInputs().stream().allMatch(in -> model.facts().shape(in).isPresent());
+          && node.presentInputs().stream().allMatch(this::canBeCut);
+    }
+
+    private int rank(Value value) {
+      return model.facts().shape(value).map(List::size).orElse(0);
+    }
+
+    /** Whether it has one row for all, or as many as the scores. */
+    private boolean canBeCut(Value operand) {
+      int axis = scores.rowAxis() - (scores.dims().size() - rank(operand));
+      return model
+          .facts()
+          .shape(operand)
+          .filter(shape -> axis < 0 || shape.get(axis).is(1) || shape.get(axis).is(scores.rows()))
+          .isPresent();
     }
 
     /** The rows of an operand that belong to rows of the scores; all of it where it has no own. */
@@ -198,6 +214,9 @@ final class SplitLargeAttention implements Pass<EngineModel> {
     Emit emit = new Emit(last, rows.model().model().opset());
     long parts = ceilDiv(scores.count(), mostScores);
     long step = ceilDiv(ceilDiv(scores.rows(), parts), GRANULE) * GRANULE;
+    if (step >= scores.rows()) {
+      return false;
+    }
     List<Value> results = new ArrayList<>();
     int made = 0;
     for (long start = 0; start < scores.rows(); start += step) {
