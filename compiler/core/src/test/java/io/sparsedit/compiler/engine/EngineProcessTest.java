@@ -70,6 +70,15 @@ final class EngineProcessTest {
   }
 
   @Test
+  void theLayersOfALargeModelAreOneLine() {
+    String layers = "layer \"x\" ".repeat(2_100_000);
+    assertThat(
+            EngineAnswer.parse(new EngineAnswer(EngineAnswer.Kind.LAYERS, layers).toLine())
+                .map(EngineAnswer::text))
+        .contains(layers);
+  }
+
+  @Test
   void whatItRefusesIsSaidInItsWords() {
     assertFailure("refused", SparsifyException.Kind.FAILURE, "TensorRT does not take it");
     assertFailure("unfit", SparsifyException.Kind.NO_GPU, "no GPU");

@@ -111,6 +111,23 @@ final class SplitLargeAttentionTest {
     assertThat(count(split(0), "MatMul")).isEqualTo(2);
   }
 
+  /** Values for several sets of heads give a result of another rank, whose rows lie elsewhere. */
+  @Test
+  void valuesOfAHigherRankStayWhole() {
+    Value several = spelled.floats("several", 3, 1, HEADS, KEYS, 8);
+    Value scores = spelled.node("MatMul", queries, keys);
+    spelled.output(spelled.node("MatMul", softmax(scores), several));
+    assertThat(count(split(0), "Softmax")).isEqualTo(1);
+  }
+
+  @Test
+  void aBiasOfUnknownRowsStaysWhole() {
+    Value bias = spelled.dynamic("bias", 1, HEADS, QUERIES, 1);
+    Value scores = spelled.node("Add", spelled.node("MatMul", queries, keys), bias);
+    spelled.output(spelled.node("MatMul", softmax(scores), values));
+    assertThat(count(split(0), "Softmax")).isEqualTo(1);
+  }
+
   @Test
   void sizesThatTheGraphDoesNotFixStay() {
     Value some = spelled.dynamic("some", 1, HEADS, QUERIES, 8);
