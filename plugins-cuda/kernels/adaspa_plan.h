@@ -75,7 +75,7 @@ enum class AdaSpaPath : int { kAuto = 0, kPortable = 1, kHopper = 2 };
 
 // Segments of queries and of keys.
 constexpr int AdaSpaSegments(int tokens, int block_size, TextPosition text) {
-  return static_cast<int>(CeilDiv(tokens, block_size)) + (text == TextPosition::kNone ? 0 : 1);
+  return static_cast<int>(CeilDiv(tokens, block_size)) + TextSegments(text);
 }
 
 // kInvalidArgument: an extent below one, a density that is not above 0.

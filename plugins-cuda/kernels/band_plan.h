@@ -52,7 +52,7 @@ constexpr int BlockRoom(int tokens, int block_size) {
   return static_cast<int>(CeilDiv(tokens, block_size));
 }
 constexpr int QuerySegments(const BandPlanProblem& p) {
-  return BlockRoom(p.tokens, p.block_size) + (p.text == TextPosition::kNone ? 0 : 1);
+  return BlockRoom(p.tokens, p.block_size) + TextSegments(p.text);
 }
 constexpr int KeySegments(const BandPlanProblem& p) {
   return QuerySegments(p) + (p.sink == FrameSink::kCorrected ? 1 : 0);

@@ -72,7 +72,7 @@ enum class KmeansPath : int { kAuto = 0, kPortable = 1, kHopper = 2 };
 
 // Segments of a side with `clusters` clusters.
 constexpr int SegmentsOf(int clusters, TextPosition text) {
-  return clusters + (text == TextPosition::kNone ? 0 : 1);
+  return clusters + TextSegments(text);
 }
 
 // kInvalidArgument: an extent below one, text tokens against the text position.

@@ -30,6 +30,9 @@ enum class Layout : int { kBhsd = 0, kBshd = 1 };
 // Where the text tokens of a sequence of video and text tokens stand.
 enum class TextPosition : int { kNone = 0, kFirst = 1, kLast = 2 };
 
+// Segments that text adds to those of the video: one of its own, where there is text.
+constexpr int TextSegments(TextPosition text) { return text == TextPosition::kNone ? 0 : 1; }
+
 // What a site does at a step: the low two bits of its entry in the `action` tensor.
 enum class Action : std::int32_t {
   kDense = 0,        // dense output, no planning

@@ -16,17 +16,13 @@ bool HasBias(const AdaSpaPlanOp::Settings& settings, int inputs) {
   return inputs == kInputs + 1 + (HasLastKeep(settings) ? 1 : 0);
 }
 
-int TextSegments(const AdaSpaPlanOp::Settings& settings) {
-  return settings.text == TextPosition::kNone ? 0 : 1;
-}
-
 Tensor Keep(const char* name, const AdaSpaPlanOp::Settings& settings) {
   return {name,
           Element::kInt32,
           {{Variable::kBatch},
            {Variable::kHeads},
-           Blocks(settings.block_size, TextSegments(settings)),
-           BlockWords(settings.block_size, TextSegments(settings))}};
+           Blocks(settings.block_size, TextSegments(settings.text)),
+           BlockWords(settings.block_size, TextSegments(settings.text))}};
 }
 
 AdaSpaProblem ProblemOf(const AdaSpaPlanOp::Settings& settings, const Extents& extents,
@@ -61,7 +57,7 @@ bool AdaSpaPlanOp::MakeSignature(const Settings& settings, int inputs, Signature
   const bool bias = HasBias(settings, inputs), last_keep = HasLastKeep(settings);
   if (inputs != kInputs + (bias ? 1 : 0) + (last_keep ? 1 : 0)) return false;
   const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads}, tokens = {Variable::kTokens};
-  const Extent offsets = Blocks(settings.block_size, TextSegments(settings) + 1);
+  const Extent offsets = Blocks(settings.block_size, TextSegments(settings.text) + 1);
 
   signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
                        {"geometry", Element::kInt32, {Constant(3)}}};

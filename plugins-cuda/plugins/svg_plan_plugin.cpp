@@ -15,10 +15,6 @@ constexpr int kNextHeadClasses = 5;  // of the outputs
 
 bool HasPlanState(const SvgPlanOp::Settings& settings) { return settings.plan_state == 1; }
 
-int TextSegments(const SvgPlanOp::Settings& settings) {
-  return settings.text == TextPosition::kNone ? 0 : 1;
-}
-
 HeadClassesProblem ClassesOf(const SvgPlanOp::Settings& settings, const Extents& extents,
                              DataType type) {
   HeadClassesProblem problem;
@@ -102,7 +98,7 @@ bool SvgPlanOp::MakeSignature(const Settings& settings, int inputs, Signature* s
     signature->inputs.push_back({"head_classes", Element::kInt32, {batch, heads}});
   }
   signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
-  const int size = settings.block_size, query_more = TextSegments(settings);
+  const int size = settings.block_size, query_more = TextSegments(settings.text);
   const int key_more = query_more + (settings.sink == FrameSink::kCorrected ? 1 : 0);
   signature->outputs = {
       {"query_order", Element::kInt32, {batch, heads, tokens}},

@@ -89,7 +89,6 @@ final class ConsoleTables {
     table(out, rows);
   }
 
-  /** QK-norms and rotary embeddings, each with the sites that have it. */
   /**
    * Sizes that nothing names, such as the number of elements that a NonZero finds, as a question
    * mark without the long name of the value that they belong to.
@@ -98,6 +97,7 @@ final class ConsoleTables {
     return UNKNOWN_SIZE.matcher(text).replaceAll("?").replaceAll("\\?(?: \\+ \\?)+", "?");
   }
 
+  /** QK-norms and rotary embeddings, each with the sites that have it. */
   private static void preparations(PrintWriter out, Inspection inspection) {
     Map<String, List<String>> sites = new LinkedHashMap<>();
     for (Site site : inspection.sites()) {

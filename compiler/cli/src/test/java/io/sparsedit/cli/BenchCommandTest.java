@@ -6,14 +6,9 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
@@ -37,28 +32,13 @@ final class BenchCommandTest {
     Path out = folder.resolve(name);
     Object[] all = new Object[options.length + 8];
     Object[] first = {
-      "compile", model(graph), "-o", out, "--verify", "none", "--dense-layers", "none"
+      "compile", CommandLineRun.zoo(graph), "-o", out, "--verify", "none", "--dense-layers", "none"
     };
     System.arraycopy(first, 0, all, 0, first.length);
     System.arraycopy(options, 0, all, first.length, options.length);
     CommandLineRun run = CommandLineRun.of(all);
     assertThat(run.exitCode()).as(run.err()).isZero();
     return out;
-  }
-
-  private Path model(String graph) {
-    Path plain = CommandLineRun.zoo(graph);
-    if (Files.exists(plain)) {
-      return plain;
-    }
-    Path unpacked = folder.resolve(graph + ".onnx");
-    try (InputStream in =
-        new GZIPInputStream(Files.newInputStream(plain.resolveSibling("model.onnx.gz")))) {
-      Files.copy(in, unpacked, StandardCopyOption.REPLACE_EXISTING);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    return unpacked;
   }
 
   @Test
