@@ -103,22 +103,42 @@ side_by_side() {
   pids+=($!)
 }
 
+# sanitized TOOL "TEST [PART]": that tool on the test's reduced grid, or on a part of it.
+sanitized() {
+  local tool=$1 test part
+  read -r test part <<<"$2"
+  side_by_side 300 "$2 $tool" compute-sanitizer --tool "$tool" --error-exitcode 9 \
+    "$build/test/sanitized/$test" --quick ${part:+"$part"}
+}
+
+# The longest first. racecheck follows every access to shared memory, and takes several times as long as
+# the others.
 pids=()
-# The longest first.
+kernel_tests=(attention_test adaspa_test head_classes_test segment_means_test band_plan_test
+  qk_norm_rope_test)
 if [ $sanitize -eq 1 ]; then
-  for tool in racecheck memcheck initcheck synccheck; do
-    for test in plugin_run_test attention_test adaspa_test kmeans_test head_classes_test \
-      plan_scores_test segment_means_test qk_norm_rope_test band_plan_test; do
-      side_by_side 300 "$test $tool" compute-sanitizer --tool "$tool" --error-exitcode 9 \
-        "$build/test/sanitized/$test" --quick
-    done
+  for test in 'plugin_run_test svg2' kmeans_test plan_scores_test 'plugin_run_test svg' \
+    'plugin_run_test adaspa' "${kernel_tests[@]}" 'plugin_run_test rope'; do
+    sanitized racecheck "$test"
   done
 fi
 for test in "$build"/test/*_test; do side_by_side 150 "$(basename "$test")" "$test"; done
-for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+if [ $sanitize -eq 1 ]; then
+  for test in kmeans_test plugin_run_test plan_scores_test "${kernel_tests[@]}"; do
+    for tool in initcheck memcheck synccheck; do sanitized $tool "$test"; done
+  done
+fi
+ran=${#pids[@]}
+for pid in "${pids[@]}"; do wait "$pid" || failed=$((failed + 1)); done
 if [ $quick -eq 0 ]; then
   captures=$here/../testdata/tiny-video-dit/captures
-  bench() { timeout -k 5 "$@" || failed=1; }
+  bench() {
+    ran=$((ran + 1))
+    echo "== $(basename "$2")${3:+ ${*:3}}"
+    timeout -k 5 "$@" && return
+    echo "FAILED ($?)"
+    failed=$((failed + 1))
+  }
   bench 90 "$build/bench/svg2_bench" wan:1 wan:0.25 wan:0.1 hunyuan:1 hunyuan:0.25 hunyuan:0.1 \
     cogvideo:1 cogvideo:0.25 cogvideo:0.1 wan-small:1 wan-small:0.25 wan-small:0.1
   bench 90 "$build/bench/svg2_bench" --captures "$captures" wan:0.25 wan:0.1 hunyuan:0.25 \
@@ -145,4 +165,5 @@ if [ $quick -eq 0 ]; then
     bench 60 python3 "$here/bench/svg_baselines.py" wan hunyuan
   fi
 fi
-exit $failed
+echo "test-gpu.sh: $ran tests and timings, $failed failed, $SECONDS s"
+[ $failed -eq 0 ]

@@ -6,11 +6,9 @@
 
 #include <cstdint>
 
-namespace sparsedit {
+#include "kernels/shared_memory.h"
 
-__device__ __forceinline__ std::uint32_t SharedAddress(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
+namespace sparsedit {
 
 __device__ __forceinline__ void BarrierInit(std::uint32_t barrier, int count) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
@@ -76,24 +74,6 @@ __device__ __forceinline__ void CopyBox(std::uint32_t destination, const CUtenso
 
 __device__ __forceinline__ void NamedBarrierSync(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
-// Copies 16 bytes to shared memory, or writes zeros there without reading.
-__device__ __forceinline__ void CopyAsyncOrZero(std::uint32_t to, const void* from, bool copy) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
-               "r"(copy ? 16 : 0)
-               : "memory");
-}
-// Waits for all of this thread's copies.
-__device__ __forceinline__ void WaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-
-__device__ __forceinline__ uint4 LoadShared(std::uint32_t from) {
-  uint4 v;
-  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "r"(from)
-               : "memory");
-  return v;
 }
 
 // Orders ordinary writes to shared memory before reads by wgmma and the copy engine.

@@ -561,14 +561,15 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
     source().Fetch(tile * kRows + warp * 16, e.video);
     {
       const uint4* image = reinterpret_cast<const uint4*>(pass.image);
+      const std::uint32_t image_at = SharedAddress(shared);
 #pragma unroll 4
       for (int i = threadIdx.x; i < image_bytes / 16; i += Build::kThreads) {
-        CopyPiece(reinterpret_cast<uint4*>(shared) + i, image + i);
+        CopyAsync(image_at + i * 16, image + i);
       }
       const float* from = pass.norms;
       for (int i = threadIdx.x; i < columns; i += Build::kThreads) norms[NormPlace(i)] = from[i];
     }
-    WaitForPieces<0>();
+    WaitCopies<0>();
     Build::ImageWritten();
     __syncthreads();
 #pragma unroll 1
@@ -927,9 +928,12 @@ __device__ void Run(const Params& p, char* shared) {
   }
 }
 
-// The kernel of a build, or null where it has none for the type and dim.
-const void* PortableKernel(DataType type, int padded_dim);
-const void* HopperKernel(DataType type, int padded_dim);
+// The kernel of a build for tokens of type T; PortableKernel for __half, __nv_bfloat16 and float,
+// HopperKernel for the first two.
+template <typename T>
+const void* PortableKernel(int padded_dim);
+template <typename T>
+const void* HopperKernel(int padded_dim);
 
 }  // namespace sparsedit::kmeans
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/segment_slots.h"
+#include "kernels/shared_memory.h"
 
 namespace sparsedit {
 
@@ -75,24 +76,6 @@ __device__ inline int FindSegment(const SegmentedTokens& t, int position) {
   return low;
 }
 
-// Copies 16 bytes to shared memory. A thread's copies form groups, which end at CommitPieces.
-__device__ inline void CopyPiece(std::uint32_t to, const void* from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-}
-__device__ inline void CopyPiece(void* to, const void* from) {
-  CopyPiece(static_cast<std::uint32_t>(__cvta_generic_to_shared(to)), from);
-}
-__device__ inline void CommitPieces() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits until all but kPending of a thread's groups are there; with 0 for copies outside groups too.
-template <int kPending>
-__device__ inline void WaitForPieces() {
-  if constexpr (kPending == 0) {
-    asm volatile("cp.async.wait_all;" ::: "memory");
-  } else {
-    asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-  }
-}
-
 // Eight consecutive elements of a token, which a lane fetches to shared memory and takes from there.
 template <typename T>
 struct Eight {
@@ -103,18 +86,13 @@ struct Eight {
   __device__ static void Fetch(std::uint32_t to, const T* from) {
 #pragma unroll
     for (int i = 0; i < kPieces; ++i) {
-      CopyPiece(to + i * kPieceBytes, reinterpret_cast<const uint4*>(from) + i);
+      CopyAsync(to + i * kPieceBytes, reinterpret_cast<const uint4*>(from) + i);
     }
   }
   __device__ static void Take(std::uint32_t from, float (&to)[8]) {
 #pragma unroll
     for (int i = 0; i < kPieces; ++i) {
-      uint4 raw;
-      asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
-                   : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w)
-                   : "r"(from + i * kPieceBytes)
-                   : "memory");
-      Unpack(raw, &to[i * 8 / kPieces]);
+      Unpack(LoadShared(from + i * kPieceBytes), &to[i * 8 / kPieces]);
     }
   }
 
@@ -165,8 +143,7 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
   const int first = chunk * kSumChunk;
   const int count = min(kSumChunk, t.length - first);
   if (count <= 0) return;
-  const std::uint32_t mine =
-      static_cast<std::uint32_t>(__cvta_generic_to_shared(ring)) + lane * 16;
+  const std::uint32_t mine = SharedAddress(ring) + lane * 16;
   // Tokens and weights of 32 positions a register, the first that are still wanted in front.
   constexpr int kHeld = kSumChunk / 32;
   int token[kHeld];
@@ -196,7 +173,7 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
       }
       if ((at + kStep) % 32 == 0) advance(token);
     }
-    CommitPieces();
+    CommitCopies();
   };
 #pragma unroll
   for (int i = 0; i < kSumStages - 1; ++i) fetch(i * kStep);
@@ -226,7 +203,7 @@ __device__ void SumChunkByWarp(const SegmentedTokens& t, int chunk, float* parti
 #pragma unroll 1
   for (int at = 0; at < count; at += kStep) {
     fetch(at + (kSumStages - 1) * kStep);
-    WaitForPieces<kSumStages - 1>();
+    WaitCopies<kSumStages - 1>();
     const std::uint32_t from = mine + at / kStep % kSumStages * kSumStageBytes;
 #pragma unroll
     for (int u = 0; u < kBatch; ++u) {

@@ -1,4 +1,8 @@
-// The sm_90a build of k-means: wgmma with tokens in registers and centroids in shared memory.
+// The sm_90a build of k-means: wgmma with tokens in registers and centroids in shared memory. A type's
+// kernels are compiled in a file of their own.
+#ifndef SPARSEDIT_KERNELS_KMEANS_HOPPER_CUH_
+#define SPARSEDIT_KERNELS_KMEANS_HOPPER_CUH_
+
 #include "kernels/hopper.h"
 #include "kernels/kmeans_device.cuh"
 #include "kernels/wgmma.h"
@@ -83,7 +87,7 @@ struct Hopper {
     }
     template <int kParts>
     __device__ void Take(int, int, float scale, Fragment<kDim, kParts>& f) const {
-      WaitCopies();
+      WaitCopies<0>();
 #pragma unroll
       for (int i = 0; i < 2 * (kDim / 32); ++i) {
         Octet<T> octet;
@@ -153,21 +157,14 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
   Run<Hopper, T, kDim, 1>(p, shared);
 }
 
+}  // namespace
+
 template <typename T>
-const void* HopperOf(int padded_dim) {
+const void* HopperKernel(int padded_dim) {
   return padded_dim == 64 ? reinterpret_cast<const void*>(&HopperKmeans<T, 64>)
                           : reinterpret_cast<const void*>(&HopperKmeans<T, 128>);
 }
 
-}  // namespace
-
-const void* HopperKernel(DataType type, int padded_dim) {
-  switch (type) {
-    case DataType::kFloat16: return HopperOf<__half>(padded_dim);
-    case DataType::kBFloat16: return HopperOf<__nv_bfloat16>(padded_dim);
-    case DataType::kFloat32: return nullptr;
-  }
-  return nullptr;
-}
-
 }  // namespace sparsedit::kmeans
+
+#endif  // SPARSEDIT_KERNELS_KMEANS_HOPPER_CUH_

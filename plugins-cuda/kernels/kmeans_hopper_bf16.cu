@@ -1,0 +1,7 @@
+#include "kernels/kmeans_hopper.cuh"
+
+namespace sparsedit::kmeans {
+
+template const void* HopperKernel<__nv_bfloat16>(int padded_dim);
+
+}  // namespace sparsedit::kmeans
