@@ -16,24 +16,9 @@ bool HasBias(const AdaSpaPlanOp::Settings& settings, int inputs) {
   return inputs == kInputs + 1 + (HasLastKeep(settings) ? 1 : 0);
 }
 
-Tensor Keep(const char* name, const AdaSpaPlanOp::Settings& settings) {
-  return {name,
-          Element::kInt32,
-          {{Variable::kBatch},
-           {Variable::kHeads},
-           Blocks(settings.block_size, TextSegments(settings.text)),
-           BlockWords(settings.block_size, TextSegments(settings.text))}};
-}
-
 AdaSpaProblem ProblemOf(const AdaSpaPlanOp::Settings& settings, const Extents& extents,
                         DataType type) {
-  AdaSpaProblem problem;
-  problem.batch = extents.Of(Variable::kBatch);
-  problem.heads = extents.Of(Variable::kHeads);
-  problem.tokens = extents.Of(Variable::kTokens);
-  problem.head_dim = extents.Of(Variable::kHeadDim);
-  problem.type = type;
-  problem.layout = settings.layout;
+  auto problem = ProblemOfSize<AdaSpaProblem>(extents, type, settings.layout);
   problem.block_size = settings.block_size;
   problem.scale = settings.scale;
   problem.density = settings.density;
@@ -56,24 +41,24 @@ const char* AdaSpaPlanOp::Settings::Check() const {
 bool AdaSpaPlanOp::MakeSignature(const Settings& settings, int inputs, Signature* signature) {
   const bool bias = HasBias(settings, inputs), last_keep = HasLastKeep(settings);
   if (inputs != kInputs + (bias ? 1 : 0) + (last_keep ? 1 : 0)) return false;
-  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads}, tokens = {Variable::kTokens};
-  const Extent offsets = Blocks(settings.block_size, TextSegments(settings.text) + 1);
+  const int size = settings.block_size, more = TextSegments(settings.text);
+  const std::vector<Extent> each_token = {
+      {Variable::kBatch}, {Variable::kHeads}, {Variable::kTokens}};
+  std::vector<Tensor> plan = PlanTensors({Constant(0), Blocks(size, more + 1), Blocks(size, more + 1),
+                                          Blocks(size, more), BlockWords(size, more)});
 
   signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
-                       {"geometry", Element::kInt32, {Constant(3)}}};
-  if (bias) {
-    signature->inputs.push_back(
-        {"key_bias", Element::kFloat32, {batch, Constant(1), Constant(1), tokens}});
+                       Geometry()};
+  if (bias) signature->inputs.push_back(KeyBias());
+  signature->inputs.push_back({"lse", Element::kFloat32, each_token});
+  if (last_keep) {
+    Tensor keep = plan.back();
+    keep.name = "last_keep";
+    signature->inputs.push_back(std::move(keep));
   }
-  signature->inputs.push_back({"lse", Element::kFloat32, {batch, heads, tokens}});
-  if (last_keep) signature->inputs.push_back(Keep("last_keep", settings));
-  signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
-  signature->outputs = {{"query_order", Element::kInt32, {batch, heads, Constant(0)}},
-                        {"key_order", Element::kInt32, {batch, heads, Constant(0)}},
-                        {"query_offsets", Element::kInt32, {batch, heads, offsets}},
-                        {"key_offsets", Element::kInt32, {batch, heads, offsets}},
-                        Keep("keep", settings),
-                        {"next_lse", Element::kFloat32, {batch, heads, tokens}}};
+  signature->inputs.push_back(Action());
+  signature->outputs = std::move(plan);
+  signature->outputs.push_back({"next_lse", Element::kFloat32, each_token});
   return true;
 }
 
@@ -91,7 +76,6 @@ std::size_t AdaSpaPlanOp::WorkspaceSize(const Settings& settings, const Extents&
 Status AdaSpaPlanOp::Enqueue(const Settings& settings, const Call& call) {
   const bool bias = HasBias(settings, settings.inputs);
   const int lse = kNext + (bias ? 1 : 0);
-  const int action = settings.inputs - 1;
   AdaSpaBuffers buffers;
   buffers.q = call.inputs[kQ];
   buffers.k = call.inputs[kK];
@@ -101,11 +85,9 @@ Status AdaSpaPlanOp::Enqueue(const Settings& settings, const Call& call) {
   if (HasLastKeep(settings)) {
     buffers.previous_keep = As<std::int32_t>(call.inputs[lse + 1]);
   }
-  buffers.action = As<std::int32_t>(call.inputs[action]) + settings.site;
-  buffers.plan.query_offsets = As<std::int32_t>(call.outputs[2]);
-  buffers.plan.key_offsets = As<std::int32_t>(call.outputs[3]);
-  buffers.plan.keep = As<std::int32_t>(call.outputs[4]);
-  buffers.lse = As<float>(call.outputs[5]);
+  buffers.action = ActionOf(settings, call);
+  buffers.plan = PlanOf(call.outputs);
+  buffers.lse = As<float>(call.outputs[kPlanTensors]);
   return LaunchAdaSpaPlan(ProblemOf(settings, call.extents, call.type), buffers, call.workspace,
                           call.workspace_size, call.stream);
 }

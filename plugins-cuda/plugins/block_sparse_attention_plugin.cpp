@@ -21,14 +21,8 @@ PlanShape ShapeOf(const Extents& extents) {
 
 SegmentMeansProblem MeansOf(const BlockSparseAttentionOp::Settings& settings,
                             const Extents& extents, DataType type) {
-  SegmentMeansProblem problem;
-  problem.batch = extents.Of(Variable::kBatch);
-  problem.heads = extents.Of(Variable::kHeads);
-  problem.tokens = extents.Of(Variable::kTokens);
-  problem.head_dim = extents.Of(Variable::kHeadDim);
+  auto problem = ProblemOfSize<SegmentMeansProblem>(extents, type, settings.layout);
   problem.segments = extents.Of(Variable::kKeySegments);
-  problem.type = type;
-  problem.layout = settings.layout;
   return problem;
 }
 
@@ -77,25 +71,17 @@ const char* BlockSparseAttentionOp::Settings::Check() const {
 bool BlockSparseAttentionOp::MakeSignature(const Settings& settings, int inputs,
                                            Signature* signature) {
   if (inputs != kInputs && inputs != kInputs + 1) return false;
-  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads};
-  const Extent tokens = {Variable::kTokens}, tokens_or_none = {Variable::kTokens, 0, true};
-  signature->inputs = {
-      Activation("q", settings.layout),
-      Activation("k", settings.layout),
-      Activation("v", settings.layout),
-      {"query_order", Element::kInt32, {batch, heads, tokens_or_none}},
-      {"key_order", Element::kInt32, {batch, heads, tokens_or_none}},
-      {"query_offsets", Element::kInt32, {batch, heads, {Variable::kQuerySegments, 1}}},
-      {"key_offsets", Element::kInt32, {batch, heads, {Variable::kKeySegments, 1}}},
-      {"keep",
-       Element::kInt32,
-       {batch, heads, {Variable::kQuerySegments}, {Variable::kKeepWords}}},
-  };
-  if (inputs != kInputs) {
-    signature->inputs.push_back(
-        {"key_bias", Element::kFloat32, {batch, Constant(1), Constant(1), tokens}});
+  signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
+                       Activation("v", settings.layout)};
+  for (Tensor& tensor : PlanTensors({{Variable::kTokens, 0, true},
+                                     {Variable::kQuerySegments, 1},
+                                     {Variable::kKeySegments, 1},
+                                     {Variable::kQuerySegments},
+                                     {Variable::kKeepWords}})) {
+    signature->inputs.push_back(std::move(tensor));
   }
-  signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
+  if (inputs != kInputs) signature->inputs.push_back(KeyBias());
+  signature->inputs.push_back(Action());
   signature->outputs = {Activation("o", settings.layout)};
   return true;
 }
@@ -122,12 +108,10 @@ std::size_t BlockSparseAttentionOp::WorkspaceSize(const Settings& settings, cons
 
 Status BlockSparseAttentionOp::Enqueue(const Settings& settings, const Call& call) {
   const Workspace parts = Carve(settings, call.extents, call.type, call.workspace);
-  const auto plan_tensor = [&](int input) {
-    return static_cast<const std::int32_t*>(call.inputs[input]);
-  };
-  const auto order = [&](int input) {
-    return call.input_descs[input].dims.d[2] == 0 ? nullptr : plan_tensor(input);
-  };
+  PlanView plan = PlanOf(call.inputs + kQueryOrder);
+  const auto is_natural = [&](int order) { return call.input_descs[order].dims.d[2] == 0; };
+  if (is_natural(kQueryOrder)) plan.query_order = nullptr;
+  if (is_natural(kKeyOrder)) plan.key_order = nullptr;
 
   BlockSparseAttentionArgs args;
   args.shape = ShapeOf(call.extents);
@@ -139,10 +123,9 @@ Status BlockSparseAttentionOp::Enqueue(const Settings& settings, const Call& cal
   args.k = call.inputs[kK];
   args.v = call.inputs[kV];
   args.o = call.outputs[0];
-  args.plan = {order(kQueryOrder), order(kKeyOrder), plan_tensor(kQueryOffsets),
-               plan_tensor(kKeyOffsets), plan_tensor(kKeep)};
-  if (settings.inputs != kInputs) args.key_bias = static_cast<const float*>(call.inputs[kKeyBias]);
-  args.action = plan_tensor(settings.inputs - 1) + settings.site;
+  args.plan = plan;
+  if (settings.inputs != kInputs) args.key_bias = As<float>(call.inputs[kKeyBias]);
+  args.action = ActionOf(settings, call);
   if (call.building) {
     SPARSEDIT_RETURN_IF_ERROR(
         LaunchSafeAction(args.shape, args.plan, args.action, parts.action, call.stream));

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/call.h"
 #include "plugins/fields.h"
 #include "plugins/host.h"
 #include "plugins/tensors.h"
@@ -33,20 +34,6 @@ constexpr char kVersion[] = "1";
 // The head dims of its kernels, in words.
 template <typename Op>
 constexpr const char* kHeadDims = "multiples of 16 from 32 to 128";
-
-// One enqueue.
-struct Call {
-  Extents extents;
-  DataType type;
-  const nvinfer1::PluginTensorDesc* input_descs;
-  const void* const* inputs;
-  void* const* outputs;
-  void* workspace;  // aligned to kWorkspaceAlignment
-  std::size_t workspace_size;
-  cudaStream_t stream;
-  // Whether TensorRT is building an engine. It times plugins on buffers of arbitrary contents then.
-  bool building;
-};
 
 template <typename Op>
 class Plugin final : public nvinfer1::IPluginV3,
@@ -307,7 +294,7 @@ class Plugin final : public nvinfer1::IPluginV3,
       return std::string("q is ") + Describe(of_q) + ", not float16, bfloat16 or float32";
     }
     if (IsTypeOf(tensor.element, type, of_q)) return "";
-    return std::string(tensor.name) + " is " + Describe(type) + ", not " +
+    return tensor.name + " is " + Describe(type) + ", not " +
            (tensor.element == Element::kAnyFloat ? "float16, bfloat16 or float32"
                                                  : Describe(TypeOf(tensor.element, of_q))) +
            (tensor.element == Element::kOfQ ? ", which q is" : "");
@@ -325,7 +312,7 @@ class Plugin final : public nvinfer1::IPluginV3,
       const nvinfer1::PluginTensorDesc desc = desc_of(i);
       *fault = TypeFault(signature.at(i), desc.type, of_q);
       if (fault->empty() && desc.format != nvinfer1::TensorFormat::kLINEAR) {
-        *fault = std::string(signature.at(i).name) + " is not in linear format";
+        *fault = signature.at(i).name + " is not in linear format";
       }
       if (fault->empty()) *fault = Match(signature.at(i), desc.dims, extents);
       if (!fault->empty()) return false;

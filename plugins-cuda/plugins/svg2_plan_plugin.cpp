@@ -12,21 +12,12 @@ namespace {
 
 // Positions of the inputs; action is the last.
 enum Input { kQ, kK, kGeometry, kQueryCentroids, kKeyCentroids, kLastPlan };
-constexpr int kPlanTensors = 5;
 constexpr int kInputs = kLastPlan + 1;
 
-std::vector<Tensor> PlanTensors(const char* const (&names)[kPlanTensors], int query_segments,
-                                int key_segments) {
-  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads}, tokens = {Variable::kTokens};
-  return {
-      {names[0], Element::kInt32, {batch, heads, tokens}},
-      {names[1], Element::kInt32, {batch, heads, tokens}},
-      {names[2], Element::kInt32, {batch, heads, Constant(query_segments + 1)}},
-      {names[3], Element::kInt32, {batch, heads, Constant(key_segments + 1)}},
-      {names[4],
-       Element::kInt32,
-       {batch, heads, Constant(query_segments), Constant(KeepWords(key_segments))}},
-  };
+PlanShape ShapeOf(const Svg2PlanOp::Settings& settings, const Extents& extents) {
+  return {extents.Of(Variable::kBatch), extents.Of(Variable::kHeads), extents.Of(Variable::kTokens),
+          SegmentsOf(settings.query_clusters, settings.text),
+          SegmentsOf(settings.key_clusters, settings.text)};
 }
 
 Tensor Centroids(const char* name, int clusters) {
@@ -37,13 +28,7 @@ Tensor Centroids(const char* name, int clusters) {
 
 KmeansProblem KmeansOf(const Svg2PlanOp::Settings& settings, const Extents& extents,
                        DataType type) {
-  KmeansProblem problem;
-  problem.batch = extents.Of(Variable::kBatch);
-  problem.heads = extents.Of(Variable::kHeads);
-  problem.tokens = extents.Of(Variable::kTokens);
-  problem.head_dim = extents.Of(Variable::kHeadDim);
-  problem.type = type;
-  problem.layout = settings.layout;
+  auto problem = ProblemOfSize<KmeansProblem>(extents, type, settings.layout);
   problem.query_clusters = settings.query_clusters;
   problem.key_clusters = settings.key_clusters;
   problem.text = settings.text;
@@ -95,22 +80,19 @@ bool Svg2PlanOp::MakeSignature(const Settings& settings, int inputs, Signature* 
   if (inputs != kInputs && inputs != kInputs + kPlanTensors) return false;
   const int query_segments = SegmentsOf(settings.query_clusters, settings.text);
   const int key_segments = SegmentsOf(settings.key_clusters, settings.text);
-  static constexpr const char* kNames[kPlanTensors] = {"query_order", "key_order", "query_offsets",
-                                                       "key_offsets", "keep"};
-  static constexpr const char* kLastNames[kPlanTensors] = {
-      "last_query_order", "last_key_order", "last_query_offsets", "last_key_offsets", "last_keep"};
-  signature->inputs = {Activation("q", settings.layout),
-                       Activation("k", settings.layout),
-                       {"geometry", Element::kInt32, {Constant(3)}},
-                       Centroids("q_centroids", settings.query_clusters),
+  const PlanExtents plan = {{Variable::kTokens},
+                            Constant(query_segments + 1),
+                            Constant(key_segments + 1),
+                            Constant(query_segments),
+                            Constant(KeepWords(key_segments))};
+  signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
+                       Geometry(), Centroids("q_centroids", settings.query_clusters),
                        Centroids("k_centroids", settings.key_clusters)};
   if (inputs != kInputs) {
-    for (Tensor& tensor : PlanTensors(kLastNames, query_segments, key_segments)) {
-      signature->inputs.push_back(std::move(tensor));
-    }
+    for (Tensor& tensor : PlanTensors(plan, "last_")) signature->inputs.push_back(std::move(tensor));
   }
-  signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
-  signature->outputs = PlanTensors(kNames, query_segments, key_segments);
+  signature->inputs.push_back(Action());
+  signature->outputs = PlanTensors(plan);
   signature->outputs.push_back(Centroids("next_q_centroids", settings.query_clusters));
   signature->outputs.push_back(Centroids("next_k_centroids", settings.key_clusters));
   return true;
@@ -132,19 +114,9 @@ std::size_t Svg2PlanOp::WorkspaceSize(const Settings& settings, const Extents& e
 
 Status Svg2PlanOp::Enqueue(const Settings& settings, const Call& call) {
   const bool has_last = settings.inputs == kInputs + kPlanTensors;
-  const std::int32_t* action =
-      As<std::int32_t>(call.inputs[settings.inputs - 1]) + settings.site;
-  const MutablePlanView plan = {
-      As<std::int32_t>(call.outputs[0]), As<std::int32_t>(call.outputs[1]),
-      As<std::int32_t>(call.outputs[2]), As<std::int32_t>(call.outputs[3]),
-      As<std::int32_t>(call.outputs[4])};
-  PlanView last;
-  if (has_last) {
-    const void* const* tensors = call.inputs + kLastPlan;
-    last = {As<std::int32_t>(tensors[0]), As<std::int32_t>(tensors[1]),
-            As<std::int32_t>(tensors[2]), As<std::int32_t>(tensors[3]),
-            As<std::int32_t>(tensors[4])};
-  }
+  const std::int32_t* action = ActionOf(settings, call);
+  const MutablePlanView plan = PlanOf(call.outputs);
+  const PlanView last = has_last ? PlanOf(call.inputs + kLastPlan) : PlanView();
 
   KmeansBuffers kmeans;
   kmeans.q = call.inputs[kQ];
@@ -153,8 +125,8 @@ Status Svg2PlanOp::Enqueue(const Settings& settings, const Call& call) {
   kmeans.geometry = As<std::int32_t>(call.inputs[kGeometry]);
   kmeans.query_centroids_in = As<float>(call.inputs[kQueryCentroids]);
   kmeans.key_centroids_in = As<float>(call.inputs[kKeyCentroids]);
-  kmeans.query_centroids = As<float>(call.outputs[5]);
-  kmeans.key_centroids = As<float>(call.outputs[6]);
+  kmeans.query_centroids = As<float>(call.outputs[kPlanTensors]);
+  kmeans.key_centroids = As<float>(call.outputs[kPlanTensors + 1]);
   kmeans.previous = last;
   kmeans.plan = plan;
   SPARSEDIT_RETURN_IF_ERROR(LaunchKmeans(KmeansOf(settings, call.extents, call.type), kmeans,
@@ -171,12 +143,7 @@ Status Svg2PlanOp::Enqueue(const Settings& settings, const Call& call) {
   SPARSEDIT_RETURN_IF_ERROR(LaunchPlanScores(ScoresOf(settings, call.extents), scores,
                                              call.workspace, call.workspace_size, call.stream));
   if (has_last) return Status::kOk;
-
-  const PlanShape shape = {
-      call.extents.Of(Variable::kBatch), call.extents.Of(Variable::kHeads),
-      call.extents.Of(Variable::kTokens), SegmentsOf(settings.query_clusters, settings.text),
-      SegmentsOf(settings.key_clusters, settings.text)};
-  return LaunchNaturalPlan(shape, plan, action, call.stream);
+  return LaunchNaturalPlan(ShapeOf(settings, call.extents), plan, action, call.stream);
 }
 
 }  // namespace sparsedit::plugins

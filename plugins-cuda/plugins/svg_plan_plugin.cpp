@@ -11,19 +11,13 @@ namespace {
 // Positions of the inputs; key_bias and head_classes may follow, action is the last.
 enum Input { kQ, kK, kV, kGeometry, kOptional };
 constexpr int kInputs = kOptional + 1;
-constexpr int kNextHeadClasses = 5;  // of the outputs
+constexpr int kNextHeadClasses = kPlanTensors;  // of the outputs
 
 bool HasPlanState(const SvgPlanOp::Settings& settings) { return settings.plan_state == 1; }
 
 HeadClassesProblem ClassesOf(const SvgPlanOp::Settings& settings, const Extents& extents,
                              DataType type) {
-  HeadClassesProblem problem;
-  problem.batch = extents.Of(Variable::kBatch);
-  problem.heads = extents.Of(Variable::kHeads);
-  problem.tokens = extents.Of(Variable::kTokens);
-  problem.head_dim = extents.Of(Variable::kHeadDim);
-  problem.type = type;
-  problem.layout = settings.layout;
+  auto problem = ProblemOfSize<HeadClassesProblem>(extents, type, settings.layout);
   problem.scale = settings.scale;
   problem.text = settings.text;
   problem.sink = settings.sink;
@@ -85,29 +79,22 @@ const char* SvgPlanOp::Settings::Check() const {
 bool SvgPlanOp::MakeSignature(const Settings& settings, int inputs, Signature* signature) {
   const int least = kInputs + (HasPlanState(settings) ? 1 : 0);
   if (inputs != least && inputs != least + 1) return false;
-  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads}, tokens = {Variable::kTokens};
-  signature->inputs = {Activation("q", settings.layout),
-                       Activation("k", settings.layout),
-                       Activation("v", settings.layout),
-                       {"geometry", Element::kInt32, {Constant(3)}}};
-  if (inputs != least) {
-    signature->inputs.push_back(
-        {"key_bias", Element::kFloat32, {batch, Constant(1), Constant(1), tokens}});
-  }
+  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads};
+  signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
+                       Activation("v", settings.layout), Geometry()};
+  if (inputs != least) signature->inputs.push_back(KeyBias());
   if (HasPlanState(settings)) {
     signature->inputs.push_back({"head_classes", Element::kInt32, {batch, heads}});
   }
-  signature->inputs.push_back({"action", Element::kInt32, {{Variable::kSites}}});
+  signature->inputs.push_back(Action());
   const int size = settings.block_size, query_more = TextSegments(settings.text);
   const int key_more = query_more + (settings.sink == FrameSink::kCorrected ? 1 : 0);
-  signature->outputs = {
-      {"query_order", Element::kInt32, {batch, heads, tokens}},
-      {"key_order", Element::kInt32, {batch, heads, tokens}},
-      {"query_offsets", Element::kInt32, {batch, heads, Blocks(size, query_more + 1)}},
-      {"key_offsets", Element::kInt32, {batch, heads, Blocks(size, key_more + 1)}},
-      {"keep",
-       Element::kInt32,
-       {batch, heads, Blocks(size, query_more), BlockWords(size, key_more)}}};
+  signature->outputs =
+      PlanTensors({{Variable::kTokens},
+                   Blocks(size, query_more + 1),
+                   Blocks(size, key_more + 1),
+                   Blocks(size, query_more),
+                   BlockWords(size, key_more)});
   if (HasPlanState(settings)) {
     signature->outputs.push_back({"next_head_classes", Element::kInt32, {batch, heads}});
   }
@@ -137,17 +124,16 @@ Status SvgPlanOp::Enqueue(const Settings& settings, const Call& call) {
   classes.geometry = As<std::int32_t>(call.inputs[kGeometry]);
   if (has_bias) classes.key_bias = As<float>(call.inputs[kOptional]);
   if (has_state) classes.last_classes = As<std::int32_t>(call.inputs[settings.inputs - 2]);
-  classes.action = As<std::int32_t>(call.inputs[settings.inputs - 1]) + settings.site;
+  classes.action = ActionOf(settings, call);
   classes.classes =
-      has_state ? static_cast<std::int32_t*>(call.outputs[kNextHeadClasses]) : parts.classes;
+      has_state ? As<std::int32_t>(call.outputs[kNextHeadClasses]) : parts.classes;
   SPARSEDIT_RETURN_IF_ERROR(LaunchHeadClasses(ClassesOf(settings, call.extents, call.type),
                                               classes, parts.shared, parts.shared_bytes,
                                               call.stream));
   BandPlanBuffers plan;
   plan.geometry = classes.geometry;
   plan.classes = classes.classes;
-  const auto output = [&](int i) { return static_cast<std::int32_t*>(call.outputs[i]); };
-  plan.plan = {output(0), output(1), output(2), output(3), output(4)};
+  plan.plan = PlanOf(call.outputs);
   return LaunchBandPlan(BandOf(settings, call.extents), plan, parts.shared, parts.shared_bytes,
                         call.stream);
 }

@@ -41,6 +41,27 @@ Tensor Activation(const char* name, Layout layout) {
           {{Variable::kBatch}, {Variable::kTokens}, {Variable::kHeads}, {Variable::kHeadDim}}};
 }
 
+Tensor Geometry() { return {"geometry", Element::kInt32, {Constant(3)}}; }
+
+Tensor KeyBias() {
+  return {"key_bias",
+          Element::kFloat32,
+          {{Variable::kBatch}, Constant(1), Constant(1), {Variable::kTokens}}};
+}
+
+Tensor Action() { return {"action", Element::kInt32, {{Variable::kSites}}}; }
+
+std::vector<Tensor> PlanTensors(const PlanExtents& extents, const std::string& prefix) {
+  const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads};
+  return {
+      {prefix + "query_order", Element::kInt32, {batch, heads, extents.tokens}},
+      {prefix + "key_order", Element::kInt32, {batch, heads, extents.tokens}},
+      {prefix + "query_offsets", Element::kInt32, {batch, heads, extents.query_offsets}},
+      {prefix + "key_offsets", Element::kInt32, {batch, heads, extents.key_offsets}},
+      {prefix + "keep", Element::kInt32, {batch, heads, extents.query_segments, extents.keep_words}},
+  };
+}
+
 Extents::Extents() {
   for (std::int64_t& value : values) value = -1;
   values[static_cast<int>(Variable::kOne)] = 1;
@@ -102,7 +123,7 @@ const char* Describe(nvinfer1::DataType type) {
 }
 
 std::string Match(const Tensor& tensor, const nvinfer1::Dims& dims, Extents* extents) {
-  const std::string prefix = std::string(tensor.name) + " has the shape " + Describe(dims);
+  const std::string prefix = tensor.name + " has the shape " + Describe(dims);
   const int rank = static_cast<int>(tensor.extents.size());
   if (dims.nbDims != rank) {
     return prefix + " where " + std::to_string(rank) + " dimensions are expected";

@@ -56,13 +56,28 @@ constexpr Extent BlockWords(int size, int plus) {
 enum class Element { kOfQ, kInt32, kFloat32, kAnyFloat };
 
 struct Tensor {
-  const char* name;
+  std::string name;
   Element element;
   std::vector<Extent> extents;
 };
 
 // q, k, v or o.
 Tensor Activation(const char* name, Layout layout);
+// geometry, key_bias and action, as every operator that takes them does.
+Tensor Geometry();
+Tensor KeyBias();
+Tensor Action();
+
+// The extents in which plans differ.
+struct PlanExtents {
+  Extent tokens;  // of the orders
+  Extent query_offsets, key_offsets;
+  Extent query_segments, keep_words;
+};
+constexpr int kPlanTensors = 5;
+// query_order, key_order, query_offsets, key_offsets and keep, each name after `prefix`, which is
+// "" or "last_".
+std::vector<Tensor> PlanTensors(const PlanExtents& extents, const std::string& prefix = "");
 
 struct Signature {
   std::vector<Tensor> inputs;  // q is the first
