@@ -33,16 +33,15 @@ done
 
 # Takes minutes: says how far it is every ten seconds. A new folder gets code for the GPU at hand alone.
 build() {
-  local log capability options=() start=$SECONDS said=0 targets=(all)
-  [ $sanitize -eq 0 ] || targets+=(sanitized_tests)
+  local log capability options=(-DSPARSEDIT_SANITIZED_TESTS=OFF) start=$SECONDS said=0
+  [ $sanitize -eq 0 ] || options=(-DSPARSEDIT_SANITIZED_TESTS=ON)
   capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1)
   if [ ! -e "$build/CMakeCache.txt" ] && [[ $capability =~ ^[0-9]+\.[0-9]$ ]]; then
     options+=("-DSPARSEDIT_CUDA_ARCHITECTURES=${capability/./}")
   fi
   log=$(mktemp)
   {
-    cmake -S "$here" -B "$build" ${options[@]+"${options[@]}"} &&
-      cmake --build "$build" -j "$(nproc)" --target "${targets[@]}"
+    cmake -S "$here" -B "$build" "${options[@]}" && cmake --build "$build" -j "$(nproc)"
   } >"$log" 2>&1 &
   local pid=$!
   while kill -0 $pid 2>/dev/null; do
@@ -68,7 +67,7 @@ if [ ! -x "$build/test/attention_test" ]; then
   exit 1
 fi
 if [ $sanitize -eq 1 ] && [ ! -x "$build/test/sanitized/attention_test" ]; then
-  echo "test-gpu.sh: no programs in $build/test/sanitized; build the target sanitized_tests" >&2
+  echo "test-gpu.sh: no programs in $build/test/sanitized; configure with -DSPARSEDIT_SANITIZED_TESTS=ON" >&2
   exit 1
 fi
 nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader || {
@@ -111,18 +110,33 @@ sanitized() {
     "$build/test/sanitized/$test" --quick ${part:+"$part"}
 }
 
-# The longest first. racecheck follows every access to shared memory, and takes several times as long as
-# the others.
+# The longest first: tests whose reference takes the processor long, then racecheck, which follows every
+# access to shared memory and takes several times as long as the other tools.
 pids=()
+long_tests=(attention_test plugin_run_test kmeans_test)
 kernel_tests=(attention_test adaspa_test head_classes_test segment_means_test band_plan_test
   qk_norm_rope_test)
+for test in "${long_tests[@]}"; do side_by_side 300 $test "$build/test/$test"; done
 if [ $sanitize -eq 1 ]; then
-  for test in 'plugin_run_test svg2' kmeans_test plan_scores_test 'plugin_run_test svg' \
-    'plugin_run_test adaspa' "${kernel_tests[@]}" 'plugin_run_test rope'; do
+  for test in 'plugin_run_test svg2' 'plugin_run_test svg2-f32' kmeans_test plan_scores_test \
+    'plugin_run_test svg' 'plugin_run_test adaspa' "${kernel_tests[@]}" 'plugin_run_test rope'; do
     sanitized racecheck "$test"
   done
 fi
-for test in "$build"/test/*_test; do side_by_side 150 "$(basename "$test")" "$test"; done
+for test in "$build"/test/*_test; do
+  name=$(basename "$test")
+  [[ " ${long_tests[*]} load_at_start_test " == *" $name "* ]] && continue
+  side_by_side 300 "$name" "$test"
+done
+# The plugin library in stand-ins for the registries of TensorRT.
+plugins=$build/plugins/libsparsedit_plugins.so
+for registry in "$build"/test/libstub_nvinfer_*.so; do
+  [ -e "$registry" ] || continue
+  version=${registry##*_}
+  side_by_side 60 "load_plugins ${version%.so}" "$build/test/load_plugins" "$registry" "$plugins"
+  side_by_side 60 "load_at_start_test ${version%.so}" "$build/test/load_at_start_test" \
+    "$registry" "$build/plugins/libsparsedit_load.so" "$plugins"
+done
 if [ $sanitize -eq 1 ]; then
   for test in kmeans_test plugin_run_test plan_scores_test "${kernel_tests[@]}"; do
     for tool in initcheck memcheck synccheck; do sanitized $tool "$test"; done
