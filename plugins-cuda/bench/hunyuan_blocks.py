@@ -6,11 +6,12 @@ HunyuanVideo at 720p: 24 heads x 128, MLP 12,288, 33 x 45 x 80 video and 256 tex
 together. Types become what PyTorch computes for a model in bf16: the statistics of the RMS norms, the
 rotary embedding and the sinusoids in f32, all else in bf16.
 
-usage: hunyuan_blocks.py graph EXPORT.onnx OUTDIR [--frames N]
+usage: hunyuan_blocks.py graph EXPORT.onnx OUTDIR [--frames N] [--unmasked]
        hunyuan_blocks.py weights OUTDIR
 
 graph    writes OUTDIR/model.onnx, OUTDIR/weights.json and, as holes that take no space, the weight
-         file: enough for sparsify-model compile --verify none.
+         file: enough for sparsify-model compile --verify none. --unmasked leaves out the mask of text
+         keys in both blocks: the same numbers where a prompt has all its text tokens.
 weights  fills the weight file with random numbers (needs torch), where the model is to run.
 """
 
@@ -18,7 +19,7 @@ import argparse
 import pathlib
 
 import numpy as np
-from resize import external, fill, finish
+from resize import external, fill, finish, prune
 
 HEADS, HEAD_DIM, MLP, CHANNELS = 24, 128, 12288, 16
 HIDDEN = HEADS * HEAD_DIM
@@ -137,10 +138,21 @@ def graph(args):
             for d, size in zip(kind.shape.dim, shape):
                 d.dim_value = size
     del g.value_info[:]
+    if args.unmasked:
+        unmask(g)
     to_bf16(g)
     finish(model, out, plan, {'weights.bin': offset})
     tokens = args.frames * HEIGHT * WIDTH + TEXT
     print(f'{out}: {tokens} tokens, {len(g.node)} nodes, {offset / 1e9:.2f} GB of weights')
+
+
+def unmask(g):
+    """Softmax(scores + mask) becomes Softmax(scores) in the double and the single block."""
+    sums = {n.output[0]: n.input[0] for n in g.node if n.op_type == 'Add'}
+    for n in g.node:
+        if n.op_type == 'Softmax' and 'transformer_blocks' in n.name:
+            n.input[0] = sums[n.input[0]]
+    prune(g)
 
 
 def to_bf16(g):
@@ -242,6 +254,7 @@ def main():
     c.add_argument('export')
     c.add_argument('out')
     c.add_argument('--frames', type=int, default=33)
+    c.add_argument('--unmasked', action='store_true')
     c.set_defaults(run=graph)
     c = commands.add_parser('weights')
     c.add_argument('out')
