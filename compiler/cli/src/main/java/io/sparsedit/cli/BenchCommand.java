@@ -78,8 +78,8 @@ final class BenchCommand implements Callable<Integer> {
       names = "--against",
       paramLabel = "BUNDLE",
       description =
-          "Compare with the dense engine of another bundle of the same model, such as one compiled"
-              + " with --no-fuse-qk-norm-rope. Default: its own.")
+          "Compare with the dense engine (build --dense) of another bundle of the same model, such"
+              + " as one compiled with --no-fuse-qk-norm-rope. Default: its own.")
   private @Nullable Path against;
 
   @Option(
@@ -183,6 +183,9 @@ final class BenchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
+    if (output != null) {
+      AtomicFile.requireWritable(output);
+    }
     BenchReport report;
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       report = new Benchmark(setup(), progress).run();

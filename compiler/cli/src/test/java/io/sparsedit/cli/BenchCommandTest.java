@@ -168,8 +168,26 @@ final class BenchCommandTest {
     assertThat(other.err()).contains("is no bundle of the same model");
     assertThat(other.exitCode()).isEqualTo(2);
 
+    Path same = compile("wan21_t2v-ts17-static", "same", "--replan-interval", 2);
+    CommandLineRun sparseOnly = CommandLineRun.of("bench", bundle, "--against", same);
+    assertThat(sparseOnly.err())
+        .contains("same has no dense engine", "sparsify-model build " + same + " --dense");
+    assertThat(sparseOnly.exitCode()).isEqualTo(2);
+
     CommandLineRun none = CommandLineRun.of("bench", folder.resolve("nothing"));
     assertThat(none.err()).contains("is not a bundle");
     assertThat(none.exitCode()).isEqualTo(1);
+  }
+
+  @Test
+  void anOutputThatCannotBeWrittenIsSaidBeforeAnythingRuns() {
+    Path file = folder.resolve("nowhere").resolve("report.json");
+    CommandLineRun run = CommandLineRun.of("bench", folder.resolve("nothing"), "-o", file);
+    assertThat(run.err()).contains(file + ": cannot be written: no such file or folder");
+    assertThat(run.exitCode()).isEqualTo(1);
+
+    CommandLineRun taken = CommandLineRun.of("bench", folder.resolve("nothing"), "-o", bundle);
+    assertThat(taken.err()).contains(bundle + ": cannot be written: there is a folder");
+    assertThat(taken.exitCode()).isEqualTo(1);
   }
 }

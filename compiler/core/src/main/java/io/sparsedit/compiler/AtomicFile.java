@@ -50,6 +50,24 @@ public final class AtomicFile {
     }
   }
 
+  /**
+   * Makes sure, before long work whose result it gets, that a file can be written.
+   *
+   * @throws SparsifyException if it could not be now
+   */
+  public static void requireWritable(Path file) {
+    Path temporary = temporaryFor(file);
+    try {
+      requireNoFolder(file);
+      Files.createFile(temporary);
+    } catch (IOException e) {
+      throw new SparsifyException(
+          SparsifyException.Kind.FAILURE, file + ": cannot be written: " + reason(e), e);
+    } finally {
+      deleteQuietly(temporary);
+    }
+  }
+
   /** An unused name next to the file. */
   public static Path temporaryFor(Path file) {
     return file.resolveSibling("." + file.getFileName() + "." + UUID.randomUUID() + ".tmp");
@@ -57,11 +75,15 @@ public final class AtomicFile {
 
   /** Gives a complete temporary file its name. */
   public static void moveIntoPlace(Path temporary, Path file) throws IOException {
+    requireNoFolder(file);
+    Files.move(
+        temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  private static void requireNoFolder(Path file) throws FileSystemException {
     if (Files.isDirectory(file)) {
       throw new FileSystemException(file.toString(), null, "there is a folder of this name");
     }
-    Files.move(
-        temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 
   /** Deletes a file if it is there; a failure to do so is not worth a second error. */

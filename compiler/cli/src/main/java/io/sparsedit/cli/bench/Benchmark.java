@@ -134,7 +134,7 @@ public final class Benchmark {
         whole = setup.whole() ? Optional.of(whole(bundle, sparse, dense)) : Optional.empty();
       }
       boolean gpu = loaded > 0;
-      notes.addAll(gpu ? baseline.notes() : List.of(onCpu(bundle)));
+      notes.addAll(gpu ? baseline.notes() : onCpu(bundle));
       withoutSparse = sparse.freeGpuMemory();
     }
     long free = sparse.freeGpuMemory();
@@ -152,11 +152,17 @@ public final class Benchmark {
     return new BenchReport(bundle, side, denseSide, densities, runs, whole, List.copyOf(notes));
   }
 
-  private static String onCpu(Bundle bundle) {
-    return "these are times of ONNX Runtime, which runs the portable model to check it and whose"
-        + " layers are not timed; what a sparse step saves shows on a GPU with an engine:"
-        + " sparsify-model build "
-        + bundle.folder();
+  private List<String> onCpu(Bundle bundle) {
+    List<String> notes = new ArrayList<>();
+    notes.add(
+        "these are times of ONNX Runtime, which runs the portable model to check it and whose"
+            + " layers are not timed; what a sparse step saves shows on a GPU with an engine:"
+            + " sparsify-model build "
+            + bundle.folder());
+    if (!setup.against().equals(setup.bundle())) {
+      notes.add("the dense engine of " + setup.against() + " was not run: engines need a GPU");
+    }
+    return notes;
   }
 
   /** Says so where layers were charged for time that they ran beside others. */
@@ -182,7 +188,8 @@ public final class Benchmark {
   /**
    * The bundle of the dense engine.
    *
-   * @throws IllegalArgumentException if its model takes other inputs
+   * @throws IllegalArgumentException if its model takes other inputs, or another bundle than the
+   *     one that is measured has no dense engine
    */
   private Bundle baseline(Bundle bundle) {
     if (setup.against().equals(setup.bundle())) {
@@ -192,6 +199,13 @@ public final class Benchmark {
     if (!other.inputs().equals(bundle.inputs()) || !other.outputs().equals(bundle.outputs())) {
       throw new IllegalArgumentException(
           setup.against() + " is no bundle of the same model: its inputs or outputs are others");
+    }
+    if (!other.hasDenseEngine()) {
+      throw new IllegalArgumentException(
+          setup.against()
+              + " has no dense engine to compare with; build one: sparsify-model build "
+              + setup.against()
+              + " --dense");
     }
     return other;
   }
