@@ -153,31 +153,33 @@ if [ $quick -eq 0 ]; then
     echo "FAILED ($?)"
     failed=$((failed + 1))
   }
-  bench 90 "$build/bench/svg2_bench" wan:1 wan:0.25 wan:0.1 hunyuan:1 hunyuan:0.25 hunyuan:0.1 \
-    cogvideo:1 cogvideo:0.25 cogvideo:0.1 wan-small:1 wan-small:0.25 wan-small:0.1
-  bench 90 "$build/bench/svg2_bench" --captures "$captures" wan:0.25 wan:0.1 hunyuan:0.25 \
-    hunyuan:0.1
-  bench 60 "$build/bench/svg2_bench" --compensate 1 wan:0.25 hunyuan:0.25 cogvideo:0.25 wan-small:0.25
-  blocks=$(mktemp -d)
-  bench 60 "$build/bench/attention_bench" --plan uniform --repeat 5 wan:0.25
-  bench 60 "$build/bench/attention_bench" --plan blocks --repeat 5 wan:0.25
-  for plan in adaspa-random adaspa svg; do
-    bench 60 "$build/bench/attention_bench" --plan $plan --keep "$blocks/$plan" wan:0.25
-    bench 60 "$build/bench/attention_bench" --plan $plan hunyuan:0.25
-  done
-  if python3 -c 'import torch' 2>/dev/null; then
-    bench 200 python3 "$here/bench/attention_baselines.py" wan hunyuan \
-      "wan:64:$blocks/adaspa-random" "wan:64:$blocks/adaspa" "wan:128:$blocks/svg"
-  fi
-  rm -rf "$blocks"
+  torch=0
+  python3 -c 'import torch' 2>/dev/null && torch=1
+  peer() { [ $torch -eq 0 ] || bench "$1" python3 "${@:2}"; }
+  # Whole steps and their peers first: bench/RESULTS.md compares them.
+  bench 90 "$build/bench/svg2_bench" --repeat 3 wan:1 wan:0.25 wan:0.1 hunyuan:1 hunyuan:0.25 \
+    hunyuan:0.1 wan-small:1 wan-small:0.25 wan-small:0.1 cogvideo:1 cogvideo:0.25 cogvideo:0.1
+  peer 150 "$here/bench/attention_baselines.py" --repeat 5 wan hunyuan
+  bench 60 "$build/bench/svg2_bench" --repeat 3 --compensate 1 wan:0.25 hunyuan:0.25 cogvideo:0.25 \
+    wan-small:0.25
+  bench 60 "$build/bench/svg2_bench" --repeat 3 --captures "$captures" wan:0.25 hunyuan:0.25
   bench 60 "$build/bench/planning_bench" wan hunyuan cogvideo wan-small
-  bench 60 "$build/bench/qk_norm_rope_bench" wan hunyuan cogvideo wan-small
-  bench 60 "$build/bench/planning_bench" --data random wan
-  bench 90 "$build/bench/adaspa_bench" wan hunyuan cogvideo wan-small
+  bench 90 "$build/bench/adaspa_bench" --repeat 4 wan hunyuan cogvideo wan-small
   bench 60 "$build/bench/svg_bench" wan hunyuan cogvideo wan-small
-  if python3 -c 'import torch' 2>/dev/null; then
-    bench 60 python3 "$here/bench/svg_baselines.py" wan hunyuan
-  fi
+  bench 60 "$build/bench/qk_norm_rope_bench" wan hunyuan cogvideo wan-small
+  blocks=$(mktemp -d)
+  for plan in adaspa-random adaspa svg; do
+    bench 60 "$build/bench/attention_bench" --plan $plan --repeat 5 --keep "$blocks/$plan" wan:0.25
+    bench 60 "$build/bench/attention_bench" --plan $plan --repeat 5 hunyuan:0.25
+  done
+  for plan in uniform blocks; do
+    bench 60 "$build/bench/attention_bench" --plan $plan --repeat 5 wan:0.25
+  done
+  peer 150 "$here/bench/attention_baselines.py" --repeat 5 "wan:64:$blocks/adaspa-random" \
+    "wan:64:$blocks/adaspa" "wan:128:$blocks/svg"
+  peer 60 "$here/bench/svg_baselines.py" wan hunyuan
+  bench 60 "$build/bench/planning_bench" --data random wan
+  rm -rf "$blocks"
 fi
 echo "test-gpu.sh: $ran tests and timings, $failed failed, $SECONDS s"
 [ $failed -eq 0 ]

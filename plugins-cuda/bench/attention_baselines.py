@@ -4,11 +4,12 @@ Run it beside attention_bench, on the same GPU in the same session:
 python3 attention_baselines.py wan hunyuan wan:64:FILE
 FlexAttention gets random 128 x 128 blocks at each density, its best case: no ragged clusters. With
 SHAPE:BLOCK:FILE it gets the blocks of BLOCK tokens that attention_bench --keep wrote to FILE, for
-videos without text; the order of the tokens does not matter to it. Needs PyTorch with Triton.
+videos without text; the order of the tokens does not matter to it. Medians of --repeat launches, 9 unless
+said otherwise. Needs PyTorch with Triton.
 """
 
+import argparse
 import statistics
-import sys
 
 import numpy
 import torch
@@ -74,7 +75,7 @@ def flops_of(name):
     return 4.0 * tokens * tokens * dim * heads * batch
 
 
-def measure(name, densities, repeat=9):
+def measure(name, densities, repeat):
     batch, heads, tokens, dim = SHAPES[name]
     sets = make_sets(name)
     flops = flops_of(name)
@@ -91,28 +92,32 @@ def measure(name, densities, repeat=9):
         time_flex(name, sets, mask, kept, repeat)
 
 
-def time_flex(name, sets, mask, kept, repeat=9, options=None):
+def time_flex(name, sets, mask, kept, repeat, options=None):
     sparse = torch.compile(flex_attention, dynamic=False)
     ms = median_ms(lambda i: sparse(*sets[i % 2], block_mask=mask, kernel_options=options), repeat)
     print(f"{name:10s} FlexAttention {kept:.3f}     {ms:8.2f} ms "
           f"{flops_of(name) * kept / ms / 1e9:7.1f} TFLOP/s", flush=True)
 
 
-def measure_plan(name, block, path):
+def measure_plan(name, block, path, repeat):
     _, heads, tokens, _ = SHAPES[name]
     mask, kept = read_block_mask(path, heads, tokens, block)
     # Its tiles must divide the blocks.
     options = {"BLOCK_M": 64, "BLOCK_N": 64} if block < 128 else None
     print(path, end=": ")
-    time_flex(name, make_sets(name), mask, kept, options=options)
+    time_flex(name, make_sets(name), mask, kept, repeat, options)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("shapes", nargs="+")
+    arguments = parser.parse_args()
     print(torch.cuda.get_device_name(), "PyTorch", torch.__version__)
-    for shape in sys.argv[1:]:
+    for shape in arguments.shapes:
         with torch.no_grad():
             if ":" in shape:
                 name, size, file = shape.split(":")
-                measure_plan(name, int(size), file)
+                measure_plan(name, int(size), file, arguments.repeat)
             else:
-                measure(shape, (0.25, 0.10))
+                measure(shape, (0.25, 0.10), arguments.repeat)
