@@ -10,6 +10,7 @@
 
 #include "kernels/adaspa_plan.h"
 #include "kernels/strides.h"
+#include "test/dot.h"
 #include "test/svg2_reference.h"
 
 namespace sparsedit::test {
@@ -57,13 +58,11 @@ struct Blocks {
 // Scores of one query.
 inline std::vector<double> AdaSpaScores(const AdaSpaInputs& in, int all_head, int query) {
   const AdaSpaProblem& p = in.problem;
-  std::vector<double> scores(p.tokens), row(p.head_dim), key(p.head_dim);
+  std::vector<double> scores(p.tokens);
   const float* q = &in.q[in.At(all_head, query)];
-  std::copy(q, q + p.head_dim, row.begin());
   for (int c = 0; c < p.tokens; ++c) {
     const float* k = &in.k[in.At(all_head, c)];
-    std::copy(k, k + p.head_dim, key.begin());
-    scores[c] = static_cast<double>(p.scale) * Dot(row.data(), key.data(), p.head_dim);
+    scores[c] = static_cast<double>(p.scale) * Dot(q, k, p.head_dim);
     if (!in.key_bias.empty()) scores[c] += in.key_bias[all_head / p.heads * p.tokens + c];
   }
   return scores;

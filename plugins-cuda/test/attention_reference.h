@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/plan.h"
+#include "test/dot.h"
 
 namespace sparsedit::test {
 
@@ -249,9 +250,7 @@ inline int AttentionRow(const HostAttention& a, int bh, int position, double* ou
   };
   std::vector<Term> terms;
   auto add = [&](const float* key, const float* value, double bias) {
-    double dot = 0.0;
-    for (int d = 0; d < a.head_dim; ++d) dot += static_cast<double>(q[d]) * key[d];
-    terms.push_back({dot * a.scale + bias, value});
+    terms.push_back({Dot(q, key, a.head_dim) * a.scale + bias, value});
   };
   auto add_position = [&](int p) {
     const int t = ordered && !a.plan.key_order.empty() ? a.plan.key_order[order_at + p] : p;

@@ -277,18 +277,23 @@ struct Problem {
     if (!bias) a.key_bias.clear();
     if (compensate && !dense) FillMeans(a);
     const std::vector<float> out = Decode(c.type, o.memory->Read());
-    double worst = 0.0, largest = 1.0;
-    for (int bh = 0; bh < kBatch * kHeads; ++bh) {
-      for (int position = 0; position < c.tokens(); position += step) {
-        double row[kDim], lse;
-        const int token = AttentionRow(a, bh, position, row, &lse);
-        const std::int64_t at = a.At(bh / kHeads, bh % kHeads, token);
-        for (int d = 0; d < kDim; ++d) {
-          const double error = std::fabs(out[at + d] - row[d]);
-          if (!std::isnan(worst) && !(error <= worst)) worst = error;  // a NaN stays
-          largest = std::max(largest, std::fabs(row[d]));
-        }
+    const int rows = (c.tokens() + step - 1) / step;
+    std::vector<double> errors(kBatch * kHeads * rows), sizes(errors.size());
+    ParallelFor(static_cast<int>(errors.size()), [&](int i) {
+      const int bh = i / rows;
+      double row[kDim], lse;
+      const int token = AttentionRow(a, bh, i % rows * step, row, &lse);
+      const std::int64_t at = a.At(bh / kHeads, bh % kHeads, token);
+      for (int d = 0; d < kDim; ++d) {
+        const double error = std::fabs(out[at + d] - row[d]);
+        if (!std::isnan(errors[i]) && !(error <= errors[i])) errors[i] = error;  // a NaN stays
+        sizes[i] = std::max(sizes[i], std::fabs(row[d]));
       }
+    });
+    double worst = 0.0, largest = 1.0;
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      if (!std::isnan(worst) && !(errors[i] <= worst)) worst = errors[i];
+      largest = std::max(largest, sizes[i]);
     }
     const double limit = c.type == DataType::kFloat32 ? 1e-4 : 2e-2;
     CHECK(worst / largest < limit);

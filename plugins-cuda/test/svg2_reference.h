@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "test/dot.h"
+
 namespace sparsedit::test {
 
 // Row-major [rows][dim].
@@ -23,16 +25,6 @@ struct Matrix {
     return values.data() + static_cast<std::size_t>(row) * dim;
   }
 };
-
-inline double Dot(const double* a, const double* b, int dim) {
-  double sums[8] = {};  // independent, for the compiler to run side by side
-  int i = 0;
-  for (; i + 8 <= dim; i += 8) {
-    for (int u = 0; u < 8; ++u) sums[u] += a[i + u] * b[i + u];
-  }
-  for (; i < dim; ++i) sums[0] += a[i] * b[i];
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
 
 // Token floor((j+.5)*n/C) for centroid j.
 inline Matrix InitialCentroids(const Matrix& tokens, int clusters) {

@@ -11,6 +11,7 @@
 #include "kernels/band_plan.h"
 #include "kernels/head_classes.h"
 #include "test/attention_reference.h"
+#include "test/dot.h"
 
 namespace sparsedit::test {
 
@@ -191,9 +192,7 @@ inline ProfileErrors ErrorsOf(const HostSite& site, int b, int h) {
     std::vector<double> scores(p.tokens);
     for (int t = 0; t < p.tokens; ++t) {
       const float* k = &site.k[site.At(b, h, t)];
-      double sum = 0;
-      for (int d = 0; d < p.head_dim; ++d) sum += static_cast<double>(q[d]) * k[d];
-      scores[t] = sum * p.scale;
+      scores[t] = Dot(q, k, p.head_dim) * p.scale;
       if (!site.key_bias.empty()) {
         scores[t] += site.key_bias[static_cast<std::int64_t>(b) * p.tokens + t];
       }
