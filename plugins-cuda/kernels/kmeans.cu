@@ -136,6 +136,7 @@ Status LaunchKmeans(const KmeansProblem& problem, const KmeansBuffers& buffers, 
   }
   p.sort_chunk = SortChunkFor(2 * static_cast<std::int64_t>(p.batch_heads), p.tokens,
                               processors * blocks, threads);
+  p.chunks_per_tile = static_cast<float>(threads / 32 * kWarpRows) / static_cast<float>(p.sort_chunk);
   void* arguments[] = {&p};
   if (cudaLaunchCooperativeKernel(kernel, dim3(processors * blocks), dim3(threads), arguments,
                                   shared, stream) != cudaSuccess) {

@@ -52,6 +52,7 @@ struct Params {
   int text_tokens;
   int iterations, init_iterations;
   int sort_chunk;         // tokens that a block sorts
+  float chunks_per_tile;  // of the assignment
   int stage_at, pass_at;  // of staged tokens and an AssignPass in shared memory
 };
 
@@ -419,10 +420,10 @@ struct Minimum {
         : "f"(a), "f"(b), "f"(c), "f"(d), "f"(base), "f"(at));
   }
 
-  // acc[kTiles][4]: scores of 8 kTiles columns from `first` on; thread t of four holds 8j+2t and
-  // 8j+2t+1.
-  template <int kTiles>
-  __device__ void Update(const float (&acc)[kTiles][4], int first) {
+  // acc[8 or more][4]: scores of 8 kTiles columns from `first` on; thread t of four holds 8j+2t and
+  // 8j+2t+1. Calls taken(j) when acc[j] and acc[j + 1] are not needed any more.
+  template <int kTiles, typename Acc, typename Taken>
+  __device__ void Update(Acc& acc, int first, Taken taken) {
     const float base = static_cast<float>(first + (threadIdx.x & 3) * 2);
 #pragma unroll
     for (int j = 0; j < kTiles; j += 2) {
@@ -431,27 +432,35 @@ struct Minimum {
         Take(r, acc[j][2 * r], acc[j][2 * r + 1], acc[j + 1][2 * r], acc[j + 1][2 * r + 1], base,
              static_cast<float>(j * 8));
       }
+      taken(j);
     }
   }
 
   // Minimum over the four threads of a row, in all of them; `column` is -1 where none was below the
-  // initial score.
-  __device__ void Reduce(int (&column)[2]) {
+  // initial score. Both rows side by side and without branches: what takes long is to wait.
+  __device__ void Reduce(float (&column)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const int place = score[r] == four[r][0]   ? 0
-                        : score[r] == four[r][1] ? 1
-                        : score[r] == four[r][2] ? 8
-                                                 : 9;
-      column[r] = found[r] < 0.f ? -1 : static_cast<int>(found[r]) + place;
+      const float place = score[r] == four[r][0]   ? 0.f
+                          : score[r] == four[r][1] ? 1.f
+                          : score[r] == four[r][2] ? 8.f
+                                                   : 9.f;
+      column[r] = found[r] < 0.f ? -1.f : found[r] + place;
+    }
 #pragma unroll
-      for (int distance = 1; distance <= 2; distance <<= 1) {
-        const float other = __shfl_xor_sync(0xffffffffu, score[r], distance);
-        const int other_column = __shfl_xor_sync(0xffffffffu, column[r], distance);
-        if (other < score[r] || (other == score[r] && other_column < column[r])) {
-          score[r] = other;
-          column[r] = other_column;
-        }
+    for (int distance = 1; distance <= 2; distance <<= 1) {
+      float other[2], other_column[2];
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        other[r] = __shfl_xor_sync(0xffffffffu, score[r], distance);
+        other_column[r] = __shfl_xor_sync(0xffffffffu, column[r], distance);
+      }
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const bool better = (other[r] < score[r]) |
+                            ((other[r] == score[r]) & (other_column[r] < column[r]));
+        score[r] = better ? other[r] : score[r];
+        column[r] = better ? other_column[r] : column[r];
       }
     }
   }
@@ -533,7 +542,8 @@ __device__ void NextPass(const Params& p, Extent e, int tiles, AssignPass& pass)
 // minimum of them over the used ones of the columns of the group in shared memory.
 template <typename Build, typename T, int kDim, int kParts>
 __device__ void Assign(const Params& p, Extent e, char* shared) {
-  constexpr int kRows = Build::kThreads / 32 * 16;
+  constexpr int kRows = Build::kThreads / 32 * kWarpRows;
+  static_assert(Build::kThreads % kRows == 0, "a tile lies within a chunk of the sort");
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const int tiles = (e.video + kRows - 1) / kRows;
   if (tiles == 0) return;
@@ -558,7 +568,7 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
     float* norms = reinterpret_cast<float*>(shared + image_bytes);
     int tile = pass.tile;
     if (tile == pass.tile_last) break;
-    source().Fetch(tile * kRows + warp * 16, e.video);
+    source().Fetch(tile * kRows + warp * kWarpRows, e.video);
     {
       const uint4* image = reinterpret_cast<const uint4*>(pass.image);
       const std::uint32_t image_at = SharedAddress(shared);
@@ -574,11 +584,14 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
     __syncthreads();
 #pragma unroll 1
     for (; tile < pass.tile_last; ++tile) {
-      const int row = tile * kRows + warp * 16;
+      const int row = tile * kRows + warp * kWarpRows;
       // Rows of this thread, and the token whose result it writes.
       const int first = row + lane / 4, which = lane & 3;
       const int token = first + which * 8;
       const bool writes = which < 2 && token < e.video;
+      Fragment<kDim, kParts> tokens;
+      source().Take(row, e.video, pass.scale, tokens);
+      // After the wait for the tokens, which would be one for these too.
       Minimum minimum;
       int earlier = 0;  // label of `token` so far
       if (pass.group == 0) {
@@ -589,23 +602,25 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
         minimum.score[1] = first + 8 < e.video ? best[first + 8] : 0.f;
         if (writes) earlier = pass.labels[token];
       }
-      Fragment<kDim, kParts> tokens;
-      source().Take(row, e.video, pass.scale, tokens);
       if (tile + 1 < pass.tile_last) source().Fetch(row + kRows, e.video);
       Build::template Scan<kDim, kParts>(minimum, tokens, shared, norms, columns, pass.used);
-      int columns_found[2];
+      const int group = pass.group, groups = pass.groups, clusters = pass.clusters;
+      std::int32_t* labels = pass.labels;
+      std::int32_t* counts = pass.counts;
+      float* best = pass.best;
+      float columns_found[2];
       minimum.Reduce(columns_found);
       if (writes) {
-        const int group = pass.group;
-        const int column = which == 0 ? columns_found[0] : columns_found[1];
-        const int label = column < 0 ? earlier : group * columns + column;
-        if (group == 0 || column >= 0) pass.labels[token] = label;
-        if (group + 1 < pass.groups) {
-          pass.best[token] = which == 0 ? minimum.score[0] : minimum.score[1];
+        const float column = which == 0 ? columns_found[0] : columns_found[1];
+        const bool found = column >= 0.f;
+        const int label = found ? group * columns + static_cast<int>(column) : earlier;
+        if (group == 0 || found) labels[token] = label;
+        if (group + 1 < groups) {
+          best[token] = which == 0 ? minimum.score[0] : minimum.score[1];
         } else {
-          const int clusters = pass.clusters;
-          atomicAdd(pass.counts + static_cast<std::int64_t>(token / p.sort_chunk) * clusters + label,
-                    1);
+          // A tile lies within a chunk. Half a tile more than rounding may take away.
+          const int chunk = static_cast<int>((tile + .5f) * p.chunks_per_tile);
+          atomicAdd(counts + static_cast<std::int64_t>(chunk) * clusters + label, 1);
         }
       }
     }
@@ -689,7 +704,8 @@ __device__ void Scatter(const Params& p, Extent e, char* shared) {
     const std::int32_t* positions =
         s.counts + (static_cast<std::int64_t>(bh) * SortChunks(p, p.tokens) + chunk) * s.clusters;
     std::int32_t* order = s.order + static_cast<std::int64_t>(bh) * p.tokens;
-    int* start = reinterpret_cast<int*>(shared);                                 // [C]
+    int* totals = reinterpret_cast<int*>(shared);                                // [warps]
+    int* start = totals + kWarps;                                                // [C]
     std::uint16_t* counters = reinterpret_cast<std::uint16_t*>(start + s.clusters);  // [warps][C]
     std::uint16_t* mine = counters + warp * s.clusters;
     const int first = chunk * p.sort_chunk + warp * piece;
@@ -708,37 +724,93 @@ __device__ void Scatter(const Params& p, Extent e, char* shared) {
       for (int w = 0; w < kWarps; ++w) counters[w * s.clusters + j] = 0;
     }
     __syncthreads();
+    // Lanes of equal labels, bit by bit: that is several times as fast as __match_any_sync.
+    unsigned equal[kMostEach];
+#pragma unroll
+    for (int i = 0; i < kMostEach; ++i) equal[i] = 0xffffffffu;
+#pragma unroll 1
+    for (int bit = 1; bit <= s.clusters; bit <<= 1) {  // -1, no label, has bits that no label has
+#pragma unroll
+      for (int i = 0; i < kMostEach; ++i) {
+        if (i >= each) break;
+        const bool set = (label[i] & bit) != 0;
+        const unsigned votes = __ballot_sync(0xffffffffu, set);
+        equal[i] &= set ? votes : ~votes;
+      }
+    }
     int rank[kMostEach];  // within the piece
 #pragma unroll
     for (int i = 0; i < kMostEach; ++i) {
       if (i >= each) break;
-      const unsigned equal = __match_any_sync(0xffffffffu, label[i]);
-      const int leader = __ffs(equal) - 1;
+      const int leader = __ffs(equal[i]) - 1;
       int before = 0;
       if (label[i] >= 0 && lane == leader) {
         before = mine[label[i]];
-        mine[label[i]] = static_cast<std::uint16_t>(before + __popc(equal));
+        mine[label[i]] = static_cast<std::uint16_t>(before + __popc(equal[i]));
       }
       __syncwarp();
-      rank[i] = __shfl_sync(0xffffffffu, before, leader) + __popc(equal & ((1u << lane) - 1));
+      rank[i] = __shfl_sync(0xffffffffu, before, leader) + __popc(equal[i] & ((1u << lane) - 1));
     }
-    __syncthreads();
-    for (int j = threadIdx.x; j < s.clusters; j += kThreads) {
+    // Places within the chunk's sorted tokens, a cluster a thread; `start` becomes what is between them
+    // and the positions.
+    int placed = 0;  // tokens of the clusters before this round's
+    for (int j0 = 0; j0 < s.clusters; j0 += kThreads) {
+      const int j = j0 + threadIdx.x;
+      __syncthreads();  // the counters are complete, the totals free
       int sum = 0;
+      if (j < s.clusters) {
+#pragma unroll
+        for (int w = 0; w < kWarps; ++w) sum += counters[w * s.clusters + j];
+      }
+      int inclusive = sum;
+#pragma unroll
+      for (int distance = 1; distance < 32; distance <<= 1) {
+        const int other = __shfl_up_sync(0xffffffffu, inclusive, distance);
+        if (lane >= distance) inclusive += other;
+      }
+      if (lane == 31) totals[warp] = inclusive;
+      __syncthreads();
+      int before = placed;
 #pragma unroll
       for (int w = 0; w < kWarps; ++w) {
-        const int count = counters[w * s.clusters + j];
-        counters[w * s.clusters + j] = static_cast<std::uint16_t>(sum);
-        sum += count;
+        const int total = totals[w];
+        before += w < warp ? total : 0;
+        placed += total;
+      }
+      if (j < s.clusters) {
+        int place = before + inclusive - sum;
+        start[j] -= place;
+#pragma unroll
+        for (int w = 0; w < kWarps; ++w) {
+          const int count = counters[w * s.clusters + j];
+          counters[w * s.clusters + j] = static_cast<std::uint16_t>(place);
+          place += count;
+        }
       }
     }
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < kMostEach; ++i) {
       if (i >= each) break;
+      if (label[i] >= 0) rank[i] += mine[label[i]];
+    }
+    __syncthreads();
+    // Sorted before they are written: neighbours of a cluster in one go.
+    std::uint32_t* sorted = reinterpret_cast<std::uint32_t*>(counters);
+#pragma unroll
+    for (int i = 0; i < kMostEach; ++i) {
+      if (i >= each) break;
       if (label[i] >= 0) {
-        order[start[label[i]] + mine[label[i]] + rank[i]] = e.first_token + first + i * 32 + lane;
+        sorted[rank[i]] = static_cast<std::uint32_t>(label[i]) << 16 |
+                          static_cast<std::uint32_t>(warp * piece + i * 32 + lane);
       }
+    }
+    __syncthreads();
+    const int here = min(p.sort_chunk, e.video - chunk * p.sort_chunk);
+    const int token = e.first_token + chunk * p.sort_chunk;
+    for (int i = threadIdx.x; i < here; i += kThreads) {
+      const std::uint32_t entry = sorted[i];
+      order[start[entry >> 16] + i] = token + static_cast<int>(entry & 0xffff);
     }
   }
 }
@@ -822,38 +894,47 @@ __device__ void Finish(const Params& p, Extent e, bool again) {
   const int lane = threadIdx.x & 31, warps = blockDim.x >> 5;
   const int all = p.side[0].clusters + p.side[1].clusters;
   const int items = p.batch_heads * all;
-  // Several clusters at a time: most have one or two partial sums, whose loads then overlap.
-  constexpr int kBatch = 4;
+  // Several clusters at a time, and several partial sums of each: most have no more, and all these loads
+  // are under way together.
+  constexpr int kBatch = 4, kAhead = 3;
   const int element = lane * 4;
   const bool active = element < p.head_dim;
   for (int item0 = (blockIdx.x * warps + (threadIdx.x >> 5)) * kBatch; item0 < items;
        item0 += gridDim.x * warps * kBatch) {
     int begin[kBatch], end[kBatch];
-    float4 sum[kBatch];
 #pragma unroll
     for (int u = 0; u < kBatch; ++u) {
       const Cluster c = ClusterOf(p, e, min(item0 + u, items - 1));
       begin[u] = c.offsets[c.index] - e.base;
       end[u] = item0 + u < items ? c.offsets[c.index + 1] - e.base : begin[u];
     }
+    const auto last_of = [&](int u) {  // chunk; before the first where there is none
+      return end[u] > begin[u] ? (end[u] - 1) / kSumChunk : begin[u] / kSumChunk - 1;
+    };
+    float4 part[kBatch][kAhead];
 #pragma unroll
     for (int u = 0; u < kBatch; ++u) {
       const Cluster c = ClusterOf(p, e, min(item0 + u, items - 1));
-      sum[u] = make_float4(0.f, 0.f, 0.f, 0.f);
-      if (active && end[u] > begin[u]) {
-        sum[u] = *PartialAt(p, c, begin[u] / kSumChunk, element);
+#pragma unroll
+      for (int i = 0; i < kAhead; ++i) {
+        const int chunk = begin[u] / kSumChunk + i;
+        part[u][i] = active && chunk <= last_of(u) ? *PartialAt(p, c, chunk, element)
+                                                   : make_float4(0.f, 0.f, 0.f, 0.f);
       }
     }
+    float4 sum[kBatch];
+    const auto add = [](float4& to, const float4& v) {
+      to = make_float4(to.x + v.x, to.y + v.y, to.z + v.z, to.w + v.w);
+    };
 #pragma unroll
     for (int u = 0; u < kBatch; ++u) {
       const Cluster c = ClusterOf(p, e, min(item0 + u, items - 1));
-      const int last = end[u] > begin[u] ? (end[u] - 1) / kSumChunk : 0;
+      sum[u] = part[u][0];
+#pragma unroll
+      for (int i = 1; i < kAhead; ++i) add(sum[u], part[u][i]);
 #pragma unroll 4
-      for (int chunk = begin[u] / kSumChunk + 1; chunk <= last; ++chunk) {
-        if (active) {
-          const float4 v = *PartialAt(p, c, chunk, element);
-          sum[u] = make_float4(sum[u].x + v.x, sum[u].y + v.y, sum[u].z + v.z, sum[u].w + v.w);
-        }
+      for (int chunk = begin[u] / kSumChunk + kAhead; chunk <= last_of(u); ++chunk) {
+        if (active) add(sum[u], *PartialAt(p, c, chunk, element));
       }
     }
 #pragma unroll

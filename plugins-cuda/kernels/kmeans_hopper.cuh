@@ -46,9 +46,9 @@ __device__ inline void MultiplyAsync(float (&d)[8][4], const std::uint32_t (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
 }
 
-// The same of 32 centroids.
-__device__ inline void MultiplyAsync(float (&d)[4][4], const std::uint32_t (&a)[4],
-                                     std::uint32_t b) {
+// The same of the first 32 centroids.
+__device__ inline void MultiplyHalfAsync(float (&d)[8][4], const std::uint32_t (&a)[4],
+                                         std::uint32_t b) {
   asm volatile(
       "{\n"
       ".reg .b64 b;\n"
@@ -97,41 +97,38 @@ struct Hopper {
     }
   };
 
-  // acc = norms + products: as the start of the sums the norms need no additions.
-  template <int kDim, int kTiles>
-  __device__ static void Issue(float (&acc)[kTiles][4], const Fragment<kDim, 1>& tokens,
-                               std::uint32_t descriptor, const float* norms) {
-    const int t = threadIdx.x & 3;
+  // Norms as the start of the sums, which need no additions then: of fragments j and j + 1.
+  __device__ static void LoadNorms(float (&acc)[kColumns / 8][4], const float* norms, int j) {
 #pragma unroll
-    for (int j = 0; j < kTiles; j += 2) {
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {  // a load each: moves would go to the pipe of the comparisons
-        const uint4 norm = LoadShared(SharedAddress(norms + j * 8 + t * 4));
-        acc[j][2 * r] = __uint_as_float(norm.x);
-        acc[j][2 * r + 1] = __uint_as_float(norm.y);
-        acc[j + 1][2 * r] = __uint_as_float(norm.z);
-        acc[j + 1][2 * r + 1] = __uint_as_float(norm.w);
-      }
+    for (int r = 0; r < 2; ++r) {  // a load each: moves would go to the pipe of the comparisons
+      const uint4 norm = LoadShared(SharedAddress(norms + j * 8 + (threadIdx.x & 3) * 4));
+      acc[j][2 * r] = __uint_as_float(norm.x);
+      acc[j][2 * r + 1] = __uint_as_float(norm.y);
+      acc[j + 1][2 * r] = __uint_as_float(norm.z);
+      acc[j + 1][2 * r + 1] = __uint_as_float(norm.w);
     }
+  }
+
+  // acc += products with a step's columns, or their first half.
+  template <int kDim, bool kHalf>
+  __device__ static void Multiply(float (&acc)[kColumns / 8][4], const Fragment<kDim, 1>& tokens,
+                                  std::uint32_t descriptor) {
     WgmmaFence();
 #pragma unroll
     for (int k = 0; k < kDim / 16; ++k) {
-      const int offset = k / 4 * kColumns * 128 + k % 4 * 32;
-      MultiplyAsync(acc, tokens.a[0][k], descriptor + offset / 16);
+      const std::uint32_t at = descriptor + (k / 4 * kColumns * 128 + k % 4 * 32) / 16;
+      if constexpr (kHalf) {
+        MultiplyHalfAsync(acc, tokens.a[0][k], at);
+      } else {
+        MultiplyAsync(acc, tokens.a[0][k], at);
+      }
     }
     WgmmaCommit();
-  }
-
-  template <int kTiles, int kDim>
-  __device__ static void ScanStep(Minimum& minimum, const Fragment<kDim, 1>& tokens,
-                                  std::uint32_t descriptor, const float* norms, int column) {
-    float acc[kTiles][4];
-    Issue<kDim>(acc, tokens, descriptor, norms + column);
     WgmmaWait<0>();
-    minimum.Update(acc, column);
   }
 
-  // While a warpgroup takes its minimum, the products of the others run.
+  // While a warpgroup takes its minimum, the products of the others run. The norms of the next step
+  // are on their way as soon as there is room for them.
   template <int kDim, int kParts>
   __device__ static void Scan(Minimum& minimum, const Fragment<kDim, kParts>& tokens,
                               const char* image, const float* norms, int, int used) {
@@ -140,13 +137,22 @@ struct Hopper {
     std::uint32_t next = static_cast<std::uint32_t>(SwizzledDescriptor(SharedAddress(image), 16, 1024));
     // The same number in a uniform register: loop and descriptors stay in the uniform data path.
     used = __reduce_max_sync(0xffffffffu, used);
+    float acc[kColumns / 8][4];
+#pragma unroll
+    for (int j = 0; j < kColumns / 8; j += 2) LoadNorms(acc, norms, j);
     int column = 0;
 #pragma unroll 1
     for (; column + kColumns / 2 < used; column += kColumns) {
-      ScanStep<kColumns / 8>(minimum, tokens, next, norms, column);
+      Multiply<kDim, false>(acc, tokens, next);
+      // After the last step those of the first: nobody needs them, but they are there.
+      const float* after = norms + (column + kColumns < used ? column + kColumns : 0);
+      minimum.Update<kColumns / 8>(acc, column, [&](int j) { LoadNorms(acc, after, j); });
       next += kStep;
     }
-    if (column < used) ScanStep<kColumns / 16>(minimum, tokens, next, norms, column);
+    if (column < used) {
+      Multiply<kDim, true>(acc, tokens, next);
+      minimum.Update<kColumns / 16>(acc, column, [](int) {});
+    }
   }
 };
 

@@ -64,7 +64,7 @@ struct Portable {
           acc[j + 1][r] += norm.z, acc[j + 1][r + 1] += norm.w;
         }
       }
-      minimum.Update(acc, column);
+      minimum.Update<kColumns / 8>(acc, column, [](int) {});
     }
   }
 

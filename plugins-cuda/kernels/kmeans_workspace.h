@@ -17,6 +17,7 @@ constexpr int MostSortEach(int threads) {
   return kLeastSortChunk / threads > 13 ? kLeastSortChunk / threads : 13;
 }
 constexpr int kColumns = 64;      // centroids per step of the assignment
+constexpr int kWarpRows = 16;     // tokens of a warp in a tile of the assignment
 constexpr int kPortableThreads = 256;
 // Four warpgroups of 128 registers, one accumulator each: while one takes its minimum the products of
 // the others run.
@@ -50,7 +51,8 @@ constexpr int AssignBytes(GroupPlan plan, int padded_dim, int parts) {
 }
 constexpr int SharedBytes(GroupPlan plan, int clusters, int padded_dim, int parts, int threads) {
   const int assign = AssignBytes(plan, padded_dim, parts);
-  const int sort = clusters * (4 + threads / 32 * 2);
+  const int counters = clusters * (threads / 32) * 2, sorted = MostSortEach(threads) * threads * 4;
+  const int sort = threads / 32 * 4 + clusters * 4 + (counters > sorted ? counters : sorted);
   const int sums = threads / 32 * kSumRingBytes;
   const int most = assign > sort ? assign : sort;
   return most > sums ? most : sums;
