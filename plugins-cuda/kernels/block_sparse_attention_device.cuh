@@ -55,8 +55,9 @@ struct Config {
   static constexpr int kBiases = kBiases_;
   static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
   static constexpr int kThreads = 128 * (kWarpgroups + 1);
-  static constexpr int kProducerRegisters = kWarpgroups == 2 ? 40 : 32;
-  static constexpr int kConsumerRegisters = kWarpgroups == 2 ? 232 : 160;
+  static constexpr int kProducerRegisters = 32;
+  static constexpr int kConsumerRegisters = 160;
+  static_assert(kWarpgroups == 3, "registers are dealt to three warpgroups and the producers");
 
   static constexpr int kQueryBytes = 64 * kHeadDim * 2;  // of a warpgroup
   static constexpr int kColumnBytes = kKeys * 128;

@@ -464,25 +464,12 @@ __global__ void __launch_bounds__(C::kThreads, 1)
   }
 }
 
-// Maps of boxes of 64 columns and 1, 2, ..., 128 rows of [batch, head, row, column].
+// Maps of boxes of 1, 2, ..., 128 rows of [batch, head, row, column].
 bool EncodeMaps(EncodeTiled encode, CUtensorMap* maps, DataType type, const void* data,
                 int head_dim, int rows, const PlanShape& shape, const Strides& strides) {
-  const cuuint64_t extents[4] = {
-      static_cast<cuuint64_t>(head_dim), static_cast<cuuint64_t>(rows),
-      static_cast<cuuint64_t>(shape.heads), static_cast<cuuint64_t>(shape.batch)};
-  const cuuint64_t bytes[3] = {static_cast<cuuint64_t>(strides.token) * 2,
-                               static_cast<cuuint64_t>(strides.head) * 2,
-                               static_cast<cuuint64_t>(strides.batch) * 2};
-  const cuuint32_t steps[4] = {1, 1, 1, 1};
   for (int i = 0; i < kBoxSizes; ++i) {
-    const cuuint32_t box[4] = {64, 1u << i, 1, 1};
-    if (encode(&maps[i],
-               type == DataType::kBFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-                                           : CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
-               4, const_cast<void*>(data), extents, bytes, box, steps,
-               CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-               CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) != CUDA_SUCCESS) {
+    if (!EncodeTokenMap(encode, &maps[i], type, data, shape.batch, shape.heads, rows, head_dim,
+                        strides, 1 << i)) {
       return false;
     }
   }

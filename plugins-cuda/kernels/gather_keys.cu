@@ -3,6 +3,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "kernels/fragment_math.h"
 #include "kernels/strides.h"
 
 namespace sparsedit {
@@ -27,15 +28,6 @@ struct GatherParams {
   int heads, tokens, means_rows;
 };
 
-__device__ std::uint32_t PackPair(float low, float high, __nv_bfloat16) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const std::uint32_t*>(&pair);
-}
-__device__ std::uint32_t PackPair(float low, float high, __half) {
-  const __half2 pair = __floats2half2_rn(low, high);
-  return *reinterpret_cast<const std::uint32_t*>(&pair);
-}
-
 // The bias of a row of the destination; `token` is that of a row of keys.
 __device__ float BiasOf(const GatherParams& params, int head, int row, int token) {
   if (row < params.tokens) {
@@ -48,7 +40,7 @@ __device__ float BiasOf(const GatherParams& params, int head, int row, int token
   const std::int32_t* offsets =
       params.offsets + static_cast<std::int64_t>(head) * (params.means_rows + 1) + segment;
   const int size = offsets[1] - offsets[0];
-  if (size <= 0) return -__builtin_huge_valf();
+  if (size <= 0) return kNegativeInfinity;
   return params.means_bias == nullptr
              ? __logf(static_cast<float>(size))
              : params.means_bias[static_cast<std::int64_t>(head) * params.means_rows + segment];
@@ -98,8 +90,8 @@ __global__ void __launch_bounds__(kThreads) GatherKernel(const GatherParams para
               params.means[side] + (static_cast<std::int64_t>(head) * params.means_rows + row -
                                     params.tokens) * kHeadDim + chunk * 8);
           const float4 a = mean[0], b = mean[1];
-          values[side][n] = make_uint4(PackPair(a.x, a.y, T()), PackPair(a.z, a.w, T()),
-                                       PackPair(b.x, b.y, T()), PackPair(b.z, b.w, T()));
+          values[side][n] = make_uint4(Pack(a.x, a.y, T()), Pack(a.z, a.w, T()),
+                                       Pack(b.x, b.y, T()), Pack(b.z, b.w, T()));
         }
       }
     }

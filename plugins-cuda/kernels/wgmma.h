@@ -67,11 +67,10 @@ __device__ __forceinline__ void PinRegisters(std::uint32_t (&registers)[kCount])
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define SPARSEDIT_WGMMA_NAMES_40 \
   SPARSEDIT_WGMMA_NAMES_32 ", %32, %33, %34, %35, %36, %37, %38, %39"
-#define SPARSEDIT_WGMMA_NAMES_56                                                                  \
+#define SPARSEDIT_WGMMA_NAMES_64                                                                  \
   SPARSEDIT_WGMMA_NAMES_40                                                                        \
-  ", %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55"
-#define SPARSEDIT_WGMMA_NAMES_64 \
-  SPARSEDIT_WGMMA_NAMES_56 ", %56, %57, %58, %59, %60, %61, %62, %63"
+  ", %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "            \
+  "%56, %57, %58, %59, %60, %61, %62, %63"
 #define SPARSEDIT_WGMMA_8(d, i)                                                                   \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),     \
       "+f"(d[i + 6]), "+f"(d[i + 7])
@@ -79,9 +78,9 @@ __device__ __forceinline__ void PinRegisters(std::uint32_t (&registers)[kCount])
   SPARSEDIT_WGMMA_8(d, 0), SPARSEDIT_WGMMA_8(d, 8), SPARSEDIT_WGMMA_8(d, 16),                     \
       SPARSEDIT_WGMMA_8(d, 24)
 #define SPARSEDIT_WGMMA_VALUES_40(d) SPARSEDIT_WGMMA_VALUES_32(d), SPARSEDIT_WGMMA_8(d, 32)
-#define SPARSEDIT_WGMMA_VALUES_56(d) \
-  SPARSEDIT_WGMMA_VALUES_40(d), SPARSEDIT_WGMMA_8(d, 40), SPARSEDIT_WGMMA_8(d, 48)
-#define SPARSEDIT_WGMMA_VALUES_64(d) SPARSEDIT_WGMMA_VALUES_56(d), SPARSEDIT_WGMMA_8(d, 56)
+#define SPARSEDIT_WGMMA_VALUES_64(d)                                                              \
+  SPARSEDIT_WGMMA_VALUES_40(d), SPARSEDIT_WGMMA_8(d, 40), SPARSEDIT_WGMMA_8(d, 48),               \
+      SPARSEDIT_WGMMA_8(d, 56)
 #define SPARSEDIT_WGMMA(NAME, N, COUNT)                                                           \
   "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." NAME "." NAME                                 \
   " {" SPARSEDIT_WGMMA_NAMES_##COUNT "}, "
@@ -123,7 +122,6 @@ __device__ __forceinline__ void PinRegisters(std::uint32_t (&registers)[kCount])
 #define SPARSEDIT_WGMMA_OF(T, NAME)                                                               \
   SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 64, 32, "%32", "%33", "%34")                             \
   SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 80, 40, "%40", "%41", "%42")                             \
-  SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 112, 56, "%56", "%57", "%58")                            \
   SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 128, 64, "%64", "%65", "%66")                            \
   SPARSEDIT_WGMMA_REGISTER_SHARED(T, NAME, 64, 32, "%32, %33, %34, %35", "%36")                   \
   SPARSEDIT_WGMMA_REGISTER_SHARED(T, NAME, 128, 64, "%64, %65, %66, %67", "%68")                  \
@@ -138,12 +136,10 @@ SPARSEDIT_WGMMA_OF(__half, "f16")
 #undef SPARSEDIT_WGMMA_SHARED_SHARED
 #undef SPARSEDIT_WGMMA
 #undef SPARSEDIT_WGMMA_VALUES_64
-#undef SPARSEDIT_WGMMA_VALUES_56
 #undef SPARSEDIT_WGMMA_VALUES_40
 #undef SPARSEDIT_WGMMA_VALUES_32
 #undef SPARSEDIT_WGMMA_8
 #undef SPARSEDIT_WGMMA_NAMES_64
-#undef SPARSEDIT_WGMMA_NAMES_56
 #undef SPARSEDIT_WGMMA_NAMES_40
 #undef SPARSEDIT_WGMMA_NAMES_32
 
