@@ -165,6 +165,10 @@ inline std::size_t BlockSparseAttentionWorkspaceBytes(const PlanShape& shape, in
 }
 
 // The checks of LaunchBlockSparseAttention: everything that can be known without a device.
+// kInvalidArgument: an extent below one, a scale that is not above 0 (or is 1e30 and more), a null or
+// misaligned tensor of q, k, v, o or the plan, one of the means without the other, means with key_bias
+// but without means_bias, a workspace that is not on 256 bytes. kUnsupported: head dim, or more than 2^24
+// tokens, 65,535 segments of a side or 65,535 heads in all. kWorkspaceTooSmall.
 inline Status CheckBlockSparseAttention(const BlockSparseAttentionArgs& args,
                                         const void* workspace, std::size_t workspace_bytes) {
   SPARSEDIT_RETURN_IF_ERROR(CheckPlanShape(args.shape));
@@ -193,6 +197,8 @@ inline Status CheckBlockSparseAttention(const BlockSparseAttentionArgs& args,
   return Status::kOk;
 }
 
+// Enqueues schedule, gather and attention. The workspace needs no initialisation and carries nothing
+// from call to call. kUnsupported also before sm_80.
 Status LaunchBlockSparseAttention(const BlockSparseAttentionArgs& args, void* workspace,
                                   std::size_t workspace_bytes, CUstream_st* stream);
 

@@ -25,7 +25,7 @@ typedef struct sparsedit_plugin_version_t {
                              declarations, for 10.0 to 11.2 */
   char targets[96];       /* what the kernels were compiled for, such as "sm_80 sm_90 compute_90
                              sm_90a": machine code for sm_N, PTX for compute_N */
-  char nodes[96];         /* "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention" */
+  char nodes[96];         /* "Svg2Plan SvgPlan AdaSpaPlan BlockSparseAttention QkNormRope" */
   int32_t reserved[10];
 } sparsedit_plugin_version_t;
 
