@@ -195,6 +195,7 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   const std::int32_t* key_offsets =
       params.plan.key_offsets + static_cast<std::int64_t>(head) * (key_segments + 1);
   const std::int32_t* costs = params.work.costs + segments_at;
+  // Segments that leave one group over, and two, those with the most keys first.
   std::int32_t* rests[2] = {params.work.rests + 2 * segments_at,
                             params.work.rests + 2 * segments_at + query_segments};
   const auto rows_of = [&](int i) { return query_offsets[i + 1] - query_offsets[i]; };

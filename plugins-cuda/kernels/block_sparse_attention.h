@@ -75,8 +75,8 @@ struct AttentionPart {
   std::int32_t keys;     // keys of the kept segments, without pseudo-keys
 };
 
-// A piece of work of a thread block. Packed: one part, or two of different segments of a head, of
-// which the first has at least as many keys. Of runs: three parts of 64 rows at most.
+// A piece of work of a thread block. Packed: one part, or two of a head, as a rule of different
+// segments, of which the first has at least as many keys. Of runs: three parts of 64 rows at most.
 struct AttentionItem {
   std::int32_t head;     // b * H + h
   std::int32_t ordered;  // whether the head's keys are read in key order; else as they are given
