@@ -724,7 +724,7 @@ __device__ void Scatter(const Params& p, Extent e, char* shared) {
       for (int w = 0; w < kWarps; ++w) counters[w * s.clusters + j] = 0;
     }
     __syncthreads();
-    // Lanes of equal labels, bit by bit: that is several times as fast as __match_any_sync.
+    // Lanes of equal labels, bit by bit, which is faster than __match_any_sync.
     unsigned equal[kMostEach];
 #pragma unroll
     for (int i = 0; i < kMostEach; ++i) equal[i] = 0xffffffffu;
