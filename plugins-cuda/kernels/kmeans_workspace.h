@@ -44,8 +44,9 @@ constexpr GroupPlan PlanGroups(int clusters, int padded_dim, int parts, int grou
   return {groups, columns};
 }
 
-// Dynamic shared memory: a group's image and norms; in the sort, a position for each cluster and a
-// u16 counter for each warp and cluster; in the sums, a ring for each warp.
+// Dynamic shared memory: a group's image and norms; in the sort, a total for each warp, a position for
+// each cluster and a u16 counter for each warp and cluster, or in place of the counters the sorted chunk;
+// in the sums, a ring for each warp.
 constexpr int AssignBytes(GroupPlan plan, int padded_dim, int parts) {
   return plan.columns * (padded_dim * 2 * parts + 4);
 }
