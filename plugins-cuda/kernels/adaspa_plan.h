@@ -28,10 +28,10 @@
 // LSE, which is passed on (section 4.2, "LSE cache"). DENSE and REUSE: LSE is passed on; keep is the
 // previous one where given, else everything. The offsets are always written.
 //
-// Precision. The sm_90a path multiplies on tensor cores with f32 accumulators and takes exp2 to a
-// relative 1e-4 (see adaspa_search_hopper.cu); the portable one multiplies and adds in f32 with
-// expf. All sums are f32 in an order that the shapes fix: equal inputs give equal bits on a GPU of
-// one kind. With an incoming LSE the sm_90a path needs S - LSE below 88.
+// Precision. The sm_90a path multiplies on tensor cores with f32 accumulators and takes exp2 by
+// ex2.approx, to a relative 2^-22; the portable one multiplies and adds in f32 with expf. All sums
+// are f32 in an order that the shapes fix: equal inputs give equal bits on a GPU of one kind. With an
+// incoming LSE the sm_90a path needs S - LSE below 88.
 #ifndef SPARSEDIT_KERNELS_ADASPA_PLAN_H_
 #define SPARSEDIT_KERNELS_ADASPA_PLAN_H_
 

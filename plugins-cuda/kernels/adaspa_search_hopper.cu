@@ -1,16 +1,15 @@
 // The sm_90a path of AdaSpa's search (arXiv 2502.21079, section 4.2).
 //
-// A block is persistent: a producer warp streams tiles of 128 keys through a ring; each of two
-// consumer warpgroups holds the queries of two blocks in registers, as the A operands of its products.
-// While a warpgroup takes exp2 of the scores of one query block, the product of the other is under
-// way. Nothing is multiplied with V: the scores of a tile end as a sum for each of its two blocks
-// (block mass) or for each row (LSE).
+// A block is persistent: a producer warp streams tiles of 128 keys through a ring; each of three
+// consumer warpgroups multiplies them by the queries of one block, which it holds in shared memory.
+// Nothing is multiplied with V: the scores of a tile end as a sum for each of its two blocks (block
+// mass) or for each row (LSE).
 //
 // At head dim 128 the special function units need as long for exp2 as the tensor cores for the
-// scores, so a part of the elements takes exp2 on the FMA units, as FlashAttention-4 does
-// (arXiv 2603.05451): x + 127 in fixed point, with 14 or 15 fractional bits, is the mantissa of a sum;
-// shifted to the left it is the exponent of 2^x and the argument g = 1 + frac(x) of the cubic that
-// stands for 2^(g - 1) (minimax, relative error 7.5e-5, 9.6e-5 with rounding, 5e-6 in the mean).
+// scores, so both must be at work all the time: a warpgroup moves the scores of a tile, scaled and
+// relative to their rows' LSE, to registers of their own, issues the next product, and takes exp2
+// while it runs. Three of them have the registers for that; a loop that is short matters as much as
+// one that is busy, since the chip runs at the limit of its power (bench/RESULTS.md).
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -23,17 +22,16 @@
 namespace sparsedit {
 namespace {
 
-constexpr int kBlock = 64;               // tokens of a block of W
-constexpr int kKeys = 2 * kBlock;        // of a tile
-constexpr int kWarpgroups = 2;           // consumers
-constexpr int kQueryBlocks = 2;          // of a warpgroup
-constexpr int kSums = 2 * kQueryBlocks;  // of a tile, a warpgroup
-constexpr int kBlocksInItem = kQueryBlocks * kWarpgroups;
+constexpr int kBlock = 64;      // tokens of a block of W
+constexpr int kKeyBlocks = 2;   // of a tile
+constexpr int kKeys = kKeyBlocks * kBlock;
+constexpr int kWarpgroups = 3;  // consumers, a query block each
 constexpr int kThreads = 128 * (kWarpgroups + 1);
 constexpr int kProducerRegisters = 24;
-constexpr int kConsumerRegisters = 240;
+constexpr int kConsumerRegisters = 160;
 constexpr int kScores = kKeys / 2;  // of 64 queries and a tile, a thread
-constexpr int kChunk = 32 / kSums;  // tiles whose sums are kept before they are added up
+constexpr int kSums = 16;           // that are added up together: of blocks of neighbouring tiles
+constexpr int kChunk = kSums / kKeyBlocks;  // tiles of them
 constexpr float kInfinity = __builtin_huge_valf();
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kMoveAt = 16777216.0f;  // sum of a row and tile above which the reference moves
@@ -46,49 +44,20 @@ struct Config {
   static constexpr int kHalves = kHeadDim / 64;  // 128-byte columns of a tile
   static constexpr int kColumnBytes = kKeys * 128;
   static constexpr int kTileBytes = kColumnBytes * kHalves;
+  static constexpr int kQueryBytes = kBlock * kHeadDim * 2;  // of a block
   static constexpr int kStages = kHeadDim == 128 ? 4 : 6;
-  // Of every 16 exponentials those on the FMA units.
-  static constexpr int kPolynomials = 2;
 
-  static constexpr int kPartsAt = kStages * kTileBytes;
-  static constexpr int kPartBytes = kChunk * 32 * kSums * 4;  // of a warp: kSums a tile and lane
+  static constexpr int kQueriesAt = kStages * kTileBytes;
+  static constexpr int kPartsAt = kQueriesAt + kWarpgroups * kQueryBytes;
+  static constexpr int kPartBytes = kSums * 32 * 4;  // of a warp
   static constexpr int kCrossAt = kPartsAt + 4 * kWarpgroups * kPartBytes;
-  static constexpr int kCrossBytes = 4 * 32 * 4;  // of a warpgroup and one of two turns
+  static constexpr int kCrossBytes = 4 * kSums * 4;  // of a warpgroup and one of two turns
   static constexpr int kBiasAt = kCrossAt + 2 * kWarpgroups * kCrossBytes;
   static constexpr int kFlagsAt = kBiasAt + kStages * kKeys * 4;
   static constexpr int kBarriersAt = kFlagsAt + kStages * 8;
   static constexpr int kSharedBytes = kBarriersAt + 2 * kStages * 8 + 1024;  // and to align
   static_assert(kSharedBytes <= 232448, "more shared memory than a block can have");
 };
-
-// sum + 2^x of the number whose bits are (x + 127) 2^23: its exponent, and what 2^frac(x) is of.
-__device__ __forceinline__ float AddPower(std::uint32_t bits, float sum) {
-  std::uint32_t g_bits;  // (bits & mantissa) | one
-  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(g_bits) : "r"(bits), "r"(0x7fffffu), "r"(0x3f800000u));
-  const float g = __uint_as_float(g_bits);
-  const float power = __uint_as_float(bits & 0x7f800000u);
-  float p = fmaf(0.07802452f, g, -0.0080064125f);
-  p = fmaf(p, g, 0.4777728f);
-  p = fmaf(p, g, 0.4521343f);
-  return fmaf(power, p, sum);
-}
-// sum + 2^x by arithmetic; x = scale d - ref; `scale` and `offset` are scale / 256 and
-// (127 - ref) / 256. 2^x counts as 0 below x = -127 and above 129.
-__device__ __forceinline__ float AddExp2(float d, float scale, float offset, float sum) {
-  float u;
-  asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(u) : "f"(d), "f"(scale), "f"(offset));
-  return AddPower(__float_as_uint(fmaf(u, 2.0f, 2.0f)) << 8, sum);
-}
-// The same of t = x + 639; 2^x counts as 2^127 above that.
-__device__ __forceinline__ float AddBoundedExp2(float t, float sum) {
-  return AddPower(__float_as_uint(fminf(fmaxf(t, 512.0f), 766.0f)) << 9, sum);
-}
-
-// Of every 16 elements kPolynomials, evenly spread.
-template <int kPolynomials>
-__device__ constexpr bool OnFma(int i) {
-  return (i + 1) * kPolynomials / 16 != i * kPolynomials / 16;
-}
 
 struct HopperSearchParams {
   AdaSpaSearchArgs a;
@@ -99,6 +68,9 @@ struct Shared {
   std::uint32_t base;
   char* generic;  // the same
   __device__ std::uint32_t Tile(int stage) const { return base + stage * C::kTileBytes; }
+  __device__ int QueriesAt(int warpgroup) const {
+    return C::kQueriesAt + warpgroup * C::kQueryBytes;
+  }
   __device__ std::uint32_t Full(int stage) const { return base + C::kBarriersAt + stage * 8; }
   __device__ std::uint32_t Empty(int stage) const {
     return base + C::kBarriersAt + (C::kStages + stage) * 8;
@@ -113,7 +85,8 @@ struct Shared {
     return reinterpret_cast<float*>(generic + C::kPartsAt + warp * C::kPartBytes);
   }
   __device__ float* Cross(int warpgroup, int turn) const {
-    return reinterpret_cast<float*>(generic + C::kCrossAt + (2 * warpgroup + turn) * C::kCrossBytes);
+    return reinterpret_cast<float*>(generic + C::kCrossAt +
+                                    (2 * warpgroup + turn) * C::kCrossBytes);
   }
 };
 
@@ -139,27 +112,36 @@ struct Ring {
   }
 };
 
-// Tiles of keys: two blocks each, those of text after those of video.
+// Tiles of keys: kKeyBlocks blocks each, those of text after those of video.
 struct KeyTiles {
   BlockSplit split;
   int of_video, count;
   __device__ explicit KeyTiles(const BlockSplit& s)
       : split(s),
-        of_video((s.video_blocks + 1) / 2),
-        count((s.video_blocks + 1) / 2 + (s.text_blocks + 1) / 2) {}
+        of_video(Tiles(s.video_blocks)),
+        count(Tiles(s.video_blocks) + Tiles(s.text_blocks)) {}
+  static __device__ __forceinline__ int Tiles(int blocks) {
+    return (blocks + kKeyBlocks - 1) / kKeyBlocks;
+  }
   __device__ __forceinline__ int ItemsOfHead() const {
-    return (split.Blocks() + kBlocksInItem - 1) / kBlocksInItem;
+    return (split.Blocks() + kWarpgroups - 1) / kWarpgroups;
   }
   __device__ __forceinline__ int FirstBlock(int tile) const {
-    return tile < of_video ? 2 * tile : split.video_blocks + 2 * (tile - of_video);
+    return tile < of_video ? kKeyBlocks * tile
+                           : split.video_blocks + kKeyBlocks * (tile - of_video);
   }
-  // Whether the second block of a tile exists.
-  __device__ __forceinline__ bool HasSecond(int tile) const {
-    const int block = FirstBlock(tile) + 1;
-    return tile < of_video ? block < split.video_blocks : block < split.Blocks();
+  // How many of a tile's blocks exist.
+  __device__ __forceinline__ int BlocksOf(int tile) const {
+    return (tile < of_video ? split.video_blocks : split.Blocks()) - FirstBlock(tile);
+  }
+  // The last tile of video and that of text may have keys that do not exist.
+  __device__ __forceinline__ bool IsLast(int tile) const {
+    return tile == of_video - 1 || tile == count - 1;
   }
 };
 
+// Streams the tiles of all items, each with what its keys add to scores where that is not 0: one
+// warp.
 template <typename C>
 __device__ __forceinline__ void Produce(const HopperSearchParams& params, const CUtensorMap* map,
                                         const Shared<C>& shared, const KeyTiles& tiles) {
@@ -171,7 +153,7 @@ __device__ __forceinline__ void Produce(const HopperSearchParams& params, const 
     const int all_head = item / rows;
     const int batch = all_head / a.heads, head = all_head % a.heads;
     for (int tile = 0; tile < tiles.count; ++tile) {
-      const TokenRun run = tiles.split.Tokens(tiles.FirstBlock(tile), 2);
+      const TokenRun run = tiles.split.Tokens(tiles.FirstBlock(tile), kKeyBlocks);
       BarrierWait(shared.Empty(ring.stage), ring.parity ^ 1);
       if (lane == 0) BarrierExpect(shared.Full(ring.stage), C::kTileBytes);
       __syncwarp();
@@ -179,7 +161,7 @@ __device__ __forceinline__ void Produce(const HopperSearchParams& params, const 
         CopyBox(shared.Tile(ring.stage) + lane * C::kColumnBytes, map, shared.Full(ring.stage),
                 lane * 64, run.first, head, batch);
       }
-      bool flag = run.count < kKeys;
+      bool flag = tiles.IsLast(tile);
       if (flag || a.key_bias != nullptr) {
         float bias[kKeys / 32];
 #pragma unroll
@@ -198,7 +180,7 @@ __device__ __forceinline__ void Produce(const HopperSearchParams& params, const 
           for (int i = 0; i < kKeys / 32; ++i) shared.Bias(ring.stage)[i * 32 + lane] = bias[i];
         }
       }
-      if (lane == 0) *shared.Flag(ring.stage) = flag;
+      if (a.key_bias != nullptr && lane == 0) *shared.Flag(ring.stage) = flag;
       ArriveWarp(shared.Full(ring.stage));
       ring.Advance();
     }
@@ -213,55 +195,66 @@ struct Consumer {
   const KeyTiles& tiles;
   int warpgroup, thread;
 
-  std::uint32_t queries[kQueryBlocks][C::kSteps][4];
-  // Of a thread's two rows of each query block, in log2: what is taken off the scores.
-  float reference[kQueryBlocks][2];
-  float row_sum[kQueryBlocks][2];  // kLse
+  // Of a thread's two rows, in log2: what is taken off the scores.
+  float reference[2];
+  float row_sum[2];  // kLse
 
-  // Takes the queries of a block, zeros past their end, and finds the references.
-  __device__ __forceinline__ void LoadQueries(int all_head, int block, int m) {
+  // Copies the queries of a block to shared memory, zeros past their end, and finds the references.
+  __device__ __forceinline__ void LoadQueries(int all_head, int block) {
     const AdaSpaSearchArgs& a = params.a;
     TokenRun run = {0, 0};
     if (block < tiles.split.Blocks()) run = tiles.split.Tokens(block, 1);
-    const int lane = thread % 32;
-    const int row = thread / 32 * 16 + lane / 4;
-    const std::uint32_t* base = reinterpret_cast<const std::uint32_t*>(
-        static_cast<const typename C::Type*>(a.q) + all_head / a.heads * a.strides.batch +
-        all_head % a.heads * a.strides.head);
+    const typename C::Type* q = static_cast<const typename C::Type*>(a.q) +
+                                all_head / a.heads * a.strides.batch +
+                                all_head % a.heads * a.strides.head;
+    char* to = shared.generic + shared.QueriesAt(warpgroup);
+    constexpr int kChunks = C::kHeadDim / 8;  // of 16 bytes, a row
+    NamedBarrierSync(1 + warpgroup, 128);     // the last item's queries have been read
+#pragma unroll 8
+    for (int i = thread; i < kBlock * kChunks; i += 128) {
+      const int row = i / kChunks, chunk = i % kChunks;
+      uint4 values = {0, 0, 0, 0};
+      if (row < run.count) {
+        values =
+            __ldg(reinterpret_cast<const uint4*>(q + (run.first + row) * a.strides.token) + chunk);
+      }
+      *reinterpret_cast<uint4*>(to + chunk / 8 * (kBlock * 128) + row * 128 +
+                                ((chunk % 8) ^ (row % 8)) * 16) = values;
+    }
+    const int row = thread / 32 * 16 + thread % 32 / 4;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const bool exists = row + 8 * r < run.count;
-      const int token = run.first + row + 8 * r;
-      const std::uint32_t* from = base + token * a.strides.token / 2 + lane % 4;
-#pragma unroll
-      for (int k = 0; k < C::kSteps; ++k) {
-        queries[m][k][r] = exists ? __ldg(from + k * 8) : 0;
-        queries[m][k][2 + r] = exists ? __ldg(from + k * 8 + 4) : 0;
+      reference[r] = kLse ? -kInfinity : kInfinity;
+      if (!kLse && row + 8 * r < run.count) {
+        reference[r] = kLog2E * a.lse[static_cast<std::int64_t>(all_head) * a.tokens + run.first +
+                                      row + 8 * r];
       }
-      reference[m][r] = kLse ? -kInfinity : kInfinity;
-      if (!kLse && exists) {
-        reference[m][r] =
-            kLog2E * a.lse[static_cast<std::int64_t>(all_head) * a.tokens + token];
-      }
-      row_sum[m][r] = 0.0f;
+      row_sum[r] = 0.0f;
     }
+    AsyncProxyFence();
+    NamedBarrierSync(1 + warpgroup, 128);
   }
 
-  // The product of query block m and a tile of keys.
-  __device__ __forceinline__ void Issue(float (&d)[kScores], int m, int stage) {
-    const std::uint32_t keys =
-        static_cast<std::uint32_t>(SwizzledDescriptor(shared.Tile(stage), 16, 1024));
+  // The product of the queries and a tile of keys.
+  __device__ __forceinline__ void Issue(float (&d)[kScores], int stage) const {
+    const std::uint64_t from =
+        SwizzledDescriptor(shared.base + shared.QueriesAt(warpgroup), 16, 1024);
+    // A sum of 64 bits takes fewer instructions than a descriptor made anew.
+    const std::uint64_t keys =
+        SwizzledDescriptor(shared.Tile(0), 16, 1024) +
+        static_cast<std::uint32_t>(stage) * std::uint64_t{C::kTileBytes / 16};
     WgmmaFence();
 #pragma unroll
     for (int k = 0; k < C::kSteps; ++k) {
-      WgmmaRegisterSharedK<typename C::Type, kKeys>::Issue(
-          d, queries[m][k], keys + (k / 4 * C::kColumnBytes + k % 4 * 32) / 16, k > 0);
+      WgmmaSharedShared<typename C::Type, kKeys>::Issue(
+          d, from + (k / 4 * (kBlock * 128) + k % 4 * 32) / 16,
+          keys + (k / 4 * C::kColumnBytes + k % 4 * 32) / 16, k > 0);
     }
     WgmmaCommit();
   }
 
   // Scores in log2 with the bias of their keys.
-  __device__ __forceinline__ void AddBias(float (&d)[kScores], int stage, float scale) {
+  __device__ __forceinline__ void AddBias(float (&d)[kScores], int stage, float scale) const {
     const float* bias = shared.Bias(stage) + thread % 4 * 2;
 #pragma unroll
     for (int n = 0; n < kScores / 4; ++n) {
@@ -273,53 +266,24 @@ struct Consumer {
     }
   }
 
-  // Sum of exp2(scale d - ref) over the first (half 0) or the second block of keys.
-  template <int half>
-  __device__ __forceinline__ float BlockSum(const float (&d)[kScores], float scale,
-                                            const float (&ref)[2]) {
-    const float minus[2] = {-ref[0], -ref[1]};
-    const float part = scale * 0.00390625f;
-    const float offset[2] = {(127.0f - ref[0]) * 0.00390625f, (127.0f - ref[1]) * 0.00390625f};
-    float sums[4] = {};
-#pragma unroll
-    for (int i = half * kScores / 2; i < (half + 1) * kScores / 2; ++i) {
-      const int r = i / 2 % 2;
-      if (OnFma<C::kPolynomials>(i)) {
-        sums[i % 4] = AddExp2(d[i], part, offset[r], sums[i % 4]);
-      } else {
-        sums[i % 4] += Exp2(fmaf(d[i], scale, minus[r]));
-      }
-    }
-    float sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    asm volatile("" : "+f"(sum)::"memory");  // here, before the registers of d are taken again
-    return sum;
-  }
-
-  // The sums of a thread's two rows grow; each is relative to a reference of the thread's own, which
-  // moves only where a tile would exceed it by far.
-  __device__ __forceinline__ void RowSums(const float (&d)[kScores], float scale, float (&ref)[2],
-                                          float (&sum)[2]) {
-    const float minus[2] = {-ref[0], -ref[1]};
-    const float shifted[2] = {639.0f - ref[0], 639.0f - ref[1]};
+  // The sums of a thread's two rows grow; each is relative to a reference of the thread's own,
+  // which moves only where a tile would exceed it by far.
+  __device__ __forceinline__ void RowSums(const float (&d)[kScores], float scale) {
+    const float minus[2] = {-reference[0], -reference[1]};
     float sums[2][2] = {};
 #pragma unroll
     for (int i = 0; i < kScores; ++i) {
       const int r = i / 2 % 2;
-      float& part = sums[r][i % 2];
-      if (OnFma<C::kPolynomials>(i)) {
-        part = AddBoundedExp2(fmaf(d[i], scale, shifted[r]), part);
-      } else {
-        part += Exp2(fmaf(d[i], scale, minus[r]));
-      }
+      sums[r][i % 2] += Exp2(fmaf(d[i], scale, minus[r]));
     }
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float all = sums[r][0] + sums[r][1];
-      if (ref[r] > -kInfinity && all < kMoveAt) {
-        sum[r] += all;
+      if (reference[r] > -kInfinity && all < kMoveAt) {
+        row_sum[r] += all;
         continue;
       }
-      float high = ref[r];
+      float high = reference[r];
 #pragma unroll
       for (int i = 0; i < kScores; ++i) {
         if (i / 2 % 2 == r) high = fmaxf(high, d[i] * scale);
@@ -330,23 +294,22 @@ struct Consumer {
       for (int i = 0; i < kScores; ++i) {
         if (i / 2 % 2 == r) again += Exp2(fmaf(d[i], scale, -high));
       }
-      sum[r] = sum[r] * Exp2(ref[r] - high) + again;
-      ref[r] = high;
+      row_sum[r] = row_sum[r] * Exp2(reference[r] - high) + again;
+      reference[r] = high;
     }
   }
 
   // LSE of this thread's rows of a query block, over the four lanes that share them.
-  __device__ __forceinline__ void StoreLse(int all_head, int block, const float (&ref)[2],
-                                           const float (&sum)[2]) {
+  __device__ __forceinline__ void StoreLse(int all_head, int block) const {
     if (block >= tiles.split.Blocks()) return;
     const AdaSpaSearchArgs& a = params.a;
     const TokenRun run = tiles.split.Tokens(block, 1);
     const int lane = thread % 32;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float high = fmaxf(ref[r], __shfl_xor_sync(0xffffffffu, ref[r], 1));
+      float high = fmaxf(reference[r], __shfl_xor_sync(0xffffffffu, reference[r], 1));
       high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
-      float all = ref[r] > -kInfinity ? sum[r] * Exp2(ref[r] - high) : 0.0f;
+      float all = reference[r] > -kInfinity ? row_sum[r] * Exp2(reference[r] - high) : 0.0f;
       all += __shfl_xor_sync(0xffffffffu, all, 1);
       all += __shfl_xor_sync(0xffffffffu, all, 2);
       const int row = thread / 32 * 16 + lane / 4 + 8 * r;
@@ -357,74 +320,90 @@ struct Consumer {
     }
   }
 
-  // Adds up the parts of `count` tiles from `first` on and stores them. All four warps take part.
-  __device__ __forceinline__ void StoreBlockSums(int all_head, int query_block, int first, int count,
-                                                 int turn) {
-    const AdaSpaSearchArgs& a = params.a;
-    const int warp = thread / 32, lane = thread % 32;
-    const int of_tile = lane / kSums, op = lane % kSums;
-    const float* parts = shared.Parts(4 * warpgroup + warp);
-    __syncwarp();
-    float sum = 0.0f;
-#pragma unroll 8
-    for (int i = 0; i < 32; ++i) {  // rotated, so that no two lanes meet in a bank
-      sum += parts[of_tile * (32 * kSums) + (i + of_tile) % 32 * kSums + op];
-    }
-    float* cross = shared.Cross(warpgroup, turn % 2);
-    cross[warp * 32 + lane] = sum;
-    NamedBarrierSync(1 + warpgroup, 128);
-    if (warp != turn % 4) return;
-    const float all = (cross[lane] + cross[32 + lane]) + (cross[64 + lane] + cross[96 + lane]);
-    const int row = query_block + op % kQueryBlocks, tile = first + of_tile;
-    const bool second = op / kQueryBlocks == 1;
-    if (of_tile < count && row < tiles.split.Blocks() && (!second || tiles.HasSecond(tile))) {
-      a.mass[(static_cast<std::int64_t>(all_head) * a.segments + row) * a.segments +
-             tiles.FirstBlock(tile) + (second ? 1 : 0)] = all;
-    }
-  }
-
-  // Takes the scores with query block m, when only `kPending` later products are under way. Gives the
-  // sums of the blocks. The tile of keys goes after its last product.
-  template <int kPending>
-  __device__ __forceinline__ void Take(float (&d)[kScores], int m, int stage, bool flag,
-                                       float (&sums)[kSums]) {
+  // Takes the scores of a tile, once they are there, lets the tile go, and issues the product with
+  // the next one if there is one. Gives this thread's sums of the two blocks.
+  template <bool kNext>
+  __device__ __forceinline__ float2 Take(float (&d)[kScores], bool flag, int stage, int next) {
     float scale = params.a.scale * kLog2E;
-    // Each branch waits by itself: with one wait before the branch ptxas 13.0 takes the products for
-    // unfinished past the end of the loop, and runs them one by one (C7514).
+    WgmmaWait<0>();
+    PinRegisters(d);
     if (flag) {
-      WgmmaWait<kPending>();
-      PinRegisters(d);
       AddBias(d, stage, scale);
-    } else {
-      WgmmaWait<kPending>();
-      PinRegisters(d);
+      scale = 1.0f;
     }
-    if (m == kQueryBlocks - 1) ArriveWarp(shared.Empty(stage));
-    if (flag) scale = 1.0f;
+    ArriveWarp(shared.Empty(stage));
+    float sums[kKeyBlocks] = {};
     if constexpr (kLse) {
-      RowSums(d, scale, reference[m], row_sum[m]);
+      RowSums(d, scale);
+      if constexpr (kNext) Issue(d, next);
     } else {
-      sums[m] = BlockSum<0>(d, scale, reference[m]);
-      sums[kQueryBlocks + m] = BlockSum<1>(d, scale, reference[m]);
+      const float minus[2] = {-reference[0], -reference[1]};
+      float x[kScores];
+#pragma unroll
+      for (int i = 0; i < kScores; ++i) x[i] = fmaf(d[i], scale, minus[i / 2 % 2]);
+      PinRegisters(x);
+      if constexpr (kNext) Issue(d, next);
+#pragma unroll
+      for (int block = 0; block < kKeyBlocks; ++block) {
+        const float* of_block = x + block * (kScores / kKeyBlocks);
+        float parts[2] = {Exp2(of_block[0]), Exp2(of_block[1])};
+#pragma unroll
+        for (int i = 2; i < kScores / kKeyBlocks; ++i) parts[i % 2] += Exp2(of_block[i]);
+        sums[block] = parts[0] + parts[1];
+      }
     }
+    return {sums[0], sums[1]};
   }
-  // Keeps the sums of a tile; those of kChunk tiles are stored together.
-  __device__ __forceinline__ void Keep(const float (&sums)[kSums], int all_head, int block, int tile,
-                                       int& turn) {
+  // Keeps the sums of a tile; those of kChunk tiles are added up and stored together.
+  __device__ __forceinline__ void Keep(float2 sums, int all_head, int block, int tile,
+                                       int& turn) const {
     if constexpr (!kLse) {
+      const int of_chunk = static_cast<std::uint32_t>(tile) % kChunk;
       float* parts = shared.Parts(4 * warpgroup + thread / 32) +
-                     (tile % kChunk * 32 + thread % 32) * kSums;
-      *reinterpret_cast<float4*>(parts) = {sums[0], sums[1], sums[2], sums[3]};
-      if (tile % kChunk == kChunk - 1 || tile == tiles.count - 1) {
-        const int first = tile / kChunk * kChunk;
-        StoreBlockSums(all_head, block, first, tile + 1 - first, turn++);
+                     (of_chunk * 32 + thread % 32) * kKeyBlocks;
+      *reinterpret_cast<float2*>(parts) = sums;
+      if (of_chunk == kChunk - 1 || tile == tiles.count - 1) {
+        StoreBlockSums(all_head, block, tile - of_chunk, of_chunk + 1, turn++);
         __syncwarp();
       }
     }
   }
-  __device__ __forceinline__ bool WaitKeys(const Ring<C::kStages>& ring) {
+
+  // Adds up the parts of `count` tiles from `first` on and stores them. All four warps take part.
+  __device__ __forceinline__ void StoreBlockSums(int all_head, int query_block, int first,
+                                                 int count, int turn) const {
+    const AdaSpaSearchArgs& a = params.a;
+    const int warp = thread / 32, lane = thread % 32;
+    const int sum_of = lane % kSums, half = lane / kSums;  // two lanes a sum
+    const int of_tile = sum_of / kKeyBlocks, of_block = sum_of % kKeyBlocks;
+    const float* parts = shared.Parts(4 * warpgroup + warp);
+    __syncwarp();
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {  // rotated, so that no two lanes meet in a bank
+      const int part = half * 16 + (i + of_tile + half * kChunk) % 16;
+      sum += parts[(of_tile * 32 + part) * kKeyBlocks + of_block];
+    }
+    sum += __shfl_xor_sync(0xffffffffu, sum, kSums);
+    float* cross = shared.Cross(warpgroup, turn % 2);
+    if (half == 0) cross[warp * kSums + lane] = sum;
+    NamedBarrierSync(1 + warpgroup, 128);
+    if (warp != turn % 4 || half != 0) return;
+    const float all = (cross[lane] + cross[kSums + lane]) +
+                      (cross[2 * kSums + lane] + cross[3 * kSums + lane]);
+    const int tile = first + of_tile;
+    if (of_tile < count && query_block < tiles.split.Blocks() && of_block < tiles.BlocksOf(tile)) {
+      a.mass[(static_cast<std::int64_t>(all_head) * a.segments + query_block) * a.segments +
+             tiles.FirstBlock(tile) + of_block] = all;
+    }
+  }
+
+  // Waits for a tile of keys. True if its scores need a bias.
+  __device__ __forceinline__ bool WaitKeys(const Ring<C::kStages>& ring, int tile) const {
     BarrierWait(shared.Full(ring.stage), ring.parity);
-    return __shfl_sync(0xffffffffu, *shared.Flag(ring.stage), 0) != 0;
+    return tiles.IsLast(tile) ||
+           (params.a.key_bias != nullptr &&
+            __shfl_sync(0xffffffffu, *shared.Flag(ring.stage), 0) != 0);
   }
 
   __device__ __forceinline__ void Run() {
@@ -432,47 +411,26 @@ struct Consumer {
     const int rows = tiles.ItemsOfHead();
     Ring<C::kStages> ring;
     int turn = 0;
-    float d[kQueryBlocks][kScores];  // of the products of a tile
+    float d[kScores];
     for (int item = blockIdx.x; item < rows * a.batch * a.heads; item += gridDim.x) {
       const int all_head = item / rows;
-      const int block = item % rows * kBlocksInItem + kQueryBlocks * warpgroup;
-#pragma unroll
-      for (int m = 0; m < kQueryBlocks; ++m) LoadQueries(all_head, block + m, m);
-      bool flag = WaitKeys(ring);
+      const int block = item % rows * kWarpgroups + warpgroup;
+      LoadQueries(all_head, block);
+      bool flag = WaitKeys(ring, 0);
       int stage = ring.stage;
+      Issue(d, stage);
       ring.Advance();
-      float sums[kSums];
-#pragma unroll
-      for (int m = 0; m < kQueryBlocks; ++m) Issue(d[m], m, stage);
 #pragma unroll 1
       for (int tile = 1; tile < tiles.count; ++tile) {
-        const bool next_flag = WaitKeys(ring);
-#pragma unroll
-        for (int m = 0; m < kQueryBlocks; ++m) {
-          Take<kQueryBlocks - 1>(d[m], m, stage, flag, sums);
-          Issue(d[m], m, ring.stage);
-        }
-        Keep(sums, all_head, block, tile - 1, turn);
-        stage = ring.stage;
+        const bool next_flag = WaitKeys(ring, tile);
+        const float2 sums = Take<true>(d, flag, stage, ring.stage);
         flag = next_flag;
+        stage = ring.stage;
         ring.Advance();
+        Keep(sums, all_head, block, tile - 1, turn);
       }
-      TakeLast<0>(d, sums, stage, flag);
-      Keep(sums, all_head, block, tiles.count - 1, turn);
-      if constexpr (kLse) {
-#pragma unroll
-        for (int m = 0; m < kQueryBlocks; ++m) {
-          StoreLse(all_head, block + m, reference[m], row_sum[m]);
-        }
-      }
-    }
-  }
-  template <int m>
-  __device__ __forceinline__ void TakeLast(float (&d)[kQueryBlocks][kScores], float (&sums)[kSums],
-                                           int stage, bool flag) {
-    if constexpr (m < kQueryBlocks) {
-      Take<kQueryBlocks - 1 - m>(d[m], m, stage, flag, sums);
-      TakeLast<m + 1>(d, sums, stage, flag);
+      Keep(Take<false>(d, flag, stage, 0), all_head, block, tiles.count - 1, turn);
+      if constexpr (kLse) StoreLse(all_head, block);
     }
   }
 };
