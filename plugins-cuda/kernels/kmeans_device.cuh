@@ -420,7 +420,7 @@ struct Minimum {
         : "f"(a), "f"(b), "f"(c), "f"(d), "f"(base), "f"(at));
   }
 
-  // acc[8 or more][4]: scores of 8 kTiles columns from `first` on; thread t of four holds 8j+2t and
+  // acc[kTiles or more][4]: scores of 8 kTiles columns from `first` on; thread t of four holds 8j+2t and
   // 8j+2t+1. Calls taken(j) when acc[j] and acc[j + 1] are not needed any more.
   template <int kTiles, typename Acc, typename Taken>
   __device__ void Update(Acc& acc, int first, Taken taken) {
@@ -618,7 +618,7 @@ __device__ void Assign(const Params& p, Extent e, char* shared) {
         if (group + 1 < groups) {
           best[token] = which == 0 ? minimum.score[0] : minimum.score[1];
         } else {
-          // A tile lies within a chunk. Half a tile more than rounding may take away.
+          // A tile lies within a chunk; the half keeps the product away from whole numbers.
           const int chunk = static_cast<int>((tile + .5f) * p.chunks_per_tile);
           atomicAdd(counts + static_cast<std::int64_t>(chunk) * clusters + label, 1);
         }
