@@ -21,12 +21,6 @@ struct WgmmaSharedShared;
 template <typename T, int N>
 struct WgmmaRegisterShared;
 
-// d (64 x N) = A B + (accumulate ? d : 0); A 64 x 16 in registers, B N x 16 in shared memory with k
-// contiguous; `b` is the low half of SwizzledDescriptor(address, 16, 1024), whose high half is the
-// same for every address.
-template <typename T, int N>
-struct WgmmaRegisterSharedK;
-
 // Descriptor of an operand in shared memory with the 128-byte swizzle (start 128-byte rows of a
 // 1024-byte aligned tile). `leading` is the distance in bytes between 64-element columns of an
 // operand whose n is contiguous, `stride` that between groups of eight rows.
@@ -107,31 +101,17 @@ __device__ __forceinline__ void PinRegisters(std::uint32_t (&registers)[kCount])
                    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                         \
     }                                                                                             \
   };
-#define SPARSEDIT_WGMMA_REGISTER_SHARED_K(T, NAME, N, COUNT, A, B, P)                             \
-  template <>                                                                                     \
-  struct WgmmaRegisterSharedK<T, N> {                                                             \
-    __device__ static __forceinline__ void Issue(float (&d)[COUNT], const std::uint32_t* a,       \
-                                                 std::uint32_t b, int accumulate) {               \
-      asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {" B ", 0x40000040};\n"            \
-                   "setp.ne.b32 p, " P ", 0;\n"                                                   \
-                   SPARSEDIT_WGMMA(NAME, N, COUNT) "{" A "}, b, p, 1, 1, 0;\n}\n"                 \
-                   : SPARSEDIT_WGMMA_VALUES_##COUNT(d)                                            \
-                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "r"(accumulate));        \
-    }                                                                                             \
-  };
 #define SPARSEDIT_WGMMA_OF(T, NAME)                                                               \
   SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 64, 32, "%32", "%33", "%34")                             \
   SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 80, 40, "%40", "%41", "%42")                             \
   SPARSEDIT_WGMMA_SHARED_SHARED(T, NAME, 128, 64, "%64", "%65", "%66")                            \
   SPARSEDIT_WGMMA_REGISTER_SHARED(T, NAME, 64, 32, "%32, %33, %34, %35", "%36")                   \
-  SPARSEDIT_WGMMA_REGISTER_SHARED(T, NAME, 128, 64, "%64, %65, %66, %67", "%68")                  \
-  SPARSEDIT_WGMMA_REGISTER_SHARED_K(T, NAME, 128, 64, "%64, %65, %66, %67", "%68", "%69")
+  SPARSEDIT_WGMMA_REGISTER_SHARED(T, NAME, 128, 64, "%64, %65, %66, %67", "%68")
 
 SPARSEDIT_WGMMA_OF(__nv_bfloat16, "bf16")
 SPARSEDIT_WGMMA_OF(__half, "f16")
 
 #undef SPARSEDIT_WGMMA_OF
-#undef SPARSEDIT_WGMMA_REGISTER_SHARED_K
 #undef SPARSEDIT_WGMMA_REGISTER_SHARED
 #undef SPARSEDIT_WGMMA_SHARED_SHARED
 #undef SPARSEDIT_WGMMA
