@@ -34,7 +34,8 @@ struct Params {
   int spread;         // half the least power of two that is no less than head_chunks
   NormKind norm;
   NormScope scope;
-  float epsilon, of_count;  // of_count: 1 over the lanes that a mean is over
+  float epsilon, root_epsilon, root_floor;
+  float of_count;  // 1 over the lanes that a mean is over
   DataType weight_type[2], bias_type[2];
   bool weight_of_head;
   RopeForm rope;
@@ -171,6 +172,14 @@ __device__ void AddUpHeads(const Params& p, int lane, float (&part)[kChunks]) {
   }
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) part[c] = __shfl_sync(0xffffffffu, part[c], base);
+}
+
+// What a token is multiplied with, for the mean of its squares.
+__device__ __forceinline__ float OneOverRoot(const Params& p, float mean_square) {
+  const float square = mean_square + p.epsilon;
+  return p.root_epsilon > 0.f || p.root_floor > 0.f
+             ? 1.f / fmaxf(sqrtf(square) + p.root_epsilon, p.root_floor)
+             : rsqrtf(square);
 }
 
 __device__ float AddUpWarp(float sum) {
@@ -385,7 +394,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks) FastKernel(const __grid_con
       }
       reduce(factor);
 #pragma unroll
-      for (float& each : factor) each = rsqrtf(each * p.of_count + p.epsilon);
+      for (float& each : factor) each = OneOverRoot(p, each * p.of_count);
     }
 
     if (kHidden) {
@@ -476,7 +485,7 @@ __global__ void __launch_bounds__(kThreads) AnyKernel(const __grid_constant__ Pa
     for (int sweep = 0; sweep < p.sweeps; ++sweep) {
       if (p.norm != NormKind::kNone && (sweep == 0 || !hidden)) {
         mean = p.norm == NormKind::kLayer ? sum(sweep, 0.f, false) * p.of_count : 0.f;
-        factor = 1.f / sqrtf(sum(sweep, mean, true) * p.of_count + p.epsilon);
+        factor = OneOverRoot(p, sum(sweep, mean, true) * p.of_count);
       }
       float y[kLanes];
       const bool there = read(sweep, y);
@@ -613,6 +622,8 @@ Status LaunchQkNormRope(const QkNormRopeProblem& problem, const QkNormRopeBuffer
   p.norm = problem.norm;
   p.scope = problem.norm == NormKind::kNone ? NormScope::kHead : problem.scope;
   p.epsilon = problem.epsilon;
+  p.root_epsilon = problem.root_epsilon;
+  p.root_floor = problem.root_floor;
   p.of_count = 1.f / static_cast<float>(p.scope == NormScope::kHidden ? h * d : d);
   p.weight_of_head = problem.weight_of_head || !(weights || biases);
   p.rope = rotates ? problem.rope : RopeForm::kNone;

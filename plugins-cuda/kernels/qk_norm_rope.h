@@ -10,10 +10,10 @@
 //   cos, sin    f32 [Bt,T,Ht,R], Bt 1 or B, Ht 1 or H, 16-byte aligned
 //
 // Of each token x, in f32, rounded once at the end:
-//   norm rms     y[h,d] = x[h,d] / sqrt(mean(x^2) + epsilon) * weight[h,d]
-//   norm layer   y[h,d] = (x[h,d] - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * weight[h,d]
-//                         + bias[h,d]
+//   norm rms     y[h,d] = x[h,d] / root(mean(x^2)) * weight[h,d]
+//   norm layer   y[h,d] = (x[h,d] - mean(x)) / root(mean((x - mean(x))^2)) * weight[h,d] + bias[h,d]
 //   norm none    y = x
+//   root(m)      max(sqrt(m + epsilon) + root_epsilon, root_floor)
 // with means over d (scope head) or over h and d (scope hidden). Then, where token t is rotated, for
 // lane d = rotary_start + i with 0 <= i < R:
 //   rope interleaved   i even: y[d] cos[i] - y[d+1] sin[i]      i odd: y[d] cos[i] + y[d-1] sin[i]
@@ -51,6 +51,8 @@ struct QkNormRopeProblem {
   NormKind norm = NormKind::kNone;
   NormScope scope = NormScope::kHead;
   float epsilon = 0.f;
+  float root_epsilon = 0.f;
+  float root_floor = 0.f;
   DataType weight_type[2] = {DataType::kFloat32, DataType::kFloat32};  // of q's and k's
   DataType bias_type[2] = {DataType::kFloat32, DataType::kFloat32};
   bool weight_of_head = true;                 // [D]; otherwise [H*D]
@@ -75,8 +77,9 @@ struct QkNormRopeBuffers {
 constexpr int kMaxHidden = 32768;  // H * D
 constexpr int kMaxHeadDim = 256;
 
-// kInvalidArgument: an extent below one, epsilon not positive where there is a norm, rotated lanes
-// odd or outside of a head, rotated tokens outside of a tensor, table extents.
+// kInvalidArgument: an extent below one, a norm with a negative one of epsilon, root_epsilon and
+// root_floor or with none that is positive, rotated lanes odd or outside of a head, rotated tokens
+// outside of a tensor, table extents.
 // kUnsupported: head dim no multiple of 8 or above kMaxHeadDim, H * D above kMaxHidden, B * S above
 // 2^29.
 inline Status CheckQkNormRope(const QkNormRopeProblem& p) {
@@ -86,7 +89,10 @@ inline Status CheckQkNormRope(const QkNormRopeProblem& p) {
   SPARSEDIT_REQUIRE(p.head_dim % 8 == 0 && p.head_dim <= kMaxHeadDim &&
                         static_cast<std::int64_t>(p.heads) * p.head_dim <= kMaxHidden,
                     Status::kUnsupported);
-  SPARSEDIT_REQUIRE(p.norm == NormKind::kNone || p.epsilon > 0.f, Status::kInvalidArgument);
+  SPARSEDIT_REQUIRE(p.norm == NormKind::kNone ||
+                        (p.epsilon >= 0.f && p.root_epsilon >= 0.f && p.root_floor >= 0.f &&
+                         (p.epsilon > 0.f || p.root_epsilon > 0.f || p.root_floor > 0.f)),
+                    Status::kInvalidArgument);
   for (int i = 0; i < p.tensors; ++i) {
     SPARSEDIT_REQUIRE(p.tokens[i] > 0, Status::kInvalidArgument);
     SPARSEDIT_REQUIRE(static_cast<std::int64_t>(p.batch) * p.tokens[i] <= (1 << 29),

@@ -35,6 +35,8 @@ QkNormRopeProblem ProblemOf(const QkNormRopeOp::Settings& settings, const Extent
   problem.norm = settings.norm;
   problem.scope = settings.scope;
   problem.epsilon = settings.epsilon;
+  problem.root_epsilon = settings.root_epsilon;
+  problem.root_floor = settings.root_floor;
   problem.weight_of_head = extents[Variable::kWeightLanes] == problem.head_dim;
   problem.rope = settings.rope;
   if (settings.rope != RopeForm::kNone) {
@@ -56,7 +58,14 @@ const char* QkNormRopeOp::Settings::Check() const {
     return "weight and bias must be 0 or 1";
   }
   if (norm == NormKind::kNone && (weight != 0 || bias != 0)) return "there is no norm to weight";
-  if (norm != NormKind::kNone && !(epsilon > 0.0f)) return "epsilon must be positive";
+  if (norm != NormKind::kNone) {
+    if (!(epsilon >= 0.0f && root_epsilon >= 0.0f && root_floor >= 0.0f)) {
+      return "epsilon, root_epsilon and root_floor must not be negative";
+    }
+    if (epsilon == 0.0f && root_epsilon == 0.0f && root_floor == 0.0f) {
+      return "one of epsilon, root_epsilon and root_floor must be positive";
+    }
+  }
   if (rotary_start < 0) return "rotary_start is negative";
   return nullptr;
 }

@@ -24,6 +24,8 @@ struct QkNormRopeOp {
     NormKind norm = NormKind::kNone;
     NormScope scope = NormScope::kHead;
     float epsilon = 0.0f;
+    float root_epsilon = 0.0f;
+    float root_floor = 0.0f;
     int weight = 0;
     int bias = 0;
     RopeForm rope = RopeForm::kNone;
@@ -40,6 +42,8 @@ struct QkNormRopeOp {
       visit("norm", self.norm, Needed::kYes);
       visit("scope", self.scope, Needed::kNo);
       visit("epsilon", self.epsilon, Needed::kNo);
+      visit("root_epsilon", self.root_epsilon, Needed::kNo);
+      visit("root_floor", self.root_floor, Needed::kNo);
       visit("weight", self.weight, Needed::kYes);
       visit("bias", self.bias, Needed::kYes);
       visit("rope", self.rope, Needed::kYes);

@@ -725,7 +725,8 @@ void TestCreators(const Host& host) {
   const std::string norm_rope = NamesOf(host.Creator("QkNormRope")->getFieldNames());
   CHECK(norm_rope ==
         "site:int layout:string output_layout:string tensors:int norm:string scope:string "
-        "epsilon:float weight:int bias:int rope:string rotated:string rotary_start:int inputs:int ");
+        "epsilon:float root_epsilon:float root_floor:float weight:int bias:int rope:string "
+        "rotated:string rotary_start:int inputs:int ");
   for (const char* name :
        {"Svg2Plan", "SvgPlan", "AdaSpaPlan", "BlockSparseAttention", "QkNormRope"}) {
     std::printf("%s, namespace %s, version %s: %s\n", name,
@@ -794,7 +795,8 @@ void TestFaultyAttributes(const Host& host) {
       {norm_rope, [](Fields& f) { f.Text("rope", "yes"); }, "rope must be \"none\", \"inter"},
       {norm_rope, [](Fields& f) { f.Text("rotated", "none"); }, "rotated must be \"all\","},
       {norm_rope, [](Fields& f) { f.Text("norm", "none"); }, "there is no norm to weight"},
-      {norm_rope, [](Fields& f) { f.Float("epsilon", 0); }, "epsilon must be positive"},
+      {norm_rope, [](Fields& f) { f.Float("epsilon", 0); }, "one of epsilon, root_epsilon and"},
+      {norm_rope, [](Fields& f) { f.Float("root_floor", -1); }, "must not be negative"},
       {norm_rope, [](Fields& f) { f.Int("tensors", 3); }, "tensors must be 1 or 2"},
       {norm_rope, [](Fields& f) { f.Int("weight", 2); }, "weight and bias must be 0 or 1"},
       {norm_rope, [](Fields& f) { f.Int("rotary_start", -2); }, "rotary_start is negative"},

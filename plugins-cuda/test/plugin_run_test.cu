@@ -728,7 +728,9 @@ void TestQkNormRope(const QkNormRopeProblem& p, const char* rotated, bool weight
                            : p.norm == NormKind::kRms ? "rms"
                                                       : "layer"),
              Field("scope", p.scope == NormScope::kHead ? "head" : "hidden"),
-             Field("epsilon", &p.epsilon), Field("weight", &has_weight), Field("bias", &has_bias),
+             Field("epsilon", &p.epsilon), Field("root_epsilon", &p.root_epsilon),
+             Field("root_floor", &p.root_floor), Field("weight", &has_weight),
+             Field("bias", &has_bias),
              Field("rope", p.rope == RopeForm::kNone          ? "none"
                            : p.rope == RopeForm::kInterleaved ? "interleaved"
                                                               : "half"),
@@ -759,6 +761,7 @@ void TestQkNormRopes() {
   cog.norm = NormKind::kLayer, cog.scope = NormScope::kHead, cog.weight_of_head = true;
   cog.type = DataType::kFloat16, cog.bias_type[0] = DataType::kFloat16;
   cog.output_layout = Layout::kBhsd;
+  cog.epsilon = 0, cog.root_epsilon = 0.1f, cog.root_floor = 1.1f;
   cog.rope = RopeForm::kHalf, cog.rotated = 40, cog.first_rotated = -1, cog.tokens[1] = 45;
   TestQkNormRope(cog, "last", true, true);
   QkNormRopeProblem one = wan;  // one tensor; partial lanes; tables of batch and heads

@@ -42,7 +42,8 @@ inline std::vector<double> QkNormRopeRow(const QkNormRopeProblem& p,
     }
     for (int i = first; i < first + span; ++i) {
       const int lane = p.weight_of_head ? i % dim : i;
-      y[i] /= std::sqrt(square + static_cast<double>(p.epsilon));
+      y[i] /= std::max(std::sqrt(square + static_cast<double>(p.epsilon)) + p.root_epsilon,
+                       static_cast<double>(p.root_floor));
       if (!host.weight[tensor].empty()) y[i] *= host.weight[tensor][lane];
       if (!host.bias[tensor].empty()) y[i] += host.bias[tensor][lane];
     }

@@ -79,6 +79,9 @@ void TestArguments() {
   expect(Status::kInvalidArgument, [](auto& p) { p.heads = 0; });
   expect(Status::kInvalidArgument, [](auto& p) { p.tensors = 3; });
   expect(Status::kInvalidArgument, [](auto& p) { p.epsilon = 0; });
+  expect(Status::kInvalidArgument, [](auto& p) { p.root_epsilon = -1; });
+  expect(Status::kInvalidArgument, [](auto& p) { p.root_floor = -1; });
+  expect(Status::kOk, [](auto& p) { p.epsilon = 0, p.root_floor = 1e-30f; });
   expect(Status::kInvalidArgument, [](auto& p) { p.rotary_lanes = 31; });
   expect(Status::kInvalidArgument, [](auto& p) { p.rotary_start = 33; });
   expect(Status::kInvalidArgument, [](auto& p) { p.rotated = 10; });
@@ -115,6 +118,9 @@ void TestAll(bool quick) {
           QkNormRopeProblem p = Make(1 + i % 2, 1 + i % 5, 33, i % 3 ? 33 : 50, dim, types[i % 3]);
           p.norm = norm, p.scope = scope, p.rope = rope;
           p.tensors = i % 7 == 0 ? 1 : 2;
+          // Of sizes that show in the result.
+          if (i % 6 == 2) p.epsilon = 0, p.root_epsilon = 0.2f;
+          if (i % 6 == 5) p.epsilon = 0.1f, p.root_epsilon = 0.1f, p.root_floor = 1.1f;
           p.layout = i % 2 ? Layout::kBshd : Layout::kBhsd;
           p.output_layout = i / 2 % 2 ? Layout::kBshd : Layout::kBhsd;
           p.weight_type[0] = p.bias_type[1] = types[i / 3 % 3];

@@ -75,7 +75,8 @@ public final class Examination {
     }
     RuleEngine engine = new RuleEngine(compilation.rules());
     Explanation explanation = engine.explain(node, facts(), input.model().opsets());
-    return NodeExplanation.ofAttempts(node, explanation);
+    return NodeExplanation.ofAttempts(
+        node, explanation, UnknownShape.why(node, explanation.failures(), facts()));
   }
 
   /**

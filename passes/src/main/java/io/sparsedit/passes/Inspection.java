@@ -3,6 +3,8 @@ package io.sparsedit.passes;
 import io.sparsedit.compiler.pass.PassRecord;
 import io.sparsedit.compiler.rules.MatchTrace;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -37,6 +39,9 @@ public record Inspection(
     List<PassRecord> passes,
     List<MatchTrace.RuleStats> trace) {
 
+  /** Nodes that are named where one reason holds for several. */
+  private static final int MAX_NAMED = 3;
+
   public Inspection {
     sites = List.copyOf(sites);
     notUnderstood = List.copyOf(notUnderstood);
@@ -51,6 +56,23 @@ public record Inspection(
    * @param reason why no rule takes it for attention
    */
   public record NotUnderstood(String node, String reason) {}
+
+  /** The reasons why something is not taken for attention, each with what it holds for. */
+  public Map<String, String> notUnderstoodByReason() {
+    Map<String, List<String>> nodes = new LinkedHashMap<>();
+    for (NotUnderstood item : notUnderstood) {
+      nodes.computeIfAbsent(item.reason(), reason -> new ArrayList<>()).add(item.node());
+    }
+    Map<String, String> named = new LinkedHashMap<>();
+    nodes.forEach((reason, all) -> named.put(reason, together(all)));
+    return named;
+  }
+
+  private static String together(List<String> nodes) {
+    int shown = nodes.size() > MAX_NAMED ? MAX_NAMED - 1 : nodes.size();
+    String names = String.join(", ", nodes.subList(0, shown));
+    return nodes.size() > shown ? names + " and " + (nodes.size() - shown) + " more" : names;
+  }
 
   /** Number of nodes as the exporter wrote them. */
   public int nodeCount() {

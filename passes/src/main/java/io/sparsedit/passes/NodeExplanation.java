@@ -20,6 +20,7 @@ import java.util.Set;
  * @param match where a rule fits: the site's, or one that was not taken for attention
  * @param names what the names of the matching rule stand for
  * @param rejection why {@code match} is no attention, or empty
+ * @param unknownShape which shape around it is not known, because of which operator
  * @param failures of each rule the attempt that came furthest, closest first
  */
 public record NodeExplanation(
@@ -28,6 +29,7 @@ public record NodeExplanation(
     Optional<Match> match,
     Map<String, String> names,
     String rejection,
+    Optional<String> unknownShape,
     List<Failure> failures) {
 
   public NodeExplanation {
@@ -36,7 +38,13 @@ public record NodeExplanation(
 
   static NodeExplanation ofSite(Site site, Node node, Map<String, String> names) {
     return new NodeExplanation(
-        node, Optional.of(site), Optional.of(site.recognition().match()), names, "", List.of());
+        node,
+        Optional.of(site),
+        Optional.of(site.recognition().match()),
+        names,
+        "",
+        Optional.empty(),
+        List.of());
   }
 
   static NodeExplanation ofRejection(Node node, Rejection rejection, Map<String, String> names) {
@@ -46,11 +54,13 @@ public record NodeExplanation(
         Optional.of(rejection.match()),
         names,
         rejection.reason(),
+        Optional.empty(),
         List.of());
   }
 
   /** Of a node that is in no match that was kept. */
-  static NodeExplanation ofAttempts(Node node, Explanation explanation) {
+  static NodeExplanation ofAttempts(
+      Node node, Explanation explanation, Optional<String> unknownShape) {
     List<Failure> best = new ArrayList<>();
     Set<Rule> seen = new HashSet<>();
     for (Failure failure : explanation.failures()) {
@@ -65,6 +75,7 @@ public record NodeExplanation(
         match,
         Map.of(),
         match.isPresent() ? "another match has taken some of its nodes" : "",
+        unknownShape,
         best);
   }
 }

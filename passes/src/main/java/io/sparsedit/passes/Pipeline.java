@@ -335,14 +335,10 @@ public final class Pipeline {
     if (inspection.sites().isEmpty()) {
       why.append(inspection.file()).append(" has no attention that SparseDiT recognises.");
       inspection
-          .notUnderstood()
+          .notUnderstoodByReason()
           .forEach(
-              item ->
-                  why.append(' ')
-                      .append(item.node())
-                      .append(": ")
-                      .append(item.reason())
-                      .append('.'));
+              (reason, nodes) ->
+                  why.append(' ').append(nodes).append(": ").append(reason).append('.'));
       why.append(" Nothing to make sparse.");
     } else {
       why.append("nothing to make sparse in ").append(inspection.file()).append(':');
@@ -351,14 +347,10 @@ public final class Pipeline {
           .forEach(
               s -> why.append(' ').append(s.name()).append(": ").append(s.reason()).append(';'));
       inspection
-          .notUnderstood()
+          .notUnderstoodByReason()
           .forEach(
-              item ->
-                  why.append(' ')
-                      .append(item.node())
-                      .append(": ")
-                      .append(item.reason())
-                      .append(';'));
+              (reason, nodes) ->
+                  why.append(' ').append(nodes).append(": ").append(reason).append(';'));
       why.setLength(why.length() - 1);
       why.append('.');
     }

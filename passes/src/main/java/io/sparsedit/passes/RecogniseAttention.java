@@ -243,9 +243,8 @@ final class RecogniseAttention implements Pass<Compilation> {
     }
     Explanation explanation =
         engine.explain(node, compilation.facts(), compilation.model().opsets());
-    return explanation.failures().stream()
-        .map(Object::toString)
-        .findFirst()
+    return UnknownShape.why(node, explanation.failures(), compilation.facts())
+        .or(() -> explanation.failures().stream().map(Object::toString).findFirst())
         .orElseGet(() -> noRule(node, compilation.model()));
   }
 

@@ -6,22 +6,14 @@ import static io.sparsedit.passes.SpelledGraph.HEAD_DIM;
 import static io.sparsedit.passes.SpelledGraph.TEXT;
 import static io.sparsedit.passes.SpelledGraph.VIDEO;
 import static io.sparsedit.passes.SpelledGraph.WIDTH;
-import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
 
 import io.sparsedit.compiler.ir.DataType;
-import io.sparsedit.compiler.ir.GraphVerifier;
-import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Function;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,27 +27,6 @@ final class AttentionSpellingsTest {
   private static final String SELF = "self 2 24 to 24";
   private static final String CROSS = "cross 2 24 to 5";
   private static final double ROOT = Math.sqrt(0.5);
-
-  /**
-   * A spelling.
-   *
-   * @param name for people
-   * @param opset version of the default operator set
-   * @param attention builds it
-   * @param expected the sites
-   * @param exact whether canonical nodes say all of what is computed
-   */
-  private record Spelling(
-      String name,
-      int opset,
-      Function<SpelledGraph, Value> attention,
-      String expected,
-      boolean exact) {
-    @Override
-    public String toString() {
-      return name;
-    }
-  }
 
   private static final List<Spelling> SPELLINGS = new ArrayList<>();
 
@@ -88,49 +59,7 @@ final class AttentionSpellingsTest {
   @ParameterizedTest
   @MethodSource("spellings")
   void isFoundAndMeansTheSame(Spelling spelling) {
-    SpelledGraph spelled = SpelledGraph.of(spelling.opset(), spelling.attention());
-    Model model = spelled.model();
-    GraphVerifier.require(model);
-    double[] expected = run(model, spelled);
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
-
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      int changes = pass.run(compilation);
-      compilation.graphChanged();
-      GraphVerifier.require(model);
-      boolean canonical = !compilation.sites().isEmpty();
-      if (changes > 0 && (spelling.exact() || !canonical)) {
-        assertThat(run(model, spelled))
-            .as("after '%s'", pass.name())
-            .containsExactly(expected, within(1e-5));
-      }
-    }
-
-    String found =
-        compilation.sites().stream()
-            .map(site -> describe(site, model))
-            .collect(Collectors.joining(", "));
-    assertThat(found)
-        .as("not understood: %s", compilation.notUnderstood())
-        .isEqualTo(spelling.expected());
-
-    compilation.sites().forEach(site -> site.recognition().undo());
-    model.graph().removeDeadNodes();
-    GraphVerifier.require(model);
-    assertThat(Pipeline.operators(model)).doesNotContainKey("sparsedit.Attention");
-    assertThat(run(model, spelled)).containsExactly(expected, within(1e-5));
-  }
-
-  /** Such as {@code self 2 24 to 24 mask: it is causal}. */
-  private static String describe(Site site, Model model) {
-    return RandomGraph.describe(site)
-        + DenseOnly.why(site.attention(), model.graph()).map(why -> ": " + why).orElse("");
-  }
-
-  private static double[] run(Model model, SpelledGraph spelled) {
-    Map<String, Tensor> outputs = CanonicalForm.run(model, spelled.inputs());
-    return outputs.values().iterator().next().doubles().orElseThrow();
+    spelling.check();
   }
 
   // ---- spellings --------------------------------------------------------------------------------

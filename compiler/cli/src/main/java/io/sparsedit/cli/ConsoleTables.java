@@ -55,9 +55,9 @@ final class ConsoleTables {
     if (!inspection.notUnderstood().isEmpty()) {
       out.println();
       out.println("Not taken for attention:");
-      for (Inspection.NotUnderstood item : inspection.notUnderstood()) {
-        out.println("  " + item.node() + ": " + item.reason());
-      }
+      inspection
+          .notUnderstoodByReason()
+          .forEach((reason, nodes) -> out.println("  " + nodes + ": " + reason));
     }
   }
 

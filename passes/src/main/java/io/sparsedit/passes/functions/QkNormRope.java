@@ -35,10 +35,10 @@ import java.util.Optional;
  * <p>What is computed of each token t of x, Q or K, all in f32:
  *
  * <pre>
- *   norm rms     y[h,d] = x[h,d] / sqrt(mean(x^2) + epsilon) * weight[h,d]
- *   norm layer   y[h,d] = (x[h,d] - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * weight[h,d]
- *                         + bias[h,d]
+ *   norm rms     y[h,d] = x[h,d] / root(mean(x^2)) * weight[h,d]
+ *   norm layer   y[h,d] = (x[h,d] - mean(x)) / root(mean((x - mean(x))^2)) * weight[h,d] + bias[h,d]
  *   norm none    y = x
+ *   root(m)      max(sqrt(m + epsilon) + root_epsilon, root_floor)
  * </pre>
  *
  * Means are over d with {@code scope} head, over h and d with hidden. Without weight or bias 1 and
@@ -54,7 +54,8 @@ import java.util.Optional;
  * The row r of the tables is t with {@code rotated} all (T = S) and first, and t - (S - T) with
  * last; other tokens and lanes keep y. T is at most S. Rounding: the inputs are widened to f32, the
  * result is rounded once, to the type of {@code q}; nothing in between is rounded, though many
- * exported graphs round the norm's result. Zero rows need no care: epsilon is positive.
+ * exported graphs round the norm's result. Zero rows need no care: one of epsilon, root_epsilon and
+ * root_floor is positive. An attribute that is absent is 0.
  *
  * @param site index of the site
  * @param layout order of the dimensions of the inputs
@@ -82,6 +83,12 @@ public record QkNormRope(
 
   /** FLOAT: what is added to the mean of the squares. */
   public static final String EPSILON = "epsilon";
+
+  /** FLOAT: what is added to the root, with {@link #ROOT_FLOOR}; both or neither are there. */
+  public static final String ROOT_EPSILON = "root_epsilon";
+
+  /** FLOAT: the least number that is divided by. */
+  public static final String ROOT_FLOOR = "root_floor";
 
   /** STRING: a {@link RopeForm}, or none. */
   public static final String ROPE = "rope";
@@ -133,11 +140,12 @@ public record QkNormRope(
    *
    * @param kind rms or layer
    * @param scope over what
-   * @param epsilon what is added to the mean of the squares
+   * @param guard what keeps it from dividing by zero
    * @param weight whether there are weights
    * @param bias whether there are biases
    */
-  public record Norm(NormKind kind, NormScope scope, float epsilon, boolean weight, boolean bias) {
+  public record Norm(
+      NormKind kind, NormScope scope, NormGuard guard, boolean weight, boolean bias) {
     public Norm {
       if (kind == NormKind.NONE || (bias && kind != NormKind.LAYER)) {
         throw new IllegalArgumentException("no such norm: " + kind + (bias ? " with bias" : ""));
@@ -167,6 +175,9 @@ public record QkNormRope(
         n -> {
           parts.add(n.kind().attributeValue());
           parts.add(n.scope().attributeValue());
+          if (n.guard().guardsRoot()) {
+            parts.add("root");
+          }
           if (n.weight()) {
             parts.add("weight");
           }
@@ -227,7 +238,11 @@ public record QkNormRope(
     norm.ifPresent(
         n -> {
           attributes.put(SCOPE, new Attribute.StringValue(n.scope().attributeValue()));
-          attributes.put(EPSILON, new Attribute.FloatValue(n.epsilon()));
+          attributes.put(EPSILON, new Attribute.FloatValue(n.guard().epsilon()));
+          if (n.guard().guardsRoot()) {
+            attributes.put(ROOT_EPSILON, new Attribute.FloatValue(n.guard().rootEpsilon()));
+            attributes.put(ROOT_FLOOR, new Attribute.FloatValue(n.guard().rootFloor()));
+          }
         });
     String form = rope.map(r -> r.form().attributeValue()).orElse("none");
     attributes.put(ROPE, new Attribute.StringValue(form));

@@ -66,7 +66,12 @@ final class QkNormRopeFunction {
     Value centred = norm.kind() == NormKind.LAYER ? ops.sub(x, mean(x, norm)) : x;
     Value square = mean(ops.mul(centred, centred), norm);
     Value epsilon = ops.floatAttribute(QkNormRope.EPSILON);
-    Value y = ops.div(centred, ops.op("Sqrt", ops.add(square, epsilon)));
+    Value root = ops.op("Sqrt", ops.add(square, epsilon));
+    if (norm.guard().guardsRoot()) {
+      Value moved = ops.add(root, ops.floatAttribute(QkNormRope.ROOT_EPSILON));
+      root = ops.max(moved, ops.floatAttribute(QkNormRope.ROOT_FLOOR));
+    }
+    Value y = ops.div(centred, root);
     if (weight.isPresent()) {
       y = ops.mul(y, perLane(weight.get(), x));
     }

@@ -4,6 +4,7 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -180,46 +181,53 @@ final class IntegerTrace {
     if (all.length == 0) {
       return Optional.empty();
     }
-    long place = 0;
-    long stride = 1;
-    Optional<Linear> result = Optional.of(Linear.of(Dim.ZERO));
+    int first = 0;
+    int stride = 1;
+    List<Run> runs = new ArrayList<>();
     for (int axis = dims.length - 1; axis >= 0; axis--) {
       Index index = element.at().get(axis);
-      if (index instanceof Index.At at && at.number() >= 0 && at.number() < dims[axis]) {
-        place += at.number() * stride;
+      int size = Math.toIntExact(dims[axis]);
+      if (index instanceof Index.At at && at.number() >= 0 && at.number() < size) {
+        first += Math.toIntExact(at.number()) * stride;
       } else if (index instanceof Index.Along along) {
-        OptionalLong step = step(all, dims[axis], stride);
-        if (step.isEmpty()) {
-          return Optional.empty();
-        }
-        Linear part =
-            step.getAsLong() == 0
-                ? Linear.of(Dim.ZERO)
-                : new Linear(
-                    Optional.of(along.symbol()),
-                    step.getAsLong(),
-                    along.offset().times(step.getAsLong()));
-        result = result.flatMap(sum -> sum.plus(part));
+        runs.add(new Run(along, size, stride));
       } else {
         return Optional.empty();
       }
-      stride *= dims[axis];
+      stride *= size;
     }
-    Linear first = Linear.of(Dim.of(all[(int) place]));
-    return result.flatMap(sum -> sum.plus(first));
-  }
-
-  /** By how much neighbours along an axis differ, if that is the same everywhere. */
-  private static OptionalLong step(long[] all, long size, long stride) {
-    if (size < 2) {
-      return OptionalLong.of(0);
-    }
-    long step = all[(int) stride] - all[0];
-    for (int i = 0; i < all.length; i++) {
-      if (i / stride % size > 0 && all[i] - all[(int) (i - stride)] != step) {
-        return OptionalLong.empty();
+    Optional<Linear> result = Optional.of(Linear.of(Dim.of(all[first])));
+    List<Long> steps = new ArrayList<>();
+    for (Run run : runs) {
+      long step = run.size() < 2 ? 0 : all[first + run.stride()] - all[first];
+      steps.add(step);
+      if (step != 0) {
+        Dim start = run.along().offset().times(step);
+        Linear part = new Linear(Optional.of(run.along().symbol()), step, start);
+        result = result.flatMap(sum -> sum.plus(part));
       }
     }
-    return OptionalLong.of(step);
+    return isSum(all, first, runs, steps, all[first]) ? result : Optional.empty();
+  }
+
+  /** An axis of a constant along which an index goes. */
+  private record Run(Index.Along along, int size, int stride) {}
+
+  /** Whether elements grow by a step along each axis. */
+  private static boolean isSum(
+      long[] all, int place, List<Run> runs, List<Long> steps, long expected) {
+    if (runs.isEmpty()) {
+      return all[place] == expected;
+    }
+    Run run = runs.get(0);
+    List<Run> others = runs.subList(1, runs.size());
+    List<Long> otherSteps = steps.subList(1, steps.size());
+    for (int i = 0; i < run.size(); i++) {
+      int at = place + i * run.stride();
+      if (!isSum(all, at, others, otherSteps, expected + i * steps.get(0))) {
+        return false;
+      }
+    }
+    return true;
   }
 }

@@ -9,16 +9,24 @@ import io.sparsedit.compiler.rules.RuleSet;
 import io.sparsedit.compiler.rules.match.Match;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
+import io.sparsedit.passes.functions.NormGuard;
 import io.sparsedit.passes.functions.NormKind;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /** All norms over the last axis of a graph, by their result. */
 final class NormFinder {
   private static final double COUNT_TOLERANCE = 1e-3;
+
+  /** Stands for no guard at all: squares of smaller numbers are 0 in f32. */
+  private static final float LEAST_ROOT = 1e-30f;
+
+  /** The count of rules that divide by the root of a sum. */
+  private static final double SUM = -1;
 
   private final ValueFacts facts;
   private final Predicate<Value> isFixed;
@@ -54,27 +62,51 @@ final class NormFinder {
     }
     long size = last.constant().getAsLong();
     double count = match.number("count").orElse(0);
-    boolean counted = count == 0 || Math.abs(count - size) <= COUNT_TOLERANCE * size;
+    boolean sum = count == SUM;
+    boolean counted = sum || count == 0 || Math.abs(count - size) <= COUNT_TOLERANCE * size;
     if (!counted || !match.nodes().stream().allMatch(node -> reducesLast(node, dims.get()))) {
       return Optional.empty();
     }
-    Optional<Value> weight = match.value("weight");
+    List<Value> weights =
+        Stream.of("weight", "second").flatMap(name -> match.value(name).stream()).toList();
     Optional<Value> bias = match.value("bias");
-    if (!weight.map(w -> isPerLane(w, size, dims.get())).orElse(true)
+    if (!weights.stream().allMatch(w -> isNumber(w) || isPerLane(w, size, dims.get()))
         || !bias.map(b -> isPerLane(b, size, dims.get())).orElse(true)) {
       return Optional.empty();
     }
+    // sqrt(sum) is sqrt(size) * sqrt(mean).
+    double root = sum ? Math.sqrt((double) size) : 1;
+    Optional<NormGuard> guard = guard(match, root);
+    if (guard.isEmpty()) {
+      return Optional.empty();
+    }
+    NormWeight weight =
+        new NormWeight(weights.stream().filter(w -> !isUniform(w, 1)).toList(), 1 / root, size);
     boolean rms = match.rule().name().startsWith("norm.rms");
     return Optional.of(
         new NormMatch(
             output,
             input,
             rms ? NormKind.RMS : NormKind.LAYER,
-            (float) match.requiredNumber("eps"),
+            guard.get(),
             size,
-            weight.filter(w -> !isUniform(w, 1)),
+            Optional.of(weight).filter(w -> !w.isNone()),
             bias.filter(b -> !isUniform(b, 0)),
-            weight.map(this::isWide).orElse(false) || bias.map(this::isWide).orElse(false)));
+            Stream.concat(weights.stream(), bias.stream()).anyMatch(this::isWide)));
+  }
+
+  private static Optional<NormGuard> guard(Match match, double root) {
+    double epsilon = match.requiredNumber("eps") / (root * root);
+    double added = match.number("added").orElse(0) / root;
+    double least = match.number("least").orElse(0) / root;
+    if (!(epsilon >= 0 && added >= 0 && least >= 0)) {
+      return Optional.empty();
+    }
+    boolean none = (float) epsilon == 0 && (float) added == 0 && (float) least == 0;
+    return Optional.of(
+        none
+            ? new NormGuard(0, 0, LEAST_ROOT)
+            : new NormGuard((float) epsilon, (float) added, (float) least));
   }
 
   /** Whether a reduction among the nodes is one over the last axis alone. */
@@ -114,6 +146,11 @@ final class NormFinder {
       }
     }
     return wide <= 1;
+  }
+
+  private boolean isNumber(Value value) {
+    return isFixed.test(value)
+        && facts.shape(value).map(dims -> dims.stream().allMatch(dim -> dim.is(1))).orElse(false);
   }
 
   private boolean isWide(Value value) {

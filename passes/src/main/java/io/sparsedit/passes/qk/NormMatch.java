@@ -1,6 +1,7 @@
 package io.sparsedit.passes.qk;
 
 import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.passes.functions.NormGuard;
 import io.sparsedit.passes.functions.NormKind;
 import java.util.Optional;
 
@@ -10,9 +11,9 @@ import java.util.Optional;
  * @param output the result
  * @param input what is normalised, of the same shape
  * @param kind what is computed
- * @param epsilon what is added to the mean of the squares
+ * @param guard what keeps it from dividing by zero
  * @param size how many elements are normalised together
- * @param weight one factor for each of them, or for each and each head
+ * @param weight the factor for each of them, or for each and each head
  * @param bias one summand for each of them
  * @param wide whether weight or bias have a second axis: heads, or else something else than a norm
  */
@@ -20,8 +21,8 @@ record NormMatch(
     Value output,
     Value input,
     NormKind kind,
-    float epsilon,
+    NormGuard guard,
     long size,
-    Optional<Value> weight,
+    Optional<NormWeight> weight,
     Optional<Value> bias,
     boolean wide) {}

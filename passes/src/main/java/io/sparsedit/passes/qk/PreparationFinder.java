@@ -40,13 +40,13 @@ import java.util.stream.Collectors;
 final class PreparationFinder {
   private static final String RULES = "/rules/qknorm.rules";
   private static final int MAX_REGIONS = 8;
-  private static final int MAX_HEAD_DIM = 1024;
   private static final int MAX_VISITED = 200_000;
 
   private final Graph graph;
   private final ValueFacts facts;
   private final TableSources tables;
   private final Map<Value, NormMatch> norms;
+  private final Movement movement;
   private final ElementTrace trace;
   private final RopeMatcher matcher;
   private final Map<Node, Integer> order = new HashMap<>();
@@ -62,6 +62,7 @@ final class PreparationFinder {
     this.graph = graph;
     this.facts = facts;
     this.tables = new TableSources(graph);
+    this.movement = new Movement(facts);
     this.norms = new NormFinder(facts, isFixed).find(graph, rules(), opsets);
     // A factor for each token and lane may be a weight or a table: the walk goes on behind it.
     this.trace =
@@ -96,19 +97,29 @@ final class PreparationFinder {
   private record Run(Region region, List<Origin> origins) {}
 
   /**
+   * What is prepared of Q or K: itself, or the key heads that it repeats.
+   *
+   * @param value Q or K, {@code [B,H,S,D]}; empty where sizes are not known that must be
+   */
+  Optional<HeadView> view(Value value) {
+    Optional<HeadView> whole = HeadView.of(value, facts);
+    return whole
+        .flatMap(view -> view.repeated(movement, facts))
+        .filter(repeated -> position(repeated.value()) >= 0)
+        .or(() -> whole);
+  }
+
+  /**
    * The parts of Q or K; none if nothing can be said.
    *
-   * @param value Q or K, {@code [B,H,S,D]}
+   * @param view what is prepared
    * @param content the graph inputs that the tokens themselves come from: tables do not depend on
    *     them
    */
-  List<FoundPart> find(Value value, Set<Value> content) {
-    Optional<Head> head = head(value);
-    if (head.isEmpty()) {
-      return List.of();
-    }
+  List<FoundPart> find(HeadView view, Set<Value> content) {
+    Head head = view.head();
     Deque<Region> open = new ArrayDeque<>();
-    open.add(new Region(Dim.ZERO, head.get().tokens()));
+    open.add(new Region(Dim.ZERO, head.tokens()));
     List<Run> runs = new ArrayList<>();
     while (!open.isEmpty()) {
       if (open.size() + runs.size() > MAX_REGIONS) {
@@ -117,33 +128,21 @@ final class PreparationFinder {
       Region region = open.pop();
       trace.forget();
       try {
-        runs.add(new Run(region, origins(value, head.get(), region, content)));
+        runs.add(new Run(region, origins(view, region, content)));
       } catch (SplitRegionException split) {
         Dim first = split.at().minus(region.start());
         open.push(new Region(split.at(), region.size().minus(first)));
         open.push(new Region(region.start(), first));
       }
     }
-    return joined(runs, head.get().tokens());
-  }
-
-  private Optional<Head> head(Value value) {
-    Optional<List<Dim>> dims = facts.shape(value).filter(d -> d.size() == 4);
-    if (dims.isEmpty() || !dims.get().get(3).isConstant()) {
-      return Optional.empty();
-    }
-    long dim = dims.get().get(3).constant().getAsLong();
-    if (dim < 1 || dim > MAX_HEAD_DIM) {
-      return Optional.empty();
-    }
-    List<Dim> d = dims.get();
-    return Optional.of(new Head(d.get(0), d.get(1), d.get(2), (int) dim));
+    return joined(runs, head.tokens());
   }
 
   // ---- one run ----------------------------------------------------------------------------------
 
-  private List<Origin> origins(Value value, Head head, Region region, Set<Value> content) {
-    List<Element> lanes = lanes(value, head, region);
+  private List<Origin> origins(HeadView view, Region region, Set<Value> content) {
+    Head head = view.head();
+    List<Element> lanes = view.lanes(region);
     Map<Value, Set<List<Index>>> visited = visited(lanes);
     List<HeadTensor> candidates = new ArrayList<>();
     visited.forEach((v, used) -> HeadTensor.of(v, used, head, facts).ifPresent(candidates::add));
@@ -153,7 +152,7 @@ final class PreparationFinder {
       List<List<Index>> sources =
           sources(candidate, visited.getOrDefault(candidate.value(), Set.of()), head);
       matcher
-          .match(lanes, candidate.value(), sources, downstream(candidate.value(), value))
+          .match(lanes, candidate.value(), sources, downstream(candidate.value(), view.value()))
           .filter(outcome -> isTable(outcome.rotation(), content))
           .ifPresent(outcome -> origins.add(new Origin(candidate, outcome.rotation())));
     }
@@ -168,26 +167,6 @@ final class PreparationFinder {
 
   private int position(Value value) {
     return value.producer().map(node -> order.getOrDefault(node, -1)).orElse(-1);
-  }
-
-  private static List<Element> lanes(Value value, Head head, Region region) {
-    Symbol token = new Symbol(Symbol.TOKEN, region.start(), region.size());
-    List<Element> lanes = new ArrayList<>();
-    for (int d = 0; d < head.dim(); d++) {
-      lanes.add(
-          new Element(
-              value,
-              List.of(
-                  index(Symbol.BATCH, head.batch()),
-                  index(Symbol.HEAD, head.heads()),
-                  head.tokens().is(1) ? Index.FIRST : new Index.Along(token, Dim.ZERO),
-                  new Index.At(d))));
-    }
-    return lanes;
-  }
-
-  private static Index index(String name, Dim size) {
-    return size.is(1) ? Index.FIRST : new Index.Along(new Symbol(name, Dim.ZERO, size), Dim.ZERO);
   }
 
   /** All elements on the way, by tensor. */
@@ -346,7 +325,7 @@ final class PreparationFinder {
     return new QkNorm(
         norm.kind(),
         hidden ? NormScope.HIDDEN : NormScope.HEAD,
-        norm.epsilon(),
+        norm.guard(),
         norm.weight().isPresent(),
         norm.bias().isPresent());
   }
@@ -386,8 +365,10 @@ final class PreparationFinder {
     if (last != HeadTensor.Axis.LANE && last != HeadTensor.Axis.HEAD_AND_LANE) {
       return false;
     }
-    for (Optional<Value> affine : List.of(norm.weight(), norm.bias())) {
-      List<Dim> dims = affine.flatMap(facts::shape).orElse(List.of());
+    List<Value> affine = new ArrayList<>(norm.weight().map(NormWeight::factors).orElse(List.of()));
+    norm.bias().ifPresent(affine::add);
+    for (Value value : affine) {
+      List<Dim> dims = facts.shape(value).orElse(List.of());
       for (int i = 0; i < dims.size() - 1; i++) {
         if (!dims.get(i).is(1)
             && tensor.axes().get(rank - dims.size() + i) != HeadTensor.Axis.HEAD) {

@@ -36,7 +36,8 @@ public final class QkAnalysis {
   }
 
   private Prepared prepared(Value value, Set<Value> content) {
-    List<FoundPart> parts = finder.find(value, content);
+    List<FoundPart> parts =
+        finder.view(value).map(view -> finder.find(view, content)).orElse(List.of());
     return new Prepared(parts.stream().map(FoundPart::fact).toList());
   }
 

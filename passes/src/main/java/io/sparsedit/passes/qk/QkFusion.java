@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.stream.Stream;
 
 /**
  * Replaces what stands in front of Q and K of a site by calls of {@link QkNormRope}.
@@ -55,8 +54,7 @@ public final class QkFusion {
       Optional<QkNormRope.Norm> norm =
           part.fact()
               .norm()
-              .map(
-                  n -> new QkNormRope.Norm(n.kind(), n.scope(), n.epsilon(), n.weight(), n.bias()));
+              .map(n -> new QkNormRope.Norm(n.kind(), n.scope(), n.guard(), n.weight(), n.bias()));
       Optional<QkNormRope.Rotary> rope =
           part.fact().rope().map(r -> new QkNormRope.Rotary(r.form(), r.firstLane(), r.tokens()));
       Layout layout = part.source().headsFirst() ? Layout.BHSD : Layout.BSHD;
@@ -78,9 +76,9 @@ public final class QkFusion {
 
     /** How many weights and biases. */
     private List<Optional<Dim>> lanes(ValueFacts facts) {
-      return Stream.of(part.norm().flatMap(NormMatch::weight), part.norm().flatMap(NormMatch::bias))
-          .map(vector -> vector.flatMap(facts::shape).map(QkFusion::product))
-          .toList();
+      return List.of(
+          part.norm().flatMap(NormMatch::weight).map(weight -> weight.lanes(facts)),
+          part.norm().flatMap(NormMatch::bias).flatMap(facts::shape).map(QkFusion::product));
     }
   }
 
@@ -97,21 +95,28 @@ public final class QkFusion {
   public boolean fuse(Node attention, int site, String name, Set<Value> content, SizeValues sizes) {
     List<Value> tensors = List.of(attention.requiredInput(0), attention.requiredInput(1));
     List<List<Call>> calls = new ArrayList<>();
+    List<HeadView> views = new ArrayList<>();
     for (Value tensor : tensors) {
-      List<FoundPart> parts = finder.find(tensor, content);
+      Optional<HeadView> view = finder.view(tensor);
+      if (view.isEmpty()) {
+        return false;
+      }
+      views.add(view.get());
+      List<FoundPart> parts = finder.find(view.get(), content);
       boolean something =
           parts.stream().anyMatch(p -> p.norm().isPresent() || p.rotation().isPresent());
       calls.add(something ? parts.stream().map(Call::of).toList() : List.of());
     }
     Site target = new Site(attention, site, name, sizes, new AtomicInteger());
     List<Optional<List<Value>>> made = new ArrayList<>();
-    if (alike(calls)) {
+    boolean sameHeads = views.get(0).head().heads().equals(views.get(1).head().heads());
+    if (sameHeads && alike(calls)) {
       List<List<Value>> pairs = new ArrayList<>(List.of(new ArrayList<>(), new ArrayList<>()));
       for (int i = 0; i < calls.get(0).size(); i++) {
         Optional<List<Value>> pair =
             call(
                 List.of(calls.get(0).get(i), calls.get(1).get(i)),
-                tensors,
+                views.get(0).head(),
                 rotatesOnce(calls.get(0)),
                 target);
         if (pair.isEmpty()) {
@@ -123,13 +128,16 @@ public final class QkFusion {
       pairs.forEach(values -> made.add(Optional.of(values)));
     } else {
       for (int t = 0; t < tensors.size(); t++) {
-        made.add(each(calls.get(t), tensors.get(t), target));
+        made.add(each(calls.get(t), views.get(t).head(), target));
       }
     }
     boolean fused = false;
     for (int t = 0; t < tensors.size(); t++) {
       if (made.get(t).isPresent() && !made.get(t).get().isEmpty()) {
-        attention.setInput(t, joined(made.get(t).get(), tensors.get(t), calls.get(t), target));
+        Value all = joined(made.get(t).get(), tensors.get(t), calls.get(t), target);
+        Value whole = repeated(all, views.get(t), target);
+        tensors.get(t).type().ifPresent(whole::setType);
+        attention.setInput(t, whole);
         fused = true;
       }
     }
@@ -158,10 +166,10 @@ public final class QkFusion {
     return calls.stream().filter(call -> call.rope().isPresent()).count() == 1;
   }
 
-  private Optional<List<Value>> each(List<Call> calls, Value tensor, Site site) {
+  private Optional<List<Value>> each(List<Call> calls, Head head, Site site) {
     List<Value> values = new ArrayList<>();
     for (Call call : calls) {
-      Optional<List<Value>> one = call(List.of(call), List.of(tensor), rotatesOnce(calls), site);
+      Optional<List<Value>> one = call(List.of(call), head, rotatesOnce(calls), site);
       if (one.isEmpty()) {
         return Optional.empty();
       }
@@ -171,12 +179,10 @@ public final class QkFusion {
   }
 
   /** One call for one tensor or for Q and K; its outputs, {@code [B,H,S,D]}. */
-  private Optional<List<Value>> call(
-      List<Call> calls, List<Value> tensors, boolean alone, Site site) {
+  private Optional<List<Value>> call(List<Call> calls, Head head, boolean alone, Site site) {
     Call first = calls.get(0);
     Inserter inserter = new Inserter(site.attention());
     List<Value> sources = new ArrayList<>();
-    Head head = head(tensors.get(0));
     for (Call call : calls) {
       HeadTensor source = call.part().source();
       Value value = call.part().norm().map(NormMatch::input).orElse(source.value());
@@ -222,7 +228,9 @@ public final class QkFusion {
       norm.flatMap(NormMatch::weight)
           .ifPresent(
               w ->
-                  inputs.put(query ? QkNormRope.Q_WEIGHT : QkNormRope.K_WEIGHT, flat(w, inserter)));
+                  inputs.put(
+                      query ? QkNormRope.Q_WEIGHT : QkNormRope.K_WEIGHT,
+                      w.vector(inserter, facts)));
       norm.flatMap(NormMatch::bias)
           .ifPresent(
               b -> inputs.put(query ? QkNormRope.Q_BIAS : QkNormRope.K_BIAS, flat(b, inserter)));
@@ -287,22 +295,26 @@ public final class QkFusion {
       typed.add(
           facts.elementType(source) == wanted ? parts.get(i) : inserter.cast(parts.get(i), wanted));
     }
-    Value all = inserter.concat(2, typed);
-    tensor.type().ifPresent(all::setType);
-    return all;
+    return inserter.concat(2, typed);
+  }
+
+  /** Heads repeated as those of the view are. */
+  private static Value repeated(Value heads, HeadView view, Site site) {
+    if (view.repeats() == 1) {
+      return heads;
+    }
+    Inserter inserter = new Inserter(site.attention());
+    long count = view.head().heads().constant().orElseThrow();
+    int axis = view.inBlocks() ? 2 : 1;
+    long[] times = {1, 1, 1, 1, 1};
+    times[axis] = view.repeats();
+    Value apart = inserter.op("Unsqueeze", heads, inserter.ints("axes", axis));
+    Value all = inserter.op("Expand", apart, inserter.ints("times", times));
+    return inserter.reshape(all, 0, count * view.repeats(), -1, view.head().dim());
   }
 
   private static Dim product(List<Dim> dims) {
     return dims.stream().reduce(Dim.ONE, Dim::times);
-  }
-
-  private Head head(Value tensor) {
-    List<Dim> dims = facts.shape(tensor).orElseThrow();
-    return new Head(
-        dims.get(0),
-        dims.get(1),
-        dims.get(2),
-        Math.toIntExact(dims.get(3).constant().orElseThrow()));
   }
 
   /** The source as {@code [B,S,H,D]} or {@code [B,H,S,D]}. */
@@ -366,7 +378,7 @@ public final class QkFusion {
     return found;
   }
 
-  /** Weights as a vector. */
+  /** A bias as a vector. */
   private Value flat(Value weight, Inserter inserter) {
     boolean vector = facts.shape(weight).map(List::size).orElse(0) == 1;
     return vector ? weight : inserter.reshape(weight, -1);

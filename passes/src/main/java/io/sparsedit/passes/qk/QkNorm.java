@@ -1,5 +1,6 @@
 package io.sparsedit.passes.qk;
 
+import io.sparsedit.passes.functions.NormGuard;
 import io.sparsedit.passes.functions.NormKind;
 import io.sparsedit.passes.functions.NormScope;
 
@@ -8,12 +9,13 @@ import io.sparsedit.passes.functions.NormScope;
  *
  * @param kind what is computed
  * @param scope over what
- * @param epsilon what is added to the mean of the squares
+ * @param guard what keeps it from dividing by zero
  * @param weight whether the result is multiplied with a weight
  * @param bias whether a bias is added
  */
-public record QkNorm(NormKind kind, NormScope scope, float epsilon, boolean weight, boolean bias) {
-  /** Such as {@code rms over head, eps 1.0E-6}. */
+public record QkNorm(
+    NormKind kind, NormScope scope, NormGuard guard, boolean weight, boolean bias) {
+  /** Such as {@code rms over head}. */
   @Override
   public String toString() {
     return kind.attributeValue() + " over " + scope.attributeValue();

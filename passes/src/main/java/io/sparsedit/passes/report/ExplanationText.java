@@ -101,6 +101,7 @@ public final class ExplanationText {
 
   private static void failures(List<String> lines, NodeExplanation explanation) {
     List<Failure> failures = explanation.failures();
+    explanation.unknownShape().ifPresent(why -> lines.add("No rule fits: " + why + "."));
     if (failures.isEmpty()) {
       lines.add("No rule ends at it or at a node after it that reads what it computes.");
       return;

@@ -90,7 +90,11 @@ public final class InspectionJson {
   private static void putNorm(ObjectNode node, QkNorm norm) {
     node.put("kind", norm.kind().attributeValue());
     node.put("scope", norm.scope().attributeValue());
-    node.put("epsilon", norm.epsilon());
+    node.put("epsilon", norm.guard().epsilon());
+    if (norm.guard().guardsRoot()) {
+      node.put("rootEpsilon", norm.guard().rootEpsilon());
+      node.put("rootFloor", norm.guard().rootFloor());
+    }
     node.put("weight", norm.weight());
     node.put("bias", norm.bias());
   }

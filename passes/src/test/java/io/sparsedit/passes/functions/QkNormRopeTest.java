@@ -46,13 +46,24 @@ final class QkNormRopeTest {
     Optional<QkNormRope.Norm> norm =
         kind == NormKind.NONE
             ? Optional.empty()
-            : Optional.of(new QkNormRope.Norm(kind, scope, 1e-3f, random.nextInt(3) > 0, bias));
+            : Optional.of(
+                new QkNormRope.Norm(kind, scope, guard(random), random.nextInt(3) > 0, bias));
     Optional<QkNormRope.Rotary> rope =
         random.nextInt(5) == 0 && norm.isPresent()
             ? Optional.empty()
             : Optional.of(new QkNormRope.Rotary(form, 2 * random.nextInt(2), tokens));
     Layout output = List.of(Layout.values()).get(random.nextInt(2));
     return new QkNormRope(5, layout, output, random.nextBoolean(), norm, rope);
+  }
+
+  /** Of sizes that show in the result: the root of random numbers is near 1. */
+  private static NormGuard guard(Random random) {
+    return List.of(
+            NormGuard.underRoot(1e-3f),
+            new NormGuard(0, 0.2f, 0),
+            new NormGuard(0, 0, 1.1f),
+            new NormGuard(0.1f, 0.1f, 1))
+        .get(random.nextInt(4));
   }
 
   @ParameterizedTest
@@ -192,7 +203,8 @@ final class QkNormRopeTest {
       }
       for (int g = from; g < to; g++) {
         for (int d = 0; d < DIM; d++) {
-          double normed = (y[g][d] - mean) / Math.sqrt(square + norm.epsilon());
+          double root = Math.sqrt(square + norm.guard().epsilon()) + norm.guard().rootEpsilon();
+          double normed = (y[g][d] - mean) / Math.max(root, norm.guard().rootFloor());
           y[g][d] = normed * perLane(weight, g, d, 1) + perLane(bias, g, d, 0);
         }
       }
@@ -232,7 +244,10 @@ final class QkNormRopeTest {
 
   @Test
   void anRmsNormHasNoBias() {
-    assertThatThrownBy(() -> new QkNormRope.Norm(NormKind.RMS, NormScope.HEAD, 1e-6f, true, true))
+    assertThatThrownBy(
+            () ->
+                new QkNormRope.Norm(
+                    NormKind.RMS, NormScope.HEAD, NormGuard.underRoot(1e-6f), true, true))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("bias");
   }

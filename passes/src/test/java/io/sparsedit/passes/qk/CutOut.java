@@ -131,7 +131,8 @@ final class CutOut {
   /** Projections, as far as Q or K are made of them. */
   private Set<Value> sources(Value value, Set<Value> content) {
     Set<Value> sources = new LinkedHashSet<>();
-    for (FoundPart part : analysis.finder().find(value, content)) {
+    HeadView view = analysis.finder().view(value).orElseThrow();
+    for (FoundPart part : analysis.finder().find(view, content)) {
       sources.add(part.norm().map(NormMatch::input).orElse(part.source().value()));
     }
     return sources;

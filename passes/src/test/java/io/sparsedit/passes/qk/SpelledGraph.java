@@ -13,10 +13,12 @@ import io.sparsedit.passes.functions.NormScope;
 import io.sparsedit.passes.functions.RopeForm;
 import io.sparsedit.passes.functions.RotatedTokens;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
 /**
  * A graph with one self-attention site whose Q and K are normalised and rotated, in a spelling that
@@ -61,9 +63,14 @@ final class SpelledGraph {
   private final Graph graph = Graph.create("spelled");
   private final int opset;
   private final int batch;
-  private final int heads;
-  private final int width;
+  private final int queryHeads;
+  private final int inputWidth;
   private final Value video;
+
+  /** Of what is being built: query heads may share key heads. */
+  private int heads;
+
+  private int width;
   private final Planted query;
   private final Planted key;
 
@@ -74,19 +81,58 @@ final class SpelledGraph {
     random = new Random(seed);
     opset = List.of(17, 18, 23).get(random.nextInt(3));
     batch = 1 + random.nextInt(2);
-    heads = 1 + random.nextInt(3);
-    width = heads * HEAD_DIM;
-    video = input("video", batch, TOKENS, width);
+    queryHeads = 1 + random.nextInt(4);
+    List<Integer> divisors =
+        IntStream.rangeClosed(1, queryHeads).filter(n -> queryHeads % n == 0).boxed().toList();
+    int keyHeads =
+        random.nextBoolean() ? queryHeads : divisors.get(random.nextInt(divisors.size()));
+    inputWidth = queryHeads * HEAD_DIM;
+    video = input("video", batch, TOKENS, inputWidth);
+    build(queryHeads);
     query = planted();
-    key = random.nextInt(3) == 0 ? planted() : query;
+    build(keyHeads);
+    key = keyHeads != queryHeads || random.nextInt(3) == 0 ? planted() : query;
     isLayerNorm = query.norm() == NormKind.LAYER || key.norm() == NormKind.LAYER;
+    build(queryHeads);
     Value q = prepared(query, "q");
-    Value k = prepared(key, "k");
-    Value v = transpose(split(linear(video)), 0, 2, 1, 3);
+    build(keyHeads);
+    Value k = repeated(prepared(key, "k"));
+    Value v = repeated(transpose(split(linear(video)), 0, 2, 1, 3));
+    build(queryHeads);
     Value out = attention(q, k, v);
     out.rename("sample");
     out.setType(ValueType.TensorType.of(DataType.FLOAT, batch, heads, TOKENS, HEAD_DIM));
     graph.addOutput(out);
+  }
+
+  private void build(int count) {
+    heads = count;
+    width = count * HEAD_DIM;
+  }
+
+  /** Each key head for a group of query heads, [B,H,S,D]. */
+  private Value repeated(Value keys) {
+    int times = queryHeads / heads;
+    if (times == 1) {
+      return keys;
+    }
+    return switch (random.nextInt(5)) {
+      case 0 -> noise(graph.append("Tile", keys, ints(1, times, 1, 1)));
+      case 1 -> concat(1, Collections.nCopies(times, keys).toArray(new Value[0]));
+      case 2 -> {
+        long[] places = new long[queryHeads];
+        Arrays.setAll(places, h -> h / times);
+        yield noise(node("Gather", List.of(keys, ints(places)), "axis", 1));
+      }
+      default -> {
+        Value apart = graph.append("Unsqueeze", keys, ints(2));
+        Value expanded =
+            random.nextBoolean()
+                ? graph.append("Expand", apart, ints(batch, heads, times, TOKENS, HEAD_DIM))
+                : graph.append("Tile", apart, ints(1, 1, times, 1, 1));
+        yield reshape(noise(expanded), batch, queryHeads, TOKENS, HEAD_DIM);
+      }
+    };
   }
 
   Model model() {
@@ -214,7 +260,7 @@ final class SpelledGraph {
   }
 
   private Value linear(Value tokens) {
-    Value product = noise(graph.append("MatMul", tokens, weight(0, width, width)));
+    Value product = noise(graph.append("MatMul", tokens, weight(0, inputWidth, width)));
     return random.nextBoolean() ? add(product, weight(0, width)) : product;
   }
 
@@ -252,11 +298,55 @@ final class SpelledGraph {
     };
   }
 
+  /** x over its length, the root of the sum of the squares, or over something like it. */
+  private Value byLength(Value x, int size) {
+    Value length =
+        opset < 18
+            ? node("ReduceL2", List.of(x), "axes", new long[] {-1}, "keepdims", 1)
+            : node("ReduceL2", List.of(x, ints(-1)), "keepdims", 1);
+    Value least = graph.addConstant("least", Tensor.scalar(random.nextBoolean() ? 1e-12f : 2.5f));
+    Value unit =
+        switch (random.nextInt(9)) {
+          case 0 -> graph.append("Div", x, length);
+          case 1 -> graph.append("Div", x, expanded(graph.append("Clip", length, least), x));
+          case 2 -> mul(x, graph.append("Reciprocal", commutative("Max", length, least)));
+          case 3 -> graph.append("Div", x, add(length, number(0.01)));
+          case 4 -> node("LpNormalization", List.of(x), "axis", -1, "p", 2);
+          case 5 ->
+              graph.append("Div", x, add(graph.append("Sqrt", meanSquare(x, size)), number(0.01)));
+          case 6 -> {
+            Value sum =
+                node("ReduceSum", List.of(graph.append("Mul", x, x), ints(-1)), "keepdims", 1);
+            yield scaledDown(x, noise(sum));
+          }
+          case 7 ->
+              graph.append(
+                  "Div", x, graph.append("Sqrt", graph.append("Clip", meanSquare(x, size), least)));
+          default -> graph.append("Div", x, graph.append("Sqrt", meanSquare(x, size)));
+        };
+    return random.nextBoolean() ? unit : mul(unit, number(Math.sqrt(size)));
+  }
+
+  private Value expanded(Value value, Value like) {
+    return random.nextBoolean()
+        ? value
+        : graph.append("Expand", value, graph.append("Shape", like));
+  }
+
   private Value norm(Value x, Planted planted, int size, boolean headsFirst) {
     if (planted.norm() == NormKind.NONE) {
       return x;
     }
     boolean rms = planted.norm() == NormKind.RMS;
+    if (rms && random.nextInt(8) == 0) {
+      return node(
+          "SimplifiedLayerNormalization",
+          List.of(x, weight(1, size)),
+          "axis",
+          -1,
+          "epsilon",
+          1e-6f);
+    }
     if (random.nextInt(3) == 0 && (opset == 23 || !rms)) {
       Value weight = weight(1, size);
       if (rms) {
@@ -266,8 +356,16 @@ final class SpelledGraph {
           ? node("LayerNormalization", List.of(x, weight), "axis", -1)
           : node("LayerNormalization", List.of(x, weight, weight(0, size)), "axis", -1);
     }
+    if (rms && random.nextInt(8) == 0) {
+      // As JAX multiplies: the weight with one over the root first.
+      Value root = graph.append("Sqrt", add(meanSquare(x, size), number(1e-6)));
+      return mul(x, mul(graph.append("Reciprocal", root), weight(1, size)));
+    }
     Value centred = rms ? x : noise(graph.append("Sub", x, mean(x)));
-    Value normed = noise(scaledDown(centred, meanSquare(centred, size)));
+    Value normed =
+        rms && random.nextBoolean()
+            ? noise(byLength(x, size))
+            : noise(scaledDown(centred, meanSquare(centred, size)));
     if (random.nextInt(4) == 0) {
       return normed;
     }
@@ -365,7 +463,30 @@ final class SpelledGraph {
               graph.append("Unsqueeze", right, ints(4)));
       return noise(graph.append("Reshape", pairs, graph.append("Shape", x)));
     }
-    return scattered(x, left, right, lanes);
+    return random.nextBoolean()
+        ? scattered(x, left, right, lanes)
+        : scatteredByGrid(x, left, right, lanes, rotated, tokenAxis);
+  }
+
+  /** The same with a constant that says of each element where it goes. */
+  private Value scatteredByGrid(
+      Value x, Value left, Value right, int lanes, int rotated, int tokenAxis) {
+    int[] sizes = {batch, tokenAxis == 1 ? rotated : heads, tokenAxis == 1 ? heads : rotated};
+    Value result = graph.append("ConstantOfShape", graph.append("Shape", x));
+    for (int odd = 0; odd < 2; odd++) {
+      int half = lanes / 2;
+      long[] grid = new long[4 * batch * heads * rotated * half];
+      for (int i = 0; i < grid.length / 4; i++) {
+        grid[4 * i] = i / half / sizes[2] / sizes[1];
+        grid[4 * i + 1] = i / half / sizes[2] % sizes[1];
+        grid[4 * i + 2] = i / half % sizes[2];
+        grid[4 * i + 3] = 2L * (i % half) + odd;
+      }
+      long[] dims = {sizes[0], sizes[1], sizes[2], half, 4};
+      Value at = graph.addConstant("grid", Tensor.ofLongs(dims, grid));
+      result = graph.append("ScatterND", result, at, odd == 0 ? left : right);
+    }
+    return noise(result);
   }
 
   /** The two of each pair written to even and odd lanes. */

@@ -4,6 +4,7 @@ import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -64,6 +65,34 @@ public final class ShapeTable implements ValueFacts {
   /** The nodes with an output of unknown rank, in order, each with the reason. */
   public List<Unknown> unknowns() {
     return unknowns;
+  }
+
+  /**
+   * The node that is to blame for a value whose rank is not known: the first one on the way to it
+   * that is not understood, or that gives no shape though the shapes of its inputs are known. Empty
+   * if the rank is known, or if nothing computes the value.
+   */
+  public Optional<Unknown> whyUnknown(Value value) {
+    Map<Node, Unknown> open = new HashMap<>();
+    unknowns.forEach(unknown -> open.put(unknown.node(), unknown));
+    Value last = value;
+    Optional<Unknown> blamed = Optional.empty();
+    while (shape(last).isEmpty() && last.producer().isPresent()) {
+      Unknown unknown = open.remove(last.producer().get());
+      if (unknown == null) {
+        return blamed;
+      }
+      blamed = Optional.of(unknown);
+      Optional<Value> before =
+          unknown.node().presentInputs().stream()
+              .filter(input -> shape(input).isEmpty() && input.producer().isPresent())
+              .findFirst();
+      if (before.isEmpty()) {
+        return blamed;
+      }
+      last = before.get();
+    }
+    return blamed;
   }
 
   /** The values that the model declares wrongly. */

@@ -1,0 +1,80 @@
+package io.sparsedit.passes;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.sparsedit.compiler.ir.GraphVerifier;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.pass.Pass;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+
+/**
+ * A spelling of attention.
+ *
+ * @param name for people
+ * @param opset version of the default operator set
+ * @param attention builds it
+ * @param expected the sites
+ * @param exact whether canonical nodes say all of what is computed
+ */
+record Spelling(
+    String name,
+    int opset,
+    Function<SpelledGraph, Value> attention,
+    String expected,
+    boolean exact) {
+  @Override
+  public String toString() {
+    return name;
+  }
+
+  /** Found as expected, the same in ONNX Runtime after every pass, and what it was when undone. */
+  void check() {
+    SpelledGraph spelled = SpelledGraph.of(opset, attention);
+    Model model = spelled.model();
+    GraphVerifier.require(model);
+    double[] before = run(model, spelled);
+    Compilation compilation =
+        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
+
+    for (Pass<Compilation> pass : Pipeline.recognition()) {
+      int changes = pass.run(compilation);
+      compilation.graphChanged();
+      GraphVerifier.require(model);
+      boolean canonical = !compilation.sites().isEmpty();
+      if (changes > 0 && (exact || !canonical)) {
+        assertThat(run(model, spelled))
+            .as("after '%s'", pass.name())
+            .containsExactly(before, within(1e-5));
+      }
+    }
+
+    String found =
+        compilation.sites().stream()
+            .map(site -> describe(site, model))
+            .collect(Collectors.joining(", "));
+    assertThat(found).as("not understood: %s", compilation.notUnderstood()).isEqualTo(expected);
+
+    compilation.sites().forEach(site -> site.recognition().undo());
+    model.graph().removeDeadNodes();
+    GraphVerifier.require(model);
+    assertThat(Pipeline.operators(model)).doesNotContainKey("sparsedit.Attention");
+    assertThat(run(model, spelled)).containsExactly(before, within(1e-5));
+  }
+
+  /** Such as {@code self 2 24 to 24 mask: it is causal}. */
+  private static String describe(Site site, Model model) {
+    return RandomGraph.describe(site)
+        + DenseOnly.why(site.attention(), model.graph()).map(why -> ": " + why).orElse("");
+  }
+
+  private static double[] run(Model model, SpelledGraph spelled) {
+    Map<String, Tensor> outputs = CanonicalForm.run(model, spelled.inputs());
+    return outputs.values().iterator().next().doubles().orElseThrow();
+  }
+}
