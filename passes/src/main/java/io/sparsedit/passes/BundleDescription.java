@@ -22,6 +22,7 @@ import io.sparsedit.passes.report.ReportHtml;
 import io.sparsedit.passes.report.VerificationJson;
 import io.sparsedit.passes.verify.VerificationReport;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -219,7 +220,7 @@ final class BundleDescription {
     node.put("type", type.shortName());
     if (value.type().orElse(null) instanceof ValueType.TensorType declared
         && declared.dims().isPresent()) {
-      putDims(node, declared.dims().get());
+      putDims(node, numbered(declared.dims().get(), facts.shape(value)));
     } else {
       ArrayNode dims = node.putArray("dims");
       Optional<List<Dim>> shape = facts.shape(value);
@@ -235,6 +236,19 @@ final class BundleDescription {
                   }));
     }
     return node;
+  }
+
+  /** The dimensions as declared; numbers where an exporter gave names to what is a number. */
+  private static List<DeclaredDim> numbered(List<DeclaredDim> declared, Optional<List<Dim>> shape) {
+    List<DeclaredDim> dims = new ArrayList<>(declared);
+    if (shape.isPresent() && shape.get().size() == declared.size()) {
+      for (int axis = 0; axis < declared.size(); axis++) {
+        if (shape.get().get(axis).isConstant()) {
+          dims.set(axis, DeclaredDims.of(shape.get().get(axis)));
+        }
+      }
+    }
+    return dims;
   }
 
   private ObjectNode report(String version) {

@@ -1,9 +1,11 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.shape.Dim;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -75,9 +77,12 @@ final class ChooseSites implements Pass<Compilation> {
       case JOINT ->
           obstacleOfText(site)
               .or(() -> obstacleOfGeometry(site, compilation))
-              .or(() -> obstacleOfTensors(site, compilation));
+              .or(() -> obstacleOfTensors(site, compilation))
+              .or(() -> obstacleOfSizes(site, compilation));
       case SELF ->
-          obstacleOfGeometry(site, compilation).or(() -> obstacleOfTensors(site, compilation));
+          obstacleOfGeometry(site, compilation)
+              .or(() -> obstacleOfTensors(site, compilation))
+              .or(() -> obstacleOfSizes(site, compilation));
     };
   }
 
@@ -123,6 +128,31 @@ final class ChooseSites implements Pass<Compilation> {
     return hidden.isEmpty()
         ? Optional.empty()
         : Optional.of("the graph does not compute the video's extent " + hidden + " by itself");
+  }
+
+  /** Why its state has no size before the model runs. */
+  private static Optional<String> obstacleOfSizes(Site site, Compilation compilation) {
+    Set<String> given = new HashSet<>();
+    for (Value input : compilation.model().graph().inputs()) {
+      compilation
+          .facts()
+          .shape(input)
+          .ifPresent(shape -> shape.forEach(dim -> given.addAll(dim.symbols())));
+    }
+    Dim tokens = site.shape().queryTokens();
+    Dim batch = site.shape().batch();
+    if (!given.containsAll(batch.symbols())) {
+      return Optional.of("its batch, " + batch + ", does not follow from the inputs' shapes");
+    }
+    if (given.containsAll(tokens.symbols())
+        || SelectedTokens.of(site, compilation.facts()).isPresent()) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        "the number of its tokens, "
+            + tokens
+            + ", does not follow from the inputs' shapes: export the model with a mask of keys in"
+            + " place of tokens picked out by what a mask holds");
   }
 
   /** Why the operators cannot take its q, k, v and mask. */

@@ -73,6 +73,7 @@ public final class Pipeline {
   private static List<Pass<Compilation>> rewriting(Set<Instrument> instruments) {
     List<Pass<Compilation>> passes = new ArrayList<>(recognition());
     passes.add(new RestoreDenseSites());
+    passes.add(new MakeRoomForSelectedTokens());
     passes.add(new FuseQkNormRope());
     passes.add(new EmitSparseSites());
     passes.add(new ExpandMaskRows());

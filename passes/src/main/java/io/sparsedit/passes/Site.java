@@ -103,6 +103,25 @@ public record Site(
     return with(kind, tokens, preparation, Optional.empty(), why);
   }
 
+  /** The same site with so many tokens, of which its mask hides some. */
+  Site withRoom(Dim count, TokenLayout layout) {
+    Shape roomy = new Shape(shape.batch(), shape.heads(), count, count, shape.headDim());
+    return new Site(
+        id,
+        name,
+        attention,
+        recognition,
+        roomy,
+        elementType,
+        scale,
+        true,
+        kind,
+        layout,
+        preparation,
+        method,
+        reason);
+  }
+
   private Site with(
       SiteKind newKind,
       TokenLayout newTokens,
