@@ -6,6 +6,7 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.legal.AttendDensely;
 import io.sparsedit.compiler.legal.Legalisation;
+import io.sparsedit.compiler.legal.PadHeadDimension;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
@@ -45,6 +46,7 @@ public final class EngineGraph {
    */
   static void of(
       Model model, List<String> plugins, int version, String library, Precision precision) {
+    PadHeadDimension.in(model);
     CallPlugins.in(model, plugins, version, library);
     OmitNeutralAttributes.in(model.graph());
     Legalisation.apply(model);
