@@ -54,6 +54,7 @@ public final class EngineGraph {
     PrepareTokenMajor.in(model.graph());
     ReadTokenMajor.in(model.graph());
     Legalisation.convert(model, precision);
+    ProjectApart.in(model);
   }
 
   /**
