@@ -83,13 +83,17 @@ final class BundleDescription {
         .put("sites", compilation.emitted().size());
     state(root);
     io(root);
-    ScheduleOptions options = compilation.options().schedule();
+    putSchedule(root);
+    return root;
+  }
+
+  /** The default number of steps and the schedule of the sites that have none of their own. */
+  private void putSchedule(ObjectNode root) {
     ObjectNode schedule = root.putObject("schedule");
     schedule
         .put("preset", compilation.preset().label())
-        .put("steps", options.steps(compilation.preset()));
+        .put("steps", compilation.options().schedule().steps(compilation.preset()));
     schedule().writeTo(schedule);
-    return root;
   }
 
   /** The schedule of the sites that have none of their own. */
@@ -255,6 +259,7 @@ final class BundleDescription {
     ObjectNode report = InspectionJson.of(inspection);
     report.put("compiler", version);
     report.set("method", method());
+    putSchedule(report);
     report.set("verification", VerificationJson.of(verification));
     Map<String, Integer> after = Pipeline.operators(compilation.model());
     ArrayNode operators = report.putArray("operators");

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.Optional;
 
 /**
@@ -59,13 +60,24 @@ public record Inspection(
 
   /** The reasons why something is not taken for attention, each with what it holds for. */
   public Map<String, String> notUnderstoodByReason() {
-    Map<String, List<String>> nodes = new LinkedHashMap<>();
-    for (NotUnderstood item : notUnderstood) {
-      nodes.computeIfAbsent(item.reason(), reason -> new ArrayList<>()).add(item.node());
+    return byReason(notUnderstood, NotUnderstood::reason, NotUnderstood::node);
+  }
+
+  /** The sites that stay dense, those with the same reason named together. */
+  Map<String, String> sitesByReason() {
+    return byReason(
+        sites.stream().filter(site -> !site.sparsify()).toList(), Site::reason, Site::name);
+  }
+
+  private static <T> Map<String, String> byReason(
+      List<T> items, Function<T, String> reason, Function<T, String> name) {
+    Map<String, List<String>> names = new LinkedHashMap<>();
+    for (T item : items) {
+      names.computeIfAbsent(reason.apply(item), r -> new ArrayList<>()).add(name.apply(item));
     }
-    Map<String, String> named = new LinkedHashMap<>();
-    nodes.forEach((reason, all) -> named.put(reason, together(all)));
-    return named;
+    Map<String, String> together = new LinkedHashMap<>();
+    names.forEach((why, all) -> together.put(why, together(all)));
+    return together;
   }
 
   private static String together(List<String> nodes) {

@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.rules.match.Match;
 import io.sparsedit.compiler.rules.match.Rule;
@@ -53,14 +52,7 @@ final class MatchNames {
     }
     Optional<Value> value = match.value(name);
     return value.isPresent()
-        ? value.map(v -> v + " " + type(v, facts))
+        ? value.map(v -> v + " " + facts.describe(v))
         : match.datum(name).map(Object::toString);
-  }
-
-  /** Such as {@code f32[1, 2, 192, 32]}. */
-  static String type(Value value, ValueFacts facts) {
-    DataType type = facts.elementType(value);
-    return (type == DataType.UNDEFINED ? "" : type.shortName())
-        + facts.shape(value).map(Object::toString).orElse(" of unknown rank");
   }
 }

@@ -31,6 +31,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The way from an exported model to a bundle: read, recognise, rewrite, verify, write.
@@ -277,7 +279,14 @@ public final class Pipeline {
               }
             });
     progress.stage("find attention");
-    List<PassRecord> records = runner.run(compilation);
+    List<PassRecord> records;
+    try {
+      records = runner.run(compilation);
+    } catch (SparsifyException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      throw InvalidNodes.blame(compilation.file(), e);
+    }
     GraphVerifier.require(compilation.model());
     return new Inspection(
         compilation.file(),
@@ -332,29 +341,19 @@ public final class Pipeline {
     if (inspection.sites().stream().anyMatch(Site::sparsify)) {
       return;
     }
-    StringBuilder why = new StringBuilder();
-    if (inspection.sites().isEmpty()) {
-      why.append(inspection.file()).append(" has no attention that SparseDiT recognises.");
-      inspection
-          .notUnderstoodByReason()
-          .forEach(
-              (reason, nodes) ->
-                  why.append(' ').append(nodes).append(": ").append(reason).append('.'));
-      why.append(" Nothing to make sparse.");
-    } else {
-      why.append("nothing to make sparse in ").append(inspection.file()).append(':');
-      inspection
-          .sites()
-          .forEach(
-              s -> why.append(' ').append(s.name()).append(": ").append(s.reason()).append(';'));
-      inspection
-          .notUnderstoodByReason()
-          .forEach(
-              (reason, nodes) ->
-                  why.append(' ').append(nodes).append(": ").append(reason).append(';'));
-      why.setLength(why.length() - 1);
-      why.append('.');
-    }
-    throw new SparsifyException(SparsifyException.Kind.NOTHING_TO_SPARSIFY, why.toString());
+    Map<String, String> open = inspection.notUnderstoodByReason();
+    String why =
+        Stream.concat(
+                inspection.sitesByReason().entrySet().stream(), open.entrySet().stream())
+            .map(reason -> reason.getValue() + ": " + reason.getKey())
+            .collect(Collectors.joining("; "));
+    throw new SparsifyException(
+        SparsifyException.Kind.NOTHING_TO_SPARSIFY,
+        inspection.sites().isEmpty()
+            ? inspection.file()
+                + " has no attention that SparseDiT recognises."
+                + (why.isEmpty() ? "" : " " + why + ".")
+                + " Nothing to make sparse."
+            : "nothing to make sparse in " + inspection.file() + ": " + why + ".");
   }
 }

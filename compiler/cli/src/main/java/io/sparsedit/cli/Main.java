@@ -122,7 +122,7 @@ public final class Main {
       String first = unmatched.getUnmatched().get(0);
       CommandSpec command = exception.getCommandLine().getCommandSpec();
       return command.parent() == null
-          ? "there is no command '" + first + "'; there are inspect, compile and verify"
+          ? "there is no command '" + first + "'; there are " + SparsifyModel.commands(command)
           : "'" + first + "' is one argument too many for " + command.name();
     }
     return String.valueOf(exception.getMessage());

@@ -1,5 +1,6 @@
 package io.sparsedit.cli;
 
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.Model.CommandSpec;
@@ -49,7 +50,13 @@ final class SparsifyModel implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(),
-        "a command is missing: inspect, compile, verify, build, quality or bench");
+        spec.commandLine(), "a command is missing; there are " + commands(spec));
+  }
+
+  /** The names of the subcommands that do something. */
+  static String commands(CommandSpec program) {
+    return program.subcommands().keySet().stream()
+        .filter(name -> !name.equals("help"))
+        .collect(Collectors.joining(", "));
   }
 }

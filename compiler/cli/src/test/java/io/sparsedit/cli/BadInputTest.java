@@ -90,6 +90,46 @@ final class BadInputTest {
     expectFailure(file, 1, "old.onnx", "opset 15", "16", "Export again");
   }
 
+  /** What hides the attention is named, and not only that there is none. */
+  @Test
+  void nodesThatBreakTheirOperatorsRules() throws IOException {
+    Model model = OnnxReader.read(WAN);
+    model.graph().nodeList().stream()
+        .filter(node -> node.is("Transpose") && node.name().contains("/attn"))
+        .forEach(
+            node ->
+                node.setAttribute(
+                    "perm",
+                    new io.sparsedit.compiler.ir.Attribute.IntList(List.of(0L, 2L, 7L, 3L))));
+    Path file = folder.resolve("turned.onnx");
+    OnnxWriter.write(model, file);
+
+    expectFailure(
+        file, 4, "turned.onnx", "Transpose '/blocks.0/attn1/", "has no axis 7");
+  }
+
+  /** A pass that takes a Transpose for what it is fails on one that is none: the model's fault. */
+  @Test
+  void nodeThatBreaksItsOperatorsRulesInFrontOfAttention() throws IOException {
+    Model model = OnnxReader.read(WAN);
+    Node norm =
+        model.graph().nodeList().stream()
+            .filter(node -> node.name().startsWith("/blocks.0/attn1/norm_q/") && node.is("Mul"))
+            .reduce((first, last) -> last)
+            .orElseThrow();
+    Node turned =
+        model.graph().insertBefore(norm, "", "Transpose", "turned", List.of(norm.requiredInput(0)));
+    turned.setAttribute(
+        "perm", new io.sparsedit.compiler.ir.Attribute.IntList(List.of(0L, 1L, 9L)));
+    Value output = turned.addOutput("turned");
+    output.setType(ValueType.TensorType.of(DataType.FLOAT, 1, 192, 64));
+    norm.setInput(0, output);
+    Path file = folder.resolve("turned.onnx");
+    OnnxWriter.write(model, file);
+
+    expectFailure(file, 1, "turned.onnx", "Transpose 'turned'", "has no axis 9", "export it again");
+  }
+
   @Test
   void missingExternalData() throws IOException {
     Path model = copyOfExternalModel();

@@ -56,7 +56,7 @@ final class HelpTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "foo                              | there is no command 'foo'; there are inspect, compile",
+        "foo                              | there is no command 'foo'; there are inspect, compile, build, verify",
         "inspect a.onnx b.onnx            | 'b.onnx' is one argument too many for inspect",
         "compile a.onnx -o b --verify all | '--verify': there is no 'all', only full, sites, none",
         "compile a.onnx -o b --weights x  | '--weights': there is no 'x', only link, copy",

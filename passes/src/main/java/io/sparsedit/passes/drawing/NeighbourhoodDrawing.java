@@ -5,7 +5,6 @@ import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import io.sparsedit.passes.drawing.GraphDrawing.Box;
 import io.sparsedit.passes.drawing.GraphDrawing.Edge;
@@ -311,7 +310,7 @@ public final class NeighbourhoodDrawing {
             .filter(t -> t.elementCount() <= MAX_ELEMENTS)
             .flatMap(Tensor::doubles);
     if (elements.isEmpty()) {
-      return type(value);
+      return facts.describe(value);
     }
     List<String> numbers = new ArrayList<>();
     for (double element : elements.get()) {
@@ -328,13 +327,6 @@ public final class NeighbourhoodDrawing {
 
   private String typed(Value value) {
     String name = names.getOrDefault(value, "");
-    return (name.isEmpty() ? "" : name + ": ") + type(value);
-  }
-
-  private String type(Value value) {
-    DataType type = facts.elementType(value);
-    Optional<List<Dim>> shape = facts.shape(value);
-    return (type == DataType.UNDEFINED ? "" : type.shortName())
-        + shape.map(Object::toString).orElse(" of unknown rank");
+    return (name.isEmpty() ? "" : name + ": ") + facts.describe(value);
   }
 }

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.function.Supplier;
 
 /**
  * Whether Q is, lane by lane, a rotation of a given tensor, or that tensor itself.
@@ -177,7 +178,7 @@ final class RopeMatcher {
 
     private Optional<List<Term>> combined(Step step, double sign) {
       if (step instanceof Step.Sum sum) {
-        return sum(of(sum.left()), of(sum.right()), sum.rightSign(), sign);
+        return sum(of(sum.left()), () -> of(sum.right()), sum.rightSign(), sign);
       }
       if (step instanceof Step.Product product) {
         return product(product.left(), product.right(), sign);
@@ -185,7 +186,7 @@ final class RopeMatcher {
       if (step instanceof Step.Rotated rotated) {
         return sum(
             product(rotated.data(), rotated.cos(), 1),
-            product(rotated.other(), rotated.sin(), 1),
+            () -> product(rotated.other(), rotated.sin(), 1),
             rotated.sign(),
             sign);
       }
@@ -201,9 +202,17 @@ final class RopeMatcher {
           .map(terms -> terms.stream().map(term -> term.times(factor).times(sign)).toList());
     }
 
+    /** The right side is expanded only if the left one has few terms: each may hold it again. */
     private Optional<List<Term>> sum(
-        Optional<List<Term>> left, Optional<List<Term>> right, double rightSign, double sign) {
-      if (left.isEmpty() || right.isEmpty()) {
+        Optional<List<Term>> left,
+        Supplier<Optional<List<Term>>> expandRight,
+        double rightSign,
+        double sign) {
+      if (left.isEmpty()) {
+        return Optional.empty();
+      }
+      Optional<List<Term>> right = expandRight.get();
+      if (right.isEmpty()) {
         return Optional.empty();
       }
       List<Term> all = new ArrayList<>();

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** What looks like QK-norm or RoPE in front of Q and is neither. K has nothing in front. */
 final class DecoysTest {
@@ -174,6 +175,20 @@ final class DecoysTest {
 
     assertThat(preparation(rotated(x, turned, table(true, true), table(false, true))))
         .hasToString("q: no norm, interleaved rope, constant | k: nothing");
+  }
+
+  /** 200 doublings are 2^200 terms; the search gives up at the first few. */
+  @Test
+  @Timeout(60)
+  void doublingsAreNoneAndEndAtOnce() {
+    assertNothing(
+        x -> {
+          Value sum = x;
+          for (int i = 0; i < 200; i++) {
+            sum = graph.append("Add", sum, sum);
+          }
+          return sum;
+        });
   }
 
   /** Both of a pair get the other with the same sign: no rotation. */

@@ -7,7 +7,7 @@ import java.util.function.ToDoubleFunction;
  * Means over the samples of one candidate.
  *
  * @param psnr in dB; infinite where a sample is equal to its reference
- * @param psnrSpread standard deviation over the samples; 0 if there is but one
+ * @param psnrError standard error of that mean; 0 if there is but one sample
  * @param ssim mean SSIM, NaN where it does not exist
  * @param relativeL1 mean relative L1 error
  * @param density of the sparse steps
@@ -17,7 +17,7 @@ import java.util.function.ToDoubleFunction;
  */
 record Mean(
     double psnr,
-    double psnrSpread,
+    double psnrError,
     double ssim,
     double relativeL1,
     double density,
@@ -27,10 +27,10 @@ record Mean(
   static Mean of(List<Measurement> runs) {
     double psnr = mean(runs, Measurement::psnr);
     double squares = mean(runs, run -> (run.psnr() - psnr) * (run.psnr() - psnr));
-    double spread = runs.size() < 2 ? 0 : Math.sqrt(squares * runs.size() / (runs.size() - 1.0));
+    double error = runs.size() < 2 ? 0 : Math.sqrt(squares / (runs.size() - 1.0));
     return new Mean(
         psnr,
-        spread,
+        error,
         mean(runs, Measurement::ssim),
         mean(runs, Measurement::relativeL1),
         mean(runs, Measurement::density),

@@ -1,97 +1,82 @@
 package io.sparsedit.cli.quality;
 
+import static io.sparsedit.passes.report.HtmlPage.code;
+import static io.sparsedit.passes.report.HtmlPage.escape;
+import static io.sparsedit.passes.report.HtmlPage.rowHtml;
+
+import io.sparsedit.passes.report.HtmlPage;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
 
 /** {@code quality.html}: plot, table, and density and recall of every site; no scripts. */
 final class QualityHtml {
-  private static final String STYLE =
-      """
-      body{font:15px/1.5 system-ui,sans-serif;color:#1b1f24;max-width:70rem;margin:2rem auto;padding:0 1rem}
-      h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-      table{border-collapse:collapse}th,td{text-align:left;padding:.2rem .6rem;border-bottom:1px solid #e3e6ea}
-      th{font-weight:600;color:#57606a}td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-      .muted{color:#57606a}code{font-size:.9em}summary{cursor:pointer}svg{max-width:100%;height:auto}
-      """;
-
-  private final StringBuilder html = new StringBuilder();
+  /** Columns of numbers in {@link QualityTable#rows}: all but series, settings and the mark. */
+  private static final List<Boolean> NUMERIC =
+      List.of(false, false, true, true, true, true, true, true, false);
 
   private QualityHtml() {}
 
   static String of(Results results) {
-    return new QualityHtml().page(results);
-  }
-
-  private String page(Results results) {
-    html.append("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
-        .append("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">")
-        .append("<title>SparseDiT: quality</title>\n<style>")
-        .append(STYLE)
-        .append("</style></head>\n<body>\n<h1>Quality against density</h1>\n");
-    for (String note : QualityTable.notes(results)) {
-      html.append("<p class=\"muted\">").append(ParetoPlot.escape(note)).append("</p>\n");
-    }
-    html.append(ParetoPlot.all(results));
-    table(QualityTable.rows(results));
-    html.append(
-            "<h2>Sites</h2>\n<p class=\"muted\">Mean over sparse steps and samples; density, and")
-        .append(" below it recall, of each head.</p>\n");
+    HtmlPage page = new HtmlPage("SparseDiT: quality", "Quality against density");
+    QualityTable.notes(results).forEach(page::note);
+    page.html(ParetoPlot.all(results));
+    List<List<String>> rows = QualityTable.rows(results);
+    page.heading("Table")
+        .tableHtml(
+            escaped(rows.get(0)),
+            NUMERIC,
+            rows.stream().skip(1).map(row -> rowHtml(NUMERIC, escaped(row))).toList());
+    page.heading("Sites")
+        .note(
+            "Density, and below it recall, of each head: means over sparse steps and samples. The"
+                + " darker, the denser.");
     for (Curve curve : results.curves()) {
       for (Curve.Point point : curve.byDensity()) {
-        sites(curve.name(), point);
+        sites(page, curve.name(), point);
       }
     }
-    return html.append("</body></html>\n").toString();
+    return page.close();
   }
 
-  private void table(List<List<String>> rows) {
-    html.append("<h2>Table</h2>\n<table>");
-    for (int i = 0; i < rows.size(); i++) {
-      html.append("<tr>");
-      for (int column = 0; column < rows.get(i).size(); column++) {
-        String cell = i == 0 ? "th" : column > 1 && column < 8 ? "td class=\"n\"" : "td";
-        html.append('<')
-            .append(cell)
-            .append('>')
-            .append(ParetoPlot.escape(rows.get(i).get(column)))
-            .append(i == 0 ? "</th>" : "</td>");
-      }
-      html.append("</tr>\n");
-    }
-    html.append("</table>\n");
+  private static List<String> escaped(List<String> cells) {
+    return cells.stream().map(HtmlPage::escape).toList();
   }
 
-  private void sites(String series, Curve.Point point) {
-    html.append("<details><summary>")
-        .append(ParetoPlot.escape(series))
-        .append(" <code>")
-        .append(ParetoPlot.escape(point.settings()))
-        .append("</code></summary>\n<table>");
-    int count = point.runs().get(0).sites().size();
-    for (int site = 0; site < count; site++) {
-      html.append("<tr><td><code>")
-          .append(ParetoPlot.escape(point.runs().get(0).sites().get(site).id()))
-          .append("</code></td>");
-      int heads = point.runs().get(0).sites().get(site).density().size();
-      for (int head = 0; head < heads; head++) {
-        List<Double> density = new ArrayList<>();
-        List<Double> recall = new ArrayList<>();
-        for (Measurement run : point.runs()) {
-          density.add(run.sites().get(site).density().get(head));
-          recall.add(run.sites().get(site).recall().get(head));
-        }
-        html.append(
-            String.format(
-                Locale.ROOT,
-                "<td class=\"n\" style=\"background:rgba(59,130,196,%.2f)\">%.3f<br>%.3f</td>",
-                mean(density) * .8,
-                mean(density),
-                mean(recall)));
+  private static void sites(HtmlPage page, String series, Curve.Point point) {
+    List<Measurement.SiteMeasurement> first = point.runs().get(0).sites();
+    int widest = first.stream().mapToInt(site -> site.density().size()).max().orElse(0);
+    List<String> header = new ArrayList<>(List.of("site"));
+    IntStream.range(0, widest).forEach(head -> header.add("head " + head));
+    List<Boolean> numeric = new ArrayList<>(Collections.nCopies(widest + 1, true));
+    numeric.set(0, false);
+    List<String> rows = new ArrayList<>();
+    for (int site = 0; site < first.size(); site++) {
+      List<String> cells = new ArrayList<>(List.of(code(first.get(site).id())));
+      for (int head = 0; head < first.get(site).density().size(); head++) {
+        cells.add(head(point.runs(), site, head));
       }
-      html.append("</tr>\n");
+      rows.add(rowHtml(numeric, cells));
     }
-    html.append("</table></details>\n");
+    page.html("<details><summary>" + escape(series) + " " + code(point.settings()) + "</summary>\n")
+        .tableHtml(header, numeric, rows)
+        .html("</details>\n");
+  }
+
+  private static String head(List<Measurement> runs, int site, int head) {
+    double density =
+        mean(runs.stream().map(run -> run.sites().get(site).density().get(head)).toList());
+    double recall =
+        mean(runs.stream().map(run -> run.sites().get(site).recall().get(head)).toList());
+    return String.format(
+        Locale.ROOT,
+        "<span style=\"display:block;padding:0 .3rem;background:rgba(59,130,196,%.2f)\">%.3f<br>"
+            + "%.3f</span>",
+        density * .6,
+        density,
+        recall);
   }
 
   private static double mean(List<Double> values) {

@@ -65,9 +65,9 @@ final class QualityTable {
     if (!Double.isFinite(mean.psnr())) {
       return "equal";
     }
-    return mean.psnrSpread() == 0
+    return mean.psnrError() == 0
         ? String.format(Locale.ROOT, "%.2f dB", mean.psnr())
-        : String.format(Locale.ROOT, "%.2f ± %.2f dB", mean.psnr(), mean.psnrSpread());
+        : String.format(Locale.ROOT, "%.2f ± %.2f dB", mean.psnr(), mean.psnrError());
   }
 
   static String fraction(double value) {
@@ -79,7 +79,7 @@ final class QualityTable {
         setup(results),
         "Each run against the dense run from the same noise. Density: kept pairs, mean over sparse"
             + " steps, sites and heads; recall: softmax mass of the kept pairs; ± is the standard"
-            + " deviation over samples.");
+            + " error of a mean over samples.");
   }
 
   /** How it was sampled, in one sentence. */

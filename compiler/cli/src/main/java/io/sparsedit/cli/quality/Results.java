@@ -155,7 +155,7 @@ final class Results {
           Mean mean = Mean.of(measured);
           ObjectNode means = node.putObject("mean");
           Measurement.putNumber(means, "psnr", mean.psnr());
-          Measurement.putNumber(means, "psnrSpread", mean.psnrSpread());
+          Measurement.putNumber(means, "psnrError", mean.psnrError());
           Measurement.putNumber(means, "ssim", mean.ssim());
           Measurement.putNumber(means, "relativeL1", mean.relativeL1());
           Measurement.putNumber(means, "density", mean.density());

@@ -254,6 +254,11 @@ final class ModelDecoder {
     if (proto.getOpType().isEmpty()) {
       throw place.failure("has no operator type");
     }
+    Optional<Integer> missing = RequiredInputs.firstMissing(proto);
+    if (missing.isPresent()) {
+      throw place.failure(
+          "has no input " + missing.get() + ", which the operator needs; export the model again");
+    }
     Node node = graph.addNode(proto.getDomain(), proto.getOpType(), proto.getName(), List.of());
     for (int i = 0; i < proto.getInputCount(); i++) {
       String name = proto.getInput(i);

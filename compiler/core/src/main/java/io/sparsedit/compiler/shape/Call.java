@@ -158,7 +158,7 @@ final class Call {
   int axis(long axis, int rank) {
     long normal = axis < 0 ? axis + rank : axis;
     if (normal < 0 || normal >= rank) {
-      throw unknown("axis " + axis + " of a tensor of rank " + rank);
+      throw invalid("a tensor of rank " + rank + " has no axis " + axis);
     }
     return (int) normal;
   }
@@ -245,7 +245,7 @@ final class Call {
 
   /** An exception that says what is wrong with the node. */
   ShapeRule.Unknown invalid(String reason) {
-    return new ShapeRule.Unknown(reason);
+    return new ShapeRule.Unknown(reason, true);
   }
 
   String name(int index) {

@@ -49,6 +49,7 @@ final class Engine {
   private final Set<Value> absent = new HashSet<>();
   private final Map<String, Value> origins = new HashMap<>();
   private final Map<Node, String> unknowns = new LinkedHashMap<>();
+  private final Map<Node, String> invalid = new LinkedHashMap<>();
   private final Map<Value, ShapeTable.Contradiction> contradictions = new LinkedHashMap<>();
   private final Deque<Frame> frames = new ArrayDeque<>();
   private int calls;
@@ -76,12 +77,13 @@ final class Engine {
     inferGraph(model.graph());
     facts.putAll(joinedCalls);
     return new ShapeTable(
-        facts,
-        unknowns.entrySet().stream()
-            .map(e -> new ShapeTable.Unknown(e.getKey(), e.getValue()))
-            .toList(),
-        List.copyOf(contradictions.values()),
-        source);
+        facts, listed(unknowns), listed(invalid), List.copyOf(contradictions.values()), source);
+  }
+
+  private static List<ShapeTable.Unknown> listed(Map<Node, String> reasons) {
+    return reasons.entrySet().stream()
+        .map(e -> new ShapeTable.Unknown(e.getKey(), e.getValue()))
+        .toList();
   }
 
   // ---- what rules ask ---------------------------------------------------------------------------
@@ -206,9 +208,13 @@ final class Engine {
       apply(call);
     } catch (ShapeRule.Unknown e) {
       reason = Optional.of(e.reason());
+      if (e.isInvalid()) {
+        invalid.putIfAbsent(node, e.reason());
+      }
     } catch (RuntimeException e) {
       // A node that breaks the operator's own rules must not keep the rest from being known.
       reason = Optional.of("the node does not fit its operator: " + e);
+      invalid.putIfAbsent(node, "its inputs or attributes are not those of the operator");
     }
     boolean complete = true;
     for (int i = 0; i < call.outputCount(); i++) {

@@ -27,6 +27,10 @@ final class Partial {
 
   private Partial(DataType type, long[] dims, List<Scalar> elements) {
     this.type = type;
+    if (Arrays.stream(dims).reduce(1, Math::multiplyExact) != elements.size()) {
+      throw new IllegalArgumentException(
+          elements.size() + " elements for " + Arrays.toString(dims));
+    }
     this.dims = dims;
     this.elements = elements;
   }

@@ -15,8 +15,20 @@ interface ShapeRule {
   final class Unknown extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
+    private final boolean invalid;
+
     Unknown(String reason) {
+      this(reason, false);
+    }
+
+    /** With {@code invalid} the node itself is wrong: no run could give it an output. */
+    Unknown(String reason, boolean invalid) {
       super(reason, null, false, false);
+      this.invalid = invalid;
+    }
+
+    boolean isInvalid() {
+      return invalid;
     }
 
     String reason() {

@@ -48,16 +48,19 @@ public final class ShapeTable implements ValueFacts {
 
   private final Map<Value, Fact> facts;
   private final List<Unknown> unknowns;
+  private final List<Unknown> invalid;
   private final List<Contradiction> contradictions;
   private final ConstantSource source;
 
   ShapeTable(
       Map<Value, Fact> facts,
       List<Unknown> unknowns,
+      List<Unknown> invalid,
       List<Contradiction> contradictions,
       ConstantSource source) {
     this.facts = facts;
     this.unknowns = unknowns;
+    this.invalid = invalid;
     this.contradictions = contradictions;
     this.source = source;
   }
@@ -93,6 +96,14 @@ public final class ShapeTable implements ValueFacts {
       last = before.get();
     }
     return blamed;
+  }
+
+  /**
+   * The nodes that break their operator's own rules, in order, each with the reason: what they
+   * compute is not known, whatever the model declares of it.
+   */
+  public List<Unknown> invalid() {
+    return invalid;
   }
 
   /** The values that the model declares wrongly. */

@@ -22,4 +22,16 @@ public interface ValueFacts {
    * dimensions; empty if some element is not known even so.
    */
   Optional<List<Dim>> elements(Value value);
+
+  /** Element type and dimensions for a reader, such as {@code f32[1, 2, 192, 32]}. */
+  default String describe(Value value) {
+    DataType type = elementType(value);
+    Optional<List<Dim>> shape = shape(value);
+    if (shape.isEmpty()) {
+      return type == DataType.UNDEFINED
+          ? "of unknown type and rank"
+          : type.shortName() + " of unknown rank";
+    }
+    return (type == DataType.UNDEFINED ? "" : type.shortName()) + shape.get();
+  }
 }

@@ -121,6 +121,12 @@ class BadModelTest {
   }
 
   @Test
+  void aNodeWithoutAnInputThatItsOperatorNeeds() {
+    fails(addOne().addNode(node("Mul", "y", "a")), "node 'Mul_a' (Mul)", "no input 1", "export");
+    fails(addOne().addNode(node("Where", "y,,y", "a")), "node 'Where_a' (Where)", "no input 1");
+  }
+
+  @Test
   void aUseBeforeTheDefinition() {
     fails(
         addOne().addNode(node("Neg", "b", "a")).addNode(node("Neg", "x", "b")),

@@ -338,6 +338,43 @@ final class ShapeInferenceTest {
   }
 
   @Test
+  void aNodeThatBreaksItsOperatorsRulesIsNamed() {
+    Value x = input("x", "B", 4);
+    Value fine = graph.append("Relu", x);
+    Node turned = graph.addNode("", "Transpose", "turned", List.of(x));
+    turned.setAttribute("perm", new Attribute.IntList(List.of(0L, 7L)));
+    turned.addOutput("t").setType(type(4, "B"));
+    Node joined = graph.addNode("", "Concat", "joined", List.of(x, fine));
+    joined.setAttribute("axis", 5);
+    joined.addOutput("c");
+
+    ShapeTable table = infer();
+
+    assertThat(table.invalid())
+        .extracting(ShapeTable.Unknown::toString)
+        .containsExactly(
+            "Transpose 'turned': a tensor of rank 2 has no axis 7",
+            "Concat 'joined': a tensor of rank 2 has no axis 5");
+  }
+
+  /** Elements that do not fill a shape are not followed: other code would read beyond them. */
+  @Test
+  void aReshapeThatLosesElementsIsInvalid() {
+    Value numbers = graph.addConstant("numbers", Tensor.vector(1, 2, 3, 4));
+    Value target = graph.addConstant("target", Tensor.vector(4, 2, 0));
+    Node reshape = graph.addNode("", "Reshape", "lossy", List.of(numbers, target));
+    reshape.setAttribute("allowzero", 1);
+    Value lost = reshape.addOutput("lost");
+
+    ShapeTable table = infer();
+
+    assertThat(table.constant(lost)).isEmpty();
+    assertThat(table.invalid())
+        .extracting(ShapeTable.Unknown::node)
+        .containsExactly(lost.producer().orElseThrow());
+  }
+
+  @Test
   void aWrongDeclarationGivesWay() {
     Value x = input("x", "B", 4);
     Value y = graph.append("Relu", x);
@@ -363,7 +400,7 @@ final class ShapeInferenceTest {
     assertThat(infer().unknowns())
         .extracting(ShapeTable.Unknown::reason)
         .containsExactly(
-            "axis 7 of a tensor of rank 2 is not known",
+            "a tensor of rank 2 has no axis 7",
             "shapes [2, 3] and [4, 5] do not multiply",
             "the rank of input 0, which is absent, is not known");
   }

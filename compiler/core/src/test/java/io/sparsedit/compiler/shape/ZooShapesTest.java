@@ -37,6 +37,7 @@ final class ZooShapesTest {
     ShapeTable table = infer(model);
 
     assertThat(table.unknowns()).isEmpty();
+    assertThat(table.invalid()).isEmpty();
     assertThat(table.contradictions()).isEmpty();
     for (Value value : model.graph().values()) {
       assertThat(table.elementType(value)).as("%s", value).isNotEqualTo(DataType.UNDEFINED);

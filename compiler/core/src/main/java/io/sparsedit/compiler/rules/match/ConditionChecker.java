@@ -106,12 +106,7 @@ final class ConditionChecker {
     if (good) {
       return Optional.empty();
     }
-    String found =
-        "%"
-            + value.name()
-            + " is "
-            + (type == DataType.UNDEFINED ? "" : type.shortName())
-            + shape.map(Object::toString).orElse(" of unknown rank");
+    String found = "%" + value.name() + " is " + facts.describe(value);
     return violation(
         condition.span(),
         condition.why(),
