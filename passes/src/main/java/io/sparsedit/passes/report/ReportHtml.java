@@ -129,9 +129,9 @@ public final class ReportHtml {
     boolean passed = verification.path("passed").asBoolean();
     StringBuilder text = new StringBuilder();
     text.append(passed ? "<span class=\"ok\">passed</span>" : "<span class=\"bad\">failed</span>")
-        .append(", on ")
+        .append(" (")
         .append(escape(verification.path("note").asText()))
-        .append(": with everything kept, equal to the original within ")
+        .append("): with everything kept, equal to the original within ")
         .append(String.format(Locale.ROOT, "%.0e", verification.path("tolerance").asDouble()));
     for (JsonNode failure : verification.path("failures")) {
       text.append("<br><span class=\"bad\">").append(escape(failure.asText())).append("</span>");

@@ -25,6 +25,7 @@ final class ParetoPlot {
   private static final double TOP = 30;
   private static final double WIDTH = 350;
   private static final double HEIGHT = 240;
+  private static final double HEAD = 40;
   private static final double ROW = TOP + HEIGHT + 56;
   private static final double COLUMN = LEFT + WIDTH + 24;
   private static final double LINE = 18;
@@ -106,14 +107,14 @@ final class ParetoPlot {
   static String all(Results results) {
     ParetoPlot plot = new ParetoPlot(results);
     int lines = (plot.curves.size() + LEGEND_COLUMNS) / LEGEND_COLUMNS;
-    plot.open(2 * COLUMN, 24 + 2 * ROW + lines * LINE + 8);
-    plot.panel(0, 24, Measure.PSNR);
+    plot.open(2 * COLUMN, HEAD + 2 * ROW + lines * LINE + 8);
+    plot.panel(0, HEAD, Measure.PSNR);
     if (plot.hasSsim()) {
-      plot.panel(COLUMN, 24, Measure.SSIM);
+      plot.panel(COLUMN, HEAD, Measure.SSIM);
     }
-    plot.panel(0, 24 + ROW, Measure.ERROR);
-    plot.panel(COLUMN, 24 + ROW, Measure.RECALL);
-    plot.legend(LEFT, 24 + 2 * ROW + 4, lines, (2 * COLUMN - LEFT) / LEGEND_COLUMNS);
+    plot.panel(0, HEAD + ROW, Measure.ERROR);
+    plot.panel(COLUMN, HEAD + ROW, Measure.RECALL);
+    plot.legend(LEFT, HEAD + 2 * ROW + 4, lines, (2 * COLUMN - LEFT) / LEGEND_COLUMNS);
     return plot.close();
   }
 
@@ -123,9 +124,9 @@ final class ParetoPlot {
     int lines = plot.curves.size() + 1;
     int longest = plot.curves.stream().mapToInt(curve -> curve.name().length()).max().orElse(0);
     double names = 44 + CHARACTER * Math.max(longest, "Pareto front".length());
-    plot.open(COLUMN + names, 24 + Math.max(ROW, TOP + lines * LINE + 8));
-    plot.panel(0, 24, Measure.PSNR);
-    plot.legend(COLUMN - 8, 24 + TOP + 12, lines, names);
+    plot.open(COLUMN + names, HEAD + Math.max(ROW, TOP + lines * LINE + 8));
+    plot.panel(0, HEAD, Measure.PSNR);
+    plot.legend(COLUMN - 8, HEAD + TOP + 12, lines, names);
     return plot.close();
   }
 

@@ -26,9 +26,7 @@ final class QualityHtml {
     List<List<String>> rows = QualityTable.rows(results);
     page.heading("Table")
         .tableHtml(
-            escaped(rows.get(0)),
-            NUMERIC,
-            rows.stream().skip(1).map(row -> rowHtml(NUMERIC, escaped(row))).toList());
+            escaped(rows.get(0)), NUMERIC, rows.stream().skip(1).map(QualityHtml::row).toList());
     page.heading("Sites")
         .note(
             "Density, and below it recall, of each head: means over sparse steps and samples. The"
@@ -39,6 +37,14 @@ final class QualityHtml {
       }
     }
     return page.close();
+  }
+
+  /** Series and settings stand in one line each: they are what is compared. */
+  private static String row(List<String> row) {
+    List<String> cells = new ArrayList<>(escaped(row));
+    cells.set(0, "<span style=\"white-space:nowrap\">" + cells.get(0) + "</span>");
+    cells.set(1, "<code style=\"white-space:nowrap\">" + cells.get(1) + "</code>");
+    return rowHtml(NUMERIC, cells);
   }
 
   private static List<String> escaped(List<String> cells) {
