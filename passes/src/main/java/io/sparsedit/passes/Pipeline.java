@@ -343,8 +343,7 @@ public final class Pipeline {
     }
     Map<String, String> open = inspection.notUnderstoodByReason();
     String why =
-        Stream.concat(
-                inspection.sitesByReason().entrySet().stream(), open.entrySet().stream())
+        Stream.concat(inspection.sitesByReason().entrySet().stream(), open.entrySet().stream())
             .map(reason -> reason.getValue() + ": " + reason.getKey())
             .collect(Collectors.joining("; "));
     throw new SparsifyException(

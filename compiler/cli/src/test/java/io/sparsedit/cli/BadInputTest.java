@@ -104,8 +104,7 @@ final class BadInputTest {
     Path file = folder.resolve("turned.onnx");
     OnnxWriter.write(model, file);
 
-    expectFailure(
-        file, 4, "turned.onnx", "Transpose '/blocks.0/attn1/", "has no axis 7");
+    expectFailure(file, 4, "turned.onnx", "Transpose '/blocks.0/attn1/", "has no axis 7");
   }
 
   /** A pass that takes a Transpose for what it is fails on one that is none: the model's fault. */
