@@ -3,10 +3,10 @@ package io.sparsedit.compiler.engine;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.LargeFiles;
 import io.sparsedit.compiler.SparsifyException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -78,7 +78,7 @@ public final class TritonRepository {
       Files.createDirectories(plan.getParent() == null ? model : plan.getParent());
       Path temporary = AtomicFile.temporaryFor(plan);
       try {
-        link(bundle.resolve(engine), temporary);
+        LargeFiles.linkOrCopy(bundle.resolve(engine), temporary);
         AtomicFile.moveIntoPlace(temporary, plan);
       } finally {
         AtomicFile.deleteQuietly(temporary);
@@ -90,17 +90,6 @@ public final class TritonRepository {
     AtomicFile.write(
         model.resolve("config.pbtxt"), out -> out.write(config.getBytes(StandardCharsets.UTF_8)));
     return model;
-  }
-
-  /** A hard link where that is possible: engines are large. */
-  private static void link(Path from, Path to) throws IOException {
-    try {
-      Files.createLink(to, from.toAbsolutePath());
-    } catch (FileAlreadyExistsException e) {
-      throw e;
-    } catch (IOException | UnsupportedOperationException e) {
-      Files.copy(from, to);
-    }
   }
 
   /** The bundle's name with what Triton takes in a name. */

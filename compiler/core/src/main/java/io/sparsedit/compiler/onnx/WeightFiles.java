@@ -1,15 +1,14 @@
 package io.sparsedit.compiler.onnx;
 
 import io.sparsedit.compiler.AtomicFile;
+import io.sparsedit.compiler.LargeFiles;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.ModelTensors;
 import io.sparsedit.compiler.ir.Tensor.Storage;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -116,9 +115,9 @@ public final class WeightFiles {
       if (Files.exists(target) && Files.isSameFile(source, target)) {
         return new Placed(location, bytes, true);
       }
-      boolean linked = mode == Mode.LINK && link(source.toRealPath(), temporary);
-      if (!linked) {
-        copy(source, temporary);
+      boolean linked = mode == Mode.LINK && LargeFiles.linkOrCopy(source, temporary);
+      if (mode == Mode.COPY) {
+        LargeFiles.copy(source, temporary);
       }
       AtomicFile.moveIntoPlace(temporary, target);
       created.add(target);
@@ -141,32 +140,6 @@ public final class WeightFiles {
       }
       Files.createDirectory(folder);
       created.add(folder);
-    }
-  }
-
-  private static boolean link(Path source, Path target) {
-    try {
-      Files.createLink(target, source);
-      return true;
-    } catch (IOException | UnsupportedOperationException e) {
-      // Another file system, or one without hard links: copy.
-      return false;
-    }
-  }
-
-  private static void copy(Path source, Path target) throws IOException {
-    try (FileChannel in = FileChannel.open(source, StandardOpenOption.READ);
-        FileChannel out =
-            FileChannel.open(target, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-      long size = in.size();
-      for (long at = 0; at < size; ) {
-        long moved = in.transferTo(at, size - at, out);
-        if (moved <= 0) {
-          throw new IOException("the file became shorter while it was copied");
-        }
-        at += moved;
-      }
-      out.force(true);
     }
   }
 }
