@@ -4,11 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.legal.Legalisation;
+import io.sparsedit.compiler.legal.MaskedSites;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.ort.OrtRunner;
+import io.sparsedit.passes.functions.BlockSparseAttention;
+import io.sparsedit.passes.functions.Layout;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +21,7 @@ import java.util.Set;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every graph of the zoo computes the same after legalisation. */
 final class LegalisationZooTest {
@@ -77,6 +82,46 @@ final class LegalisationZooTest {
                 assertThat(relative(Optional.ofNullable(found.get(output)).orElseThrow(), wanted))
                     .as(output)
                     .isLessThan(HALF_TOLERANCE));
+  }
+
+  /** What calls the plugin in an engine is run as the portable model's function here. */
+  @ParameterizedTest
+  @ValueSource(strings = {"hunyuanvideo-ts17-static", "hunyuanvideo-dynamo18-static"})
+  void attentionUnderMasksOfKeysIsThatOfTheOperator(String name) {
+    Model before = OnnxReader.read(ZooGraphs.weighted(name, folder));
+    Model after = OnnxReader.read(ZooGraphs.weighted(name, folder));
+
+    Legalisation.apply(after, Optional.of(new MaskedSites(64, false, Precision.KEEP, 1)));
+
+    List<Node> sites =
+        after.graph().nodeList().stream()
+            .filter(node -> node.opType().equals(BlockSparseAttention.OP_TYPE))
+            .toList();
+    // One double and one single block; attention among the text's 24 tokens is TensorRT's.
+    assertThat(sites).hasSize(2);
+    for (Node node : sites) {
+      BlockSparseAttention call =
+          new BlockSparseAttention(
+              (int) node.intAttribute("site", -1),
+              Layout.BHSD,
+              node.floatAttribute("scale", 0),
+              true,
+              false);
+      assertThat(node.presentInputs()).hasSameSizeAs(call.inputs());
+      node.setOverload(call.overload());
+      List.of("plugin_namespace", "plugin_version").forEach(node::removeAttribute);
+      if (after.functions().isEmpty()) {
+        after.functions().add(call.function(after.opset()));
+      }
+    }
+    Map<String, Tensor> inputs = ZooInputs.of(before, 1);
+    Map<String, Tensor> found = OrtRunner.run(after, inputs);
+    OrtRunner.run(before, inputs)
+        .forEach(
+            (output, wanted) ->
+                assertThat(error(Optional.ofNullable(found.get(output)).orElseThrow(), wanted))
+                    .as(output)
+                    .isLessThan(TOLERANCE));
   }
 
   /** Largest difference over the larger of 1 and the largest value. */

@@ -111,9 +111,12 @@ final class BuildCommand implements Callable<Integer> {
   private void writeOnnx(Path file, PrintWriter out) {
     EngineGraph.Export export;
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
-      export = EngineGraph.write(bundle, dense, engine.precision(), engine.range(), file, progress);
+      export =
+          EngineGraph.write(
+              bundle, dense, engine.precision(), engine.masked(), engine.range(), file, progress);
     }
     out.println("Wrote " + String.join(", ", export.files()));
+    EngineArguments.printSome(out, EngineArguments.MASKED, export.masked());
     if (!export.shapes().isEmpty()) {
       out.println("Shapes for trtexec, which does not derive the state's:");
       export.trtexecOptions().forEach(option -> out.println("  " + option));

@@ -10,6 +10,7 @@ import io.sparsedit.compiler.engine.EngineOptions;
 import io.sparsedit.compiler.engine.InputRange;
 import io.sparsedit.compiler.engine.InputShapes;
 import io.sparsedit.compiler.engine.TimingCache;
+import io.sparsedit.compiler.legal.MaskedAttention;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.tensorrt.PluginLibrary;
 import java.io.PrintWriter;
@@ -27,6 +28,9 @@ final class EngineArguments {
   private static final String PLUGINS = "SPARSEDIT_PLUGINS";
   private static final int MOST_LINES = 10;
   private static final int MAX_LEVEL = 5;
+
+  /** Comes before the name of each. */
+  static final String MASKED = "dense under a mask of keys, by SparseDiT's kernel: ";
 
   @Option(
       names = "--plugin-library",
@@ -61,6 +65,18 @@ final class EngineArguments {
             + " is."
       })
   private Precision precision = Precision.KEEP;
+
+  @Option(
+      names = "--masked-attention",
+      paramLabel = "WHO",
+      defaultValue = "auto",
+      description = {
+        "Who computes self-attention that is left dense under a mask of keys.",
+        "auto: SparseDiT's kernel where it is known to be faster, else TensorRT (default).",
+        "plugin: SparseDiT's kernel wherever it can.",
+        "tensorrt: TensorRT."
+      })
+  private MaskedAttention masked = MaskedAttention.AUTO;
 
   @Option(
       names = "--allow-tf32",
@@ -126,6 +142,11 @@ final class EngineArguments {
   /** What becomes of f32. */
   Precision precision() {
     return precision;
+  }
+
+  /** Who computes dense attention under a mask of keys. */
+  MaskedAttention masked() {
+    return masked;
   }
 
   /** The sizes that the engine is to take. */
@@ -229,6 +250,7 @@ final class EngineArguments {
         library(),
         range(),
         precision,
+        masked,
         dense,
         tf32,
         level,
@@ -253,11 +275,12 @@ final class EngineArguments {
         engine.tensorRt(),
         engine.gpu(),
         engine.seconds());
+    printSome(out, MASKED, engine.masked());
     printSome(out, "copy beside a plugin: ", engine.copies());
     printSome(out, "TensorRT: ", engine.warnings());
   }
 
-  private static void printSome(PrintWriter out, String what, List<String> lines) {
+  static void printSome(PrintWriter out, String what, List<String> lines) {
     int shown = Math.min(lines.size(), MOST_LINES);
     lines.subList(0, shown).forEach(line -> out.println(what + line));
     if (shown < lines.size()) {

@@ -99,6 +99,42 @@ final class BuildCommandTest {
     assertThat(run.err()).contains("is no file in an existing folder");
   }
 
+  /** No GPU is asked for, and so by default nothing is known to be faster. */
+  @Test
+  void denseAttentionUnderAMaskCallsThePluginWhereThatIsAskedFor() {
+    Path bundle = compiled("hunyuanvideo-ts17-static", "0");
+    Path onnx = folder.resolve("hunyuan.trt.onnx");
+
+    CommandLineRun usual = CommandLineRun.of("build", bundle, "--onnx", onnx);
+
+    assertThat(usual.exitCode()).isZero();
+    assertThat(usual.out()).doesNotContain("dense under a mask");
+    assertThat(attentionPlugins(onnx)).isEqualTo(1);
+
+    CommandLineRun run =
+        CommandLineRun.of("build", bundle, "--onnx", onnx, "--masked-attention", "plugin");
+
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out())
+        .contains(
+            "dense under a mask of keys, by SparseDiT's kernel:"
+                + " /transformer_blocks.0/attn/MatMul_1");
+    assertThat(attentionPlugins(onnx)).isEqualTo(2);
+
+    CommandLineRun dense =
+        CommandLineRun.of(
+            "build", bundle, "--onnx", onnx, "--dense", "--masked-attention", "plugin");
+
+    assertThat(dense.exitCode()).isZero();
+    assertThat(attentionPlugins(onnx)).isZero();
+  }
+
+  private static long attentionPlugins(Path onnx) {
+    return OnnxReader.read(onnx).graph().nodeList().stream()
+        .filter(node -> node.opType().equals("BlockSparseAttention"))
+        .count();
+  }
+
   @Test
   void trtexecIsToldTheShapesOfTheStateToo() {
     Path bundle = compiled("wan21_t2v-dynamo23-dynamic");
@@ -166,6 +202,10 @@ final class BuildCommandTest {
   }
 
   private Path compiled(String graph) {
+    return compiled(graph, "none");
+  }
+
+  private Path compiled(String graph, String denseLayers) {
     Path bundle = folder.resolve("bundle");
     CommandLineRun run =
         CommandLineRun.of(
@@ -174,7 +214,7 @@ final class BuildCommandTest {
             "-o",
             bundle,
             "--dense-layers",
-            "none",
+            denseLayers,
             "--verify",
             "none");
     assertThat(run.exitCode()).as(run.err()).isZero();

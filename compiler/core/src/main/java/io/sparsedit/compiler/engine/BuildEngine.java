@@ -9,6 +9,7 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.legal.AttendDensely;
+import io.sparsedit.compiler.legal.MaskedSites;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.tensorrt.EngineBuilder;
@@ -22,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Builds a TensorRT engine of a bundle's model and puts it into the bundle, with the plugin library
@@ -54,12 +56,14 @@ public final class BuildEngine {
       AttendDensely.in(model);
     }
     PluginLibrary plugins = tools.plugins();
-    EngineGraph.of(
-        model,
-        plugins.operators(),
-        plugins.pluginVersion(),
-        plugins.file().toString(),
-        options.precision());
+    List<String> masked =
+        EngineGraph.of(
+            model,
+            plugins.operators(),
+            plugins.pluginVersion(),
+            plugins.file().toString(),
+            options.precision(),
+            sites(options, tools));
     Map<String, EngineBuilder.Shapes> shapes = ShapeProfile.of(model.graph(), options.range());
     byte[] onnx = OnnxWriter.toBytes(model);
 
@@ -86,6 +90,7 @@ public final class BuildEngine {
       copy(plugins.file(), library);
       ObjectNode entry = describe(engine, library, entries, tools, options, shapes, compiler);
       describe(copies, entry.putArray("copies"));
+      masked.forEach(entry.putArray("maskedAttention")::add);
       String engineFile = entry.path("file").asText();
       String pluginFile = entry.path("plugins").path("file").asText();
       long bytes = size(engine);
@@ -101,9 +106,19 @@ public final class BuildEngine {
           options.precision(),
           (System.nanoTime() - start) / 1e9,
           usual(shapes),
+          masked,
           copies.stream().map(BuildEngine::text).toList(),
           warnings);
     }
+  }
+
+  /** A dense engine is TensorRT's alone: others are compared with it. */
+  private static Optional<MaskedSites> sites(EngineOptions options, BuildTools tools) {
+    return options.dense()
+        ? Optional.empty()
+        : options
+            .masked()
+            .sites(tools.gpu().capability(), options.precision(), tools.plugins().pluginVersion());
   }
 
   /**

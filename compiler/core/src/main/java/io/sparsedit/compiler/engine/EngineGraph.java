@@ -4,8 +4,11 @@ import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.legal.AttendDensely;
 import io.sparsedit.compiler.legal.Legalisation;
+import io.sparsedit.compiler.legal.MaskedAttention;
+import io.sparsedit.compiler.legal.MaskedSites;
 import io.sparsedit.compiler.legal.PadHeadDimension;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.compiler.onnx.OnnxReader;
@@ -33,6 +36,8 @@ public final class EngineGraph {
   /** The version of the plugins that a graph asks for where no plugin library says so. */
   private static final int PLUGIN_VERSION = 1;
 
+  private static final int NO_GPU = 0;
+
   private EngineGraph() {}
 
   /**
@@ -43,18 +48,32 @@ public final class EngineGraph {
    * @param version the version of the plugins
    * @param library what messages call the plugin library
    * @param precision what becomes of f32
+   * @param masked who computes dense attention under a mask of keys; of a dense model TensorRT
+   * @return the names of what calls a plugin instead of being left dense
    */
-  static void of(
-      Model model, List<String> plugins, int version, String library, Precision precision) {
+  static List<String> of(
+      Model model,
+      List<String> plugins,
+      int version,
+      String library,
+      Precision precision,
+      Optional<MaskedSites> masked) {
     PadHeadDimension.in(model);
     CallPlugins.in(model, plugins, version, library);
     OmitNeutralAttributes.in(model.graph());
-    Legalisation.apply(model);
+    List<Node> sites = CallPlugins.calls(model.graph());
+    Legalisation.apply(model, masked);
+    List<String> added =
+        CallPlugins.calls(model.graph()).stream()
+            .filter(node -> !sites.contains(node))
+            .map(Node::name)
+            .toList();
     // Between a transposition and a plugin there is no Cast yet.
     PrepareTokenMajor.in(model.graph());
     ReadTokenMajor.in(model.graph());
     Legalisation.convert(model, precision);
     ProjectApart.in(model);
+    return added;
   }
 
   /**
@@ -64,6 +83,8 @@ public final class EngineGraph {
    * @param folder the bundle
    * @param dense whether all sites are to be dense
    * @param precision what becomes of f32
+   * @param masked who computes dense attention under a mask of keys; TensorRT, if that depends on
+   *     the GPU
    * @param range the sizes that its engine is to take; none: they are left open
    * @param file where to; external weights are linked or copied beside it
    * @param progress told of each stage
@@ -74,6 +95,7 @@ public final class EngineGraph {
       Path folder,
       boolean dense,
       Precision precision,
+      MaskedAttention masked,
       InputRange range,
       Path file,
       Progress progress) {
@@ -94,7 +116,10 @@ public final class EngineGraph {
     }
     Set<String> operators = new TreeSet<>();
     CallPlugins.calls(model.graph()).forEach(node -> operators.add(node.opType()));
-    of(model, List.copyOf(operators), PLUGIN_VERSION, "the plugin library", precision);
+    Optional<MaskedSites> sites =
+        dense ? Optional.empty() : masked.sites(NO_GPU, precision, PLUGIN_VERSION);
+    List<String> added =
+        of(model, List.copyOf(operators), PLUGIN_VERSION, "the plugin library", precision, sites);
     Map<String, EngineBuilder.Shapes> shapes =
         range.isEmpty() ? Map.of() : ShapeProfile.of(model.graph(), range);
     progress.stage("write " + file);
@@ -122,22 +147,27 @@ public final class EngineGraph {
     OnnxWriter.write(model, target);
     files.add(0, String.valueOf(target.getFileName()));
     return new Export(
-        files, shapes, range.isEmpty() ? ShapeProfile.open(model.graph()) : List.of());
+        files, added, shapes, range.isEmpty() ? ShapeProfile.open(model.graph()) : List.of());
   }
 
   /**
    * What was written.
    *
    * @param files the names of the files, the model first
+   * @param masked dense attention under a mask of keys that calls SparseDiT's plugin
    * @param shapes the sizes of every dynamic input, the state's too
    * @param open the inputs whose sizes are left open, as in {@code latents [batch, 16]}, without
    *     those that follow from others
    */
   public record Export(
-      List<String> files, Map<String, EngineBuilder.Shapes> shapes, List<String> open) {
+      List<String> files,
+      List<String> masked,
+      Map<String, EngineBuilder.Shapes> shapes,
+      List<String> open) {
     /** Keeps its own copies. */
     public Export {
       files = List.copyOf(files);
+      masked = List.copyOf(masked);
       shapes = Collections.unmodifiableMap(new TreeMap<>(shapes));
       open = List.copyOf(open);
     }

@@ -45,8 +45,8 @@ final class GuardAfterProduct implements Pass<EngineModel> {
     return changed;
   }
 
-  /** Whether a node replaces the NaN of a softmax by zero, for one product alone. */
-  private static boolean isGuard(Node where, EngineModel model) {
+  /** Whether a node replaces the NaN of a softmax by zero, for one reader alone. */
+  static boolean isGuard(Node where, EngineModel model) {
     Value weights = where.requiredInput(2);
     Optional<Node> test = where.requiredInput(0).producer().filter(node -> node.is("IsNaN"));
     return test.filter(node -> node.requiredInput(0) == weights).isPresent()
@@ -56,7 +56,8 @@ final class GuardAfterProduct implements Pass<EngineModel> {
         && !where.output().isGraphOutput();
   }
 
-  private static boolean isSoftmax(Node node, EngineModel model) {
+  /** Whether a node is a softmax over the last axis. */
+  static boolean isSoftmax(Node node, EngineModel model) {
     if (!node.is("Softmax")) {
       return false;
     }

@@ -4,7 +4,9 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.pass.PassRecord;
 import io.sparsedit.compiler.pass.PassRunner;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Writes a model with operators that TensorRT's ONNX parser takes; what it computes stays the same.
@@ -13,7 +15,15 @@ public final class Legalisation {
   private Legalisation() {}
 
   /** The passes in order. */
-  static List<Pass<EngineModel>> passes() {
+  private static List<Pass<EngineModel>> passes(Optional<MaskedSites> masked) {
+    List<Pass<EngineModel>> passes = new ArrayList<>(spelling());
+    masked.ifPresent(sites -> passes.add(new AttendByPlugin(sites)));
+    passes.addAll(tuning());
+    return passes;
+  }
+
+  /** What writes operators as others. */
+  private static List<Pass<EngineModel>> spelling() {
     return List.of(
         new ReplaceCastLike(),
         new DecomposeRmsNormalization(),
@@ -25,7 +35,11 @@ public final class Legalisation {
         new DecomposeGelu(),
         new DecomposeFusedMatMul(),
         new DecomposeGroupNormalization(),
-        new DecomposeLogSumExp(),
+        new DecomposeLogSumExp());
+  }
+
+  private static List<Pass<EngineModel>> tuning() {
+    return List.of(
         new GuardAfterProduct(),
         new SplitLargeAttention(),
         new MultiplyPatches(),
@@ -43,7 +57,17 @@ public final class Legalisation {
    * @return what each pass did
    */
   public static List<PassRecord> apply(Model model) {
-    return run(model, passes());
+    return apply(model, Optional.empty());
+  }
+
+  /**
+   * Changes the model, which keeps its types.
+   *
+   * @param masked the attention under masks of keys that calls SparseDiT's plugin; empty: none
+   * @return what each pass did
+   */
+  public static List<PassRecord> apply(Model model, Optional<MaskedSites> masked) {
+    return run(model, passes(masked));
   }
 
   /**

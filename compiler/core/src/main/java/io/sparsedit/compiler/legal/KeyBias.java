@@ -1,0 +1,112 @@
+package io.sparsedit.compiler.legal;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.compiler.shape.ShapeTable;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * A tensor that is added to attention's scores, as one number for each key.
+ *
+ * <pre>
+ *   before   mask [B,1,1,S]    bias = Where(Expand(mask, [B,1,S,S]), 0, -inf)
+ *   after    key_bias = Cast(Where(mask, 0, -inf), f32)
+ * </pre>
+ *
+ * It may be written with as many rows and heads as the scores have, if they are copies that {@code
+ * Expand} made, also in front of elementwise operators.
+ */
+final class KeyBias {
+  private static final int RANK = 4;
+  private static final int HEAD_AXIS = 1;
+  private static final int QUERY_AXIS = 2;
+  private static final int KEY_AXIS = 3;
+
+  /** Operators whose result has, in each place, what their operands have in that place. */
+  private static final Set<String> ELEMENTWISE =
+      Set.of("Add", "And", "Cast", "Identity", "Mul", "Not", "Or", "Sub", "Where");
+
+  private final ShapeTable facts;
+
+  KeyBias(ShapeTable facts) {
+    this.facts = facts;
+  }
+
+  /**
+   * Whether a tensor that is broadcast to scores [B,H,S,S] is the same for all queries and heads.
+   */
+  boolean is(Value value) {
+    return isNarrow(value)
+        || expanded(value).filter(this::is).isPresent()
+        || elementwise(value)
+            .filter(n -> n.presentInputs().stream().allMatch(this::is))
+            .isPresent();
+  }
+
+  /** One row for all queries and heads. */
+  private boolean isNarrow(Value value) {
+    Optional<List<Dim>> shape = facts.shape(value);
+    return shape.isPresent()
+        && shape.get().size() <= RANK
+        && isOne(shape.get(), HEAD_AXIS)
+        && isOne(shape.get(), QUERY_AXIS);
+  }
+
+  private static boolean isOne(List<Dim> shape, int axis) {
+    int own = axis - (RANK - shape.size());
+    return own < 0 || shape.get(own).is(1);
+  }
+
+  private static Optional<Value> expanded(Value value) {
+    return value.producer().filter(node -> node.is("Expand")).map(node -> node.requiredInput(0));
+  }
+
+  private static Optional<Node> elementwise(Value value) {
+    return value
+        .producer()
+        .filter(node -> node.domain().isEmpty() && ELEMENTWISE.contains(node.opType()));
+  }
+
+  /** The row of a tensor for which {@link #is} holds, of fewer dimensions maybe. */
+  Value row(Emit emit, Value value) {
+    if (isNarrow(value)) {
+      return value;
+    }
+    Optional<Value> source = expanded(value);
+    if (source.isPresent()) {
+      return row(emit, source.get());
+    }
+    Node node = elementwise(value).orElseThrow();
+    List<Value> rows = new ArrayList<>();
+    for (Value input : node.presentInputs()) {
+      rows.add(row(emit, input));
+    }
+    Value result = emit.node(node.opType(), rows.toArray(Value[]::new));
+    node.attributes().forEach(Emit.owner(result)::setAttribute);
+    return result;
+  }
+
+  /**
+   * The bias as f32 [B,1,1,S].
+   *
+   * @param row what {@link #row} gave, or something like it
+   * @param type its type
+   */
+  Value whole(Emit emit, Value row, DataType type, long batch, long tokens) {
+    Value bias = emit.cast(row, type, DataType.FLOAT);
+    boolean isWhole =
+        facts
+            .shape(row)
+            .filter(shape -> shape.size() == RANK)
+            .filter(shape -> shape.get(0).is(batch) && shape.get(KEY_AXIS).is(tokens))
+            .isPresent();
+    return isWhole
+        ? bias
+        : emit.node("Expand", bias, emit.ints("key_bias_shape", batch, 1, 1, tokens));
+  }
+}

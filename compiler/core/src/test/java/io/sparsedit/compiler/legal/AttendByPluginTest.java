@@ -1,0 +1,330 @@
+package io.sparsedit.compiler.legal;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.GraphVerifier;
+import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.ModelCopy;
+import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.ir.Value;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+final class AttendByPluginTest {
+  private static final double TOLERANCE = 2e-6;
+  private static final int BATCH = 2;
+  private static final int HEADS = 3;
+  private static final int TOKENS = 10;
+  private static final int WIDTH = 32;
+  private static final float SCALE = 0.25f;
+  private static final MaskedSites ALL = new MaskedSites(1, false, Precision.KEEP, 1);
+
+  private final Spelled spelled = new Spelled(18);
+  private final Value query = spelled.floats("q", BATCH, HEADS, TOKENS, WIDTH);
+  private final Value key = spelled.floats("k", BATCH, HEADS, TOKENS, WIDTH);
+  private final Value values = spelled.floats("v", BATCH, HEADS, TOKENS, WIDTH);
+
+  private Value number(double number) {
+    return spelled.graph.addConstant("number", Tensor.scalar((float) number));
+  }
+
+  private Value turned(Value keys) {
+    return spelled.node("Transpose", List.of(Optional.of(keys)), "perm", new long[] {0, 1, 3, 2});
+  }
+
+  /** As PyTorch writes it: the root of the scale on both sides. */
+  private Value scores() {
+    Value root = number(Math.sqrt(SCALE));
+    return spelled.node(
+        "MatMul", spelled.node("Mul", query, root), spelled.node("Mul", turned(key), root));
+  }
+
+  private Value attended(Value masked) {
+    return spelled.node("MatMul", softmax(masked), values);
+  }
+
+  private Value softmax(Value masked) {
+    return spelled.node("Softmax", List.of(Optional.of(masked)), "axis", -1);
+  }
+
+  /** The last three keys of the second batch element do not count. */
+  private Value keyMask(long... dims) {
+    int[] kept =
+        IntStream.range(0, BATCH * TOKENS).map(i -> i < BATCH * TOKENS - 3 ? 1 : 0).toArray();
+    return spelled.bools("mask", dims, kept);
+  }
+
+  private Value additive(Value mask) {
+    return spelled.node("Where", mask, number(0), number(Double.NEGATIVE_INFINITY));
+  }
+
+  private static List<Node> plugins(Model model) {
+    return model.graph().nodeList().stream()
+        .filter(node -> node.opType().equals("BlockSparseAttention"))
+        .toList();
+  }
+
+  private Model rewritten(MaskedSites sites) {
+    Model model = ModelCopy.of(spelled.model);
+    Legalisation.apply(model, Optional.of(sites));
+    assertThat(GraphVerifier.problems(model)).isEmpty();
+    return model;
+  }
+
+  /** Checks that one attention calls the plugin and that this means the same numbers. */
+  private Node check() {
+    Model model = rewritten(ALL);
+    assertThat(plugins(model)).hasSize(1);
+    assertThat(model.graph().nodes()).noneMatch(node -> node.is("Softmax"));
+    Model standard = ModelCopy.of(model);
+    assertThat(AttendDensely.in(standard)).isEqualTo(1);
+    Map<String, Tensor> found = spelled.run(standard);
+    spelled
+        .run()
+        .forEach(
+            (name, wanted) -> {
+              double[] a =
+                  Optional.ofNullable(found.get(name)).orElseThrow().doubles().orElseThrow();
+              double[] b = wanted.doubles().orElseThrow();
+              assertThat(a).hasSameSizeAs(b);
+              for (int i = 0; i < b.length; i++) {
+                assertThat(a[i]).as("%s[%d]", name, i).isCloseTo(b[i], within(TOLERANCE));
+              }
+            });
+    return plugins(model).get(0);
+  }
+
+  private void stays() {
+    assertThat(plugins(rewritten(ALL))).isEmpty();
+  }
+
+  @Test
+  void aBiasOfKeys() {
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", scores(), bias)));
+    Node plugin = check();
+    assertThat(plugin.requiredInput(0)).extracting(Value::name).isEqualTo("q");
+    assertThat(plugin.requiredInput(1)).extracting(Value::name).isEqualTo("k");
+    assertThat(plugin.floatAttribute("scale", 0)).isCloseTo(SCALE, within(1e-7f));
+    assertThat(plugin.intAttribute("compensate", -1)).isZero();
+    assertThat(plugin.stringAttribute("plugin_namespace", "")).isEqualTo("sparsedit");
+    assertThat(plugin.requiredInput(3).constant().orElseThrow().dims())
+        .containsExactly(BATCH, HEADS, 0);
+    assertThat(plugin.requiredInput(9).constant().orElseThrow().doubles().orElseThrow())
+        .containsExactly(0);
+  }
+
+  @Test
+  void theSecondProductKeepsItsName() {
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    Value result = attended(spelled.node("Add", scores(), bias));
+    String name = result.producer().orElseThrow().name();
+    spelled.output(result);
+    assertThat(check().name()).isEqualTo(name);
+  }
+
+  @Test
+  void aMaskThatWasExpandedToAllQueries() {
+    Value all =
+        spelled.node(
+            "Expand",
+            keyMask(BATCH, 1, 1, TOKENS),
+            spelled.graph.addConstant("shape", Tensor.vector(BATCH, 1, TOKENS, TOKENS)));
+    spelled.output(attended(spelled.node("Add", scores(), additive(all))));
+    check();
+  }
+
+  @Test
+  void aMaskForTheWholeBatchAddedFromTheLeft() {
+    Value bias = spelled.floats("bias", TOKENS);
+    spelled.output(attended(spelled.node("Add", bias, scores())));
+    check();
+  }
+
+  @Test
+  void scoresThatAreReplaced() {
+    Value mask = keyMask(BATCH, 1, 1, TOKENS);
+    Value filled = spelled.node("Where", mask, scores(), number(-1e9));
+    spelled.output(attended(filled));
+    check();
+  }
+
+  @Test
+  void scoresThatAreReplacedWhereTheMaskIsSet() {
+    Value dropped = spelled.node("Not", keyMask(BATCH, 1, 1, TOKENS));
+    Value filled = spelled.node("Where", dropped, number(Double.NEGATIVE_INFINITY), scores());
+    spelled.output(attended(filled));
+    check();
+  }
+
+  @Test
+  void aScaleBehindTheProductAndKeysTurnedAsDynamoDoes() {
+    Value flat =
+        spelled.node(
+            "Reshape",
+            key,
+            spelled.graph.addConstant("flat", Tensor.vector(BATCH * HEADS, TOKENS, WIDTH)));
+    Value turnedFlat =
+        spelled.node("Transpose", List.of(Optional.of(flat)), "perm", new long[] {0, 2, 1});
+    Value keys =
+        spelled.node(
+            "Reshape",
+            turnedFlat,
+            spelled.graph.addConstant("whole", Tensor.vector(BATCH, HEADS, WIDTH, TOKENS)));
+    Value scores =
+        spelled.node("Div", spelled.node("MatMul", query, keys), number(Math.sqrt(WIDTH)));
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", scores, bias)));
+    Node plugin = check();
+    assertThat(plugin.requiredInput(1)).extracting(Value::name).isEqualTo("k");
+    assertThat(plugin.floatAttribute("scale", 0))
+        .isCloseTo((float) (1 / Math.sqrt(WIDTH)), within(1e-7f));
+  }
+
+  @Test
+  void keysThatWereNeverTurned() {
+    Value keys = spelled.floats("kt", BATCH, HEADS, WIDTH, TOKENS);
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", spelled.node("MatMul", query, keys), bias)));
+    check();
+  }
+
+  /** A query of a batch element without any key attends to nothing, as the guard has it. */
+  @Test
+  void rowsWithoutKeysAndTheirGuard() {
+    Value mask =
+        spelled.bools(
+            "mask",
+            new long[] {BATCH, 1, 1, TOKENS},
+            IntStream.range(0, BATCH * TOKENS).map(i -> i < 7 ? 1 : 0).toArray());
+    Value weights = softmax(spelled.node("Add", scores(), additive(mask)));
+    Value guarded = spelled.node("Where", spelled.node("IsNaN", weights), number(0), weights);
+    spelled.output(spelled.node("MatMul", guarded, values));
+    Model model = rewritten(ALL);
+    assertThat(plugins(model)).hasSize(1);
+    assertThat(model.graph().nodes()).noneMatch(node -> node.is("IsNaN"));
+  }
+
+  @Test
+  void theOperatorOfSet23() {
+    Spelled newer = new Spelled(23);
+    Value q = newer.floats("q", BATCH, HEADS, TOKENS, WIDTH);
+    Value k = newer.floats("k", BATCH, HEADS, TOKENS, WIDTH);
+    Value v = newer.floats("v", BATCH, HEADS, TOKENS, WIDTH);
+    int[] kept = IntStream.range(0, TOKENS).map(i -> i < 6 ? 1 : 0).toArray();
+    Value mask = newer.bools("mask", new long[] {1, 1, 1, TOKENS}, kept);
+    newer.output(newer.node("Attention", q, k, v, mask));
+    Model model = ModelCopy.of(newer.model);
+    Legalisation.apply(model, Optional.of(ALL));
+    assertThat(plugins(model)).hasSize(1);
+    assertThat(plugins(model).get(0).presentInputs().subList(0, 3))
+        .extracting(Value::name)
+        .containsExactly("q", "k", "v");
+  }
+
+  @Test
+  void eachHasASiteOfItsOwn() {
+    Node other = spelled.graph.addNode("sparsedit", "Svg2Plan", "plan", List.of(query, key));
+    other.setAttribute("site", 4);
+    other.addOutput("plan");
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", scores(), bias)));
+    spelled.output(attended(spelled.node("Add", scores(), bias)));
+    spelled.output(other.output());
+    assertThat(plugins(rewritten(ALL)))
+        .extracting(node -> node.intAttribute("site", -1))
+        .containsExactly(5L, 6L);
+  }
+
+  @Test
+  void aMaskOfPairsStays() {
+    Value pairs = spelled.floats("bias", 1, 1, TOKENS, TOKENS);
+    spelled.output(attended(spelled.node("Add", scores(), pairs)));
+    stays();
+  }
+
+  @Test
+  void aBiasOfQueriesStays() {
+    Value queries = spelled.floats("bias", 1, 1, TOKENS, 1);
+    spelled.output(attended(spelled.node("Add", scores(), queries)));
+    stays();
+  }
+
+  @Test
+  void aBiasOfHeadsStays() {
+    Value heads = spelled.floats("bias", 1, HEADS, 1, TOKENS);
+    spelled.output(attended(spelled.node("Add", scores(), heads)));
+    stays();
+  }
+
+  @Test
+  void attentionWithoutAMaskStays() {
+    spelled.output(attended(scores()));
+    stays();
+  }
+
+  @Test
+  void scoresThatOthersReadStay() {
+    Value scores = scores();
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", scores, bias)));
+    spelled.output(spelled.node("ReduceMax", scores));
+    stays();
+  }
+
+  @Test
+  void aScaleBehindTheMaskStays() {
+    Value bias = spelled.floats("bias", 1, 1, 1, TOKENS);
+    Value masked = spelled.node("Add", scores(), bias);
+    spelled.output(attended(spelled.node("Mul", masked, number(0.5))));
+    stays();
+  }
+
+  @Test
+  void keysOfAnotherLengthStay() {
+    Value keys = spelled.floats("text", BATCH, HEADS, WIDTH, 4);
+    Value scores = spelled.node("MatMul", query, keys);
+    Value bias = spelled.floats("bias", 1, 1, 1, 4);
+    Value weights = softmax(spelled.node("Add", scores, bias));
+    spelled.output(spelled.node("MatMul", weights, spelled.floats("vt", BATCH, HEADS, 4, WIDTH)));
+    stays();
+  }
+
+  @Test
+  void sizesThatVaryStay() {
+    Value any = spelled.dynamic("any", BATCH, HEADS, TOKENS, WIDTH);
+    Value scores = spelled.node("MatMul", any, turned(any));
+    Value bias = spelled.floats("bias", 1, 1, 1, TOKENS);
+    spelled.output(spelled.node("MatMul", softmax(spelled.node("Add", scores, bias)), any));
+    stays();
+  }
+
+  @Test
+  void whatTheKernelIsNotFasterAtStays() {
+    MaskedSites fast = new MaskedSites(1000, true, Precision.BF16, 1);
+    assertThat(fast.take(1000, 128, DataType.FLOAT)).isTrue();
+    assertThat(fast.take(1000, 64, DataType.FLOAT16)).isTrue();
+    assertThat(fast.take(999, 128, DataType.FLOAT)).isFalse();
+    assertThat(fast.take(1000, 96, DataType.FLOAT)).isFalse();
+    assertThat(new MaskedSites(1, true, Precision.KEEP, 1).take(1000, 128, DataType.FLOAT))
+        .isFalse();
+    assertThat(ALL.take(1, 96, DataType.FLOAT)).isTrue();
+    assertThat(ALL.take(1, 256, DataType.FLOAT)).isFalse();
+    assertThat(ALL.take(1, 40, DataType.FLOAT)).isFalse();
+    assertThat(ALL.take(1, 64, DataType.DOUBLE)).isFalse();
+  }
+
+  @Test
+  void whoComputesItHangsOnTheGpu() {
+    assertThat(MaskedAttention.AUTO.sites(90, Precision.KEEP, 1)).isPresent();
+    assertThat(MaskedAttention.AUTO.sites(89, Precision.KEEP, 1)).isEmpty();
+    assertThat(MaskedAttention.TENSORRT.sites(90, Precision.KEEP, 1)).isEmpty();
+    assertThat(MaskedAttention.PLUGIN.sites(0, Precision.KEEP, 1)).isPresent();
+  }
+}
