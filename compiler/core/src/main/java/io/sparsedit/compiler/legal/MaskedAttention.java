@@ -14,8 +14,8 @@ public enum MaskedAttention {
   /** GPUs that the kernel's fast path is for. */
   private static final int HOPPER = 90;
 
-  /** Tokens from which on it was measured to be faster (docs/performance.md). */
-  private static final long FEWEST_TOKENS = 16_384;
+  /** Tokens from which on it is faster (docs/tensorrt.md). */
+  private static final long FEWEST_TOKENS = 32_768;
 
   /**
    * The sites that SparseDiT's kernel computes.
