@@ -166,6 +166,8 @@ final class DenoisingServer implements AutoCloseable {
     Map<String, Tensor> start = SeededInputs.of(model.bundle(), settings.sizes(), seed(exchange));
     byte[] body = exchange.getRequestBody().readNBytes(LARGEST_BODY + 1);
     if (body.length > LARGEST_BODY) {
+      // Who is still sending does not read the answer.
+      exchange.getRequestBody().transferTo(OutputStream.nullOutputStream());
       throw new TooLargeException("a condition has at most " + LARGEST_BODY + " bytes");
     }
     if (body.length > 0) {
