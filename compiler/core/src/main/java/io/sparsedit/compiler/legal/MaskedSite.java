@@ -44,6 +44,7 @@ record MaskedSite(
   private static final double NOTHING = -1e4;
 
   private static final List<Long> TURN = List.of(0L, 1L, 3L, 2L);
+  private static final List<Long> TURN_TOKENS_FIRST = List.of(0L, 2L, 3L, 1L);
   private static final List<Long> TURN_FLAT = List.of(0L, 2L, 1L);
 
   /** What decides which keys count. */
@@ -282,6 +283,14 @@ record MaskedSite(
 
   /** Keys as [B,H,S,D]. */
   Value keys(Emit emit) {
-    return turned ? emit.transpose(key, 0, 1, 3, 2) : key;
+    if (!turned) {
+      return key;
+    }
+    // TorchScript turns [B,S,H,D] at once: then a plugin can read that.
+    return key.producer()
+        .filter(node -> node.is("Transpose"))
+        .filter(node -> node.intsAttribute("perm").filter(TURN_TOKENS_FIRST::equals).isPresent())
+        .map(node -> emit.transpose(node.requiredInput(0), 0, 2, 1, 3))
+        .orElseGet(() -> emit.transpose(key, 0, 1, 3, 2));
   }
 }

@@ -188,6 +188,22 @@ final class AttendByPluginTest {
   }
 
   @Test
+  void keysTurnedAsTorchScriptDoes() {
+    Value tokensFirst = spelled.floats("kb", BATCH, TOKENS, HEADS, WIDTH);
+    Value keys =
+        spelled.node(
+            "Transpose", List.of(Optional.of(tokensFirst)), "perm", new long[] {0, 2, 3, 1});
+    Value root = number(Math.sqrt(SCALE));
+    Value scores =
+        spelled.node("MatMul", spelled.node("Mul", query, root), spelled.node("Mul", keys, root));
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", scores, bias)));
+    Node turned = check().requiredInput(1).producer().orElseThrow();
+    assertThat(turned.requiredInput(0)).extracting(Value::name).isEqualTo("kb");
+    assertThat(turned.intsAttribute("perm")).hasValue(List.of(0L, 2L, 1L, 3L));
+  }
+
+  @Test
   void keysThatWereNeverTurned() {
     Value keys = spelled.floats("kt", BATCH, HEADS, WIDTH, TOKENS);
     Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
