@@ -62,6 +62,10 @@ final class ClassifySites implements Pass<Compilation> {
           queries.isKnown() && keys.isKnown()
               ? classify(site, queries, keys, flow)
               : classifyByProjections(site, flow);
+      if (kind == SiteKind.JOINT && !queries.isInOrderOf(keys)) {
+        site.attention().setAttribute(DenseOnly.KEY_TOKENS, keys.toString());
+        site.attention().setAttribute(DenseOnly.QUERY_TOKENS, queries.toString());
+      }
       classified.add(site.classified(kind, queries));
     }
     List<Site> told =

@@ -17,7 +17,8 @@ import java.util.Optional;
  *   after    y = Reshape(x, [384, 2, 32])
  * </pre>
  *
- * Not where the second copies a size of the first, which a 0 in its shape means.
+ * None where the second undoes the first. Not where the second copies a size of the first, which a
+ * 0 in its shape means.
  */
 final class ComposeReshapes implements Pass<Compilation> {
   @Override
@@ -48,7 +49,11 @@ final class ComposeReshapes implements Pass<Compilation> {
                   || first.get().is("Flatten"))
               && copiesNothing(node, facts);
       if (composes) {
-        node.setInput(0, first.get().requiredInput(0));
+        Value source = first.get().requiredInput(0);
+        node.setInput(0, source);
+        if (changesNothing(source, node.output(), facts)) {
+          node.output().replaceAllUsesWith(source);
+        }
         changed++;
       }
     }
@@ -56,6 +61,11 @@ final class ComposeReshapes implements Pass<Compilation> {
       graph.removeDeadNodes();
     }
     return changed;
+  }
+
+  private static boolean changesNothing(Value before, Value after, ValueFacts facts) {
+    Optional<List<Dim>> shape = facts.shape(before);
+    return !after.isGraphOutput() && shape.isPresent() && shape.equals(facts.shape(after));
   }
 
   private static boolean copiesNothing(Node node, ValueFacts facts) {

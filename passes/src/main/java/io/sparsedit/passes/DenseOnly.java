@@ -9,6 +9,12 @@ final class DenseOnly {
   private static final int PAST = 4;
   private static final int VALID_KEYS = 5;
 
+  /** STRING: what the keys are, where that is not the order of the queries. */
+  static final String KEY_TOKENS = "key_tokens";
+
+  /** STRING: what the queries are, where there is {@link #KEY_TOKENS}. */
+  static final String QUERY_TOKENS = "query_tokens";
+
   private DenseOnly() {}
 
   /**
@@ -29,6 +35,15 @@ final class DenseOnly {
     float cap = attention.floatAttribute("softcap", 0);
     if (cap != 0) {
       return Optional.of("its scores are capped by tanh (softcap " + cap + ")");
+    }
+    String keys = attention.stringAttribute(KEY_TOKENS, "");
+    if (!keys.isEmpty()) {
+      return Optional.of(
+          "its keys are in another order ("
+              + keys
+              + ") than its queries ("
+              + attention.stringAttribute(QUERY_TOKENS, "")
+              + ")");
     }
     if (attention.input(PAST).isPresent()) {
       return Optional.of("it reads a cache of keys and values");

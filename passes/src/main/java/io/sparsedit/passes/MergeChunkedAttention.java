@@ -23,9 +23,11 @@ import java.util.Set;
  *   after    o = sparsedit.Attention(q, k, v)
  * </pre>
  *
- * Implementations cut attention to save memory. The parts must make up the whole in order.
+ * Implementations cut attention to save memory, along heads, queries or the batch. The parts must
+ * make up the whole in order.
  */
 final class MergeChunkedAttention implements Pass<Compilation> {
+  private static final int BATCH_AXIS = 0;
   private static final int HEAD_AXIS = 1;
   private static final int QUERY_AXIS = 2;
   private static final int MASK = 3;
@@ -98,7 +100,7 @@ final class MergeChunkedAttention implements Pass<Compilation> {
         return Optional.empty();
       }
     }
-    if (axis != HEAD_AXIS && axis != QUERY_AXIS) {
+    if (axis != BATCH_AXIS && axis != HEAD_AXIS && axis != QUERY_AXIS) {
       return Optional.empty();
     }
     List<AxisParts> wholes = new ArrayList<>();
@@ -106,7 +108,7 @@ final class MergeChunkedAttention implements Pass<Compilation> {
       int input = i;
       List<Value> values =
           parts.stream().map(part -> part.attention().requiredInput(input)).toList();
-      boolean cut = i == 0 || (axis == HEAD_AXIS && i < MASK);
+      boolean cut = i == 0 || (axis != QUERY_AXIS && i < MASK);
       boolean varies = cut || (i == MASK && varies(values.get(0), axis, facts));
       Optional<AxisParts> whole =
           varies ? AxisParts.joined(values, axis, facts) : AxisParts.same(values, facts);

@@ -60,6 +60,7 @@ public final class Pipeline {
         new ComposeTransposes(),
         new TurnTransposedProducts(),
         new ComposeTransposes(),
+        new UnflattenSoftmax(),
         new ComposeReshapes(),
         new MoveScaleToQueries(),
         new RecogniseAttention(),
@@ -78,6 +79,7 @@ public final class Pipeline {
     passes.add(new MakeRoomForSelectedTokens());
     passes.add(new FuseQkNormRope());
     passes.add(new EmitSparseSites());
+    passes.add(new HoldDequantised());
     passes.add(new ExpandMaskRows());
     if (instruments.contains(Instrument.MEASURE_PLANS)) {
       passes.add(new MeasurePlans());

@@ -8,14 +8,17 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.rules.Explanation;
 import io.sparsedit.compiler.rules.RuleEngine;
+import io.sparsedit.compiler.rules.match.Failure;
 import io.sparsedit.compiler.rules.match.Match;
 import io.sparsedit.compiler.rules.match.Rewriter;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.qk.QkPreparation;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -44,6 +47,11 @@ final class RecogniseAttention implements Pass<Compilation> {
   private static final String LINEAR =
       "it is linear attention, which has no softmax: its cost grows with the tokens, not with their"
           + " square, and there is nothing to make sparse";
+
+  private static final Set<String> PACKED = Set.of("PackedAttention", "PackedMultiHeadAttention");
+
+  /** Steps between a softmax and the product that a rule ends with. */
+  private static final int MAX_DISTANCE = 16;
 
   /** Steps that rules may take from an exporter's node to the canonical one. */
   private static final int MAX_ROUNDS = 16;
@@ -166,7 +174,7 @@ final class RecogniseAttention implements Pass<Compilation> {
       return Optional.of("its values are weights: no input of the model reaches them");
     }
     boolean noHeads =
-        query.flatMap(facts::shape).map(List::size).filter(rank -> rank == 3).isPresent();
+        query.flatMap(facts::shape).map(List::size).filter(rank -> rank < 4).isPresent();
     return query.filter(flow::isFixed).isPresent() && noHeads
         ? Optional.of("its query is a weight without heads, by which tokens are pooled")
         : Optional.empty();
@@ -244,8 +252,39 @@ final class RecogniseAttention implements Pass<Compilation> {
     Explanation explanation =
         engine.explain(node, compilation.facts(), compilation.model().opsets());
     return UnknownShape.why(node, explanation.failures(), compilation.facts())
-        .or(() -> explanation.failures().stream().map(Object::toString).findFirst())
+        .or(() -> closest(node, explanation.failures()).map(Object::toString))
         .orElseGet(() -> noRule(node, compilation.model()));
+  }
+
+  /** The attempt that came closest: around the node itself, or else as near behind it as may be. */
+  private static Optional<Failure> closest(Node node, List<Failure> failures) {
+    Map<Node, Integer> distances = distances(node);
+    return failures.stream()
+        .filter(failure -> !isFusedAttention(node) || failure.matched().contains(node))
+        .min(
+            Comparator.comparing(
+                failure ->
+                    failure.matched().contains(node)
+                        ? 0
+                        : distances.getOrDefault(failure.root(), Integer.MAX_VALUE)));
+  }
+
+  /** By how many steps nodes come after a node. */
+  private static Map<Node, Integer> distances(Node node) {
+    Map<Node, Integer> distances = new HashMap<>(Map.of(node, 0));
+    Deque<Node> open = new ArrayDeque<>(List.of(node));
+    while (!open.isEmpty()) {
+      Node next = open.remove();
+      int distance = distances.getOrDefault(next, 0) + 1;
+      for (Value output : next.outputs()) {
+        for (Value.Use use : output.uses()) {
+          if (distance <= MAX_DISTANCE && distances.putIfAbsent(use.node(), distance) == null) {
+            open.add(use.node());
+          }
+        }
+      }
+    }
+    return distances;
   }
 
   /** Why each softmax or fused attention that is in no match is in none, and linear attention. */
@@ -284,6 +323,12 @@ final class RecogniseAttention implements Pass<Compilation> {
   private static String noRule(Node node, Model model) {
     if (model.functionOf(node).isPresent()) {
       return "it calls a function whose operator sets are not the model's";
+    }
+    if (isFusedAttention(node) && node.outputs().stream().skip(1).anyMatch(v -> !v.isUnused())) {
+      return "more than the result is read of it: scores or a cache of keys and values";
+    }
+    if (PACKED.contains(node.opType())) {
+      return "it takes the tokens of all elements of the batch in one row, without their padding";
     }
     return isFusedAttention(node)
         ? "no rule takes this operator"

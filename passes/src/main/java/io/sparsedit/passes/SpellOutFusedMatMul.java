@@ -2,16 +2,20 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.HalfFloat;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.List;
 
 /**
- * Writes the matrix product of ONNX Runtime's optimiser with standard operators.
+ * Writes the matrix product of ONNX Runtime's optimiser, and Gemm without a third operand, with
+ * MatMul.
  *
  * <pre>
  *   before   s = com.microsoft.FusedMatMul(q, k) { transB = 1, alpha = 0.125 }
@@ -38,16 +42,29 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
         changed += spellOut(subgraph, facts);
       }
       boolean spelt =
-          node.domain().equals("com.microsoft")
-              && node.opType().equals("FusedMatMul")
-              && node.intAttribute("transBatchA", 0) == 0
-              && node.intAttribute("transBatchB", 0) == 0
+          isProduct(node)
               && (Elementwise.leadsToSoftmax(node.output()) || readsProbabilities(node));
       if (spelt && spellOut(node, facts)) {
         changed++;
       }
     }
     return changed;
+  }
+
+  private static boolean isProduct(Node node) {
+    if (node.is("Gemm")) {
+      return node.input(2).isEmpty();
+    }
+    return node.domain().equals("com.microsoft")
+        && node.opType().equals("FusedMatMul")
+        && node.intAttribute("transBatchA", 0) == 0
+        && node.intAttribute("transBatchB", 0) == 0;
+  }
+
+  private static Tensor half(float number) {
+    ByteBuffer bytes = ByteBuffer.allocate(2).order(ByteOrder.LITTLE_ENDIAN);
+    return Tensor.raw(
+        DataType.FLOAT16, new long[0], bytes.putShort(HalfFloat.fromFloat(number)).flip());
   }
 
   private static boolean readsProbabilities(Node node) {
@@ -70,10 +87,11 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
     float alpha = node.floatAttribute("alpha", 1);
     if (alpha != 1) {
       DataType type = facts.elementType(node.output());
-      if (type != DataType.FLOAT) {
+      if (type != DataType.FLOAT && type != DataType.FLOAT16) {
         return false;
       }
-      Value factor = node.graph().addConstant("alpha", Tensor.scalar(alpha));
+      Tensor number = type == DataType.FLOAT ? Tensor.scalar(alpha) : half(alpha);
+      Value factor = node.graph().addConstant("alpha", number);
       product = insert.node("Mul", product, factor);
     }
     Inlined.replace(node, List.of(product));

@@ -75,6 +75,18 @@ public record TokenLayout(List<Part> parts) {
     return sum;
   }
 
+  /**
+   * Whether video and text follow on one another as in another sequence, as far as both are known.
+   */
+  boolean isInOrderOf(TokenLayout other) {
+    return !isKnown()
+        || !other.isKnown()
+        || parts.stream()
+            .map(Part::video)
+            .toList()
+            .equals(other.parts.stream().map(Part::video).toList());
+  }
+
   /** Where the text stands; empty if it is neither one run at an end nor absent. */
   public Optional<TextPosition> textPosition() {
     if (!hasVideo()) {

@@ -25,7 +25,11 @@ final class UnknownShape {
    */
   static Optional<String> why(Node node, List<Failure> failures, ShapeTable facts) {
     List<Node> nodes = new ArrayList<>(List.of(node));
-    failures.stream().limit(1).forEach(failure -> nodes.addAll(failure.matched()));
+    failures.stream()
+        .map(Failure::matched)
+        .filter(matched -> matched.contains(node))
+        .findFirst()
+        .ifPresent(nodes::addAll);
     for (Node each : nodes) {
       for (Value value : each.presentInputs()) {
         Optional<ShapeTable.Unknown> cause = facts.whyUnknown(value);

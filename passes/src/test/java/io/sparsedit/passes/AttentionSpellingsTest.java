@@ -849,14 +849,8 @@ final class AttentionSpellingsTest {
 
   /** A node some of whose inputs are absent. */
   private static Value microsoft(SpelledGraph g, String type, int heads, @Nullable Value... in) {
-    Value out = g.node(type, List.of(), "num_heads", heads);
-    for (int i = 0; i < in.length; i++) {
-      if (in[i] == null) {
-        out.producer().orElseThrow().clearInput(i);
-      } else {
-        out.producer().orElseThrow().setInput(i, in[i]);
-      }
-    }
+    Value out = g.withGaps(type, in);
+    out.producer().orElseThrow().setAttribute("num_heads", heads);
     return out;
   }
 

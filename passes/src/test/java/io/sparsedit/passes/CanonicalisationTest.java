@@ -73,6 +73,53 @@ final class CanonicalisationTest {
   }
 
   @Test
+  void gemmBeforeSoftmaxIsSpeltOut() {
+    check(
+        new SpellOutFusedMatMul(),
+        g -> {
+          Value rows = g.reshape(g.tokens, -1, SpelledGraph.WIDTH);
+          return g.softmax(g.node("Gemm", List.of(rows, rows), "transB", 1, "alpha", 0.5f));
+        },
+        "Reshape Gemm Softmax",
+        "Reshape Transpose MatMul Mul Softmax");
+  }
+
+  @Test
+  void softmaxOfRowsIsThatOfScores() {
+    check(
+        new UnflattenSoftmax(),
+        g -> {
+          Value rows = g.node("Flatten", List.of(g.tokens), "axis", 2);
+          Value p = g.node("Softmax", List.of(rows), "axis", 1);
+          return g.op("Reshape", p, g.op("Shape", g.tokens));
+        },
+        "Flatten Softmax Shape Reshape",
+        "Softmax Flatten Shape Reshape");
+  }
+
+  @Test
+  void softmaxOverSeveralAxesStays() {
+    check(
+        new UnflattenSoftmax(),
+        g -> g.softmax(g.node("Flatten", List.of(g.tokens), "axis", 1)),
+        "Flatten Softmax",
+        "Flatten Softmax");
+  }
+
+  @Test
+  void reshapeThatUndoesAnotherGoes() {
+    check(
+        new ComposeReshapes(),
+        g -> {
+          Value rows = g.reshape(g.tokens, -1, SpelledGraph.WIDTH);
+          return g.op(
+              "Neg", g.reshape(rows, SpelledGraph.BATCH, SpelledGraph.VIDEO, SpelledGraph.WIDTH));
+        },
+        "Reshape Reshape Neg",
+        "Neg");
+  }
+
+  @Test
   void fusedMatMulElsewhereStays() {
     check(
         new SpellOutFusedMatMul(),

@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.passes.functions.QkNormRope;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.VerifyMode;
@@ -41,6 +43,31 @@ final class FuseQkNormRopeTest {
     compile("wan21_t2v-ts17-static", false, VerifyMode.NONE);
 
     assertThat(fusedNodes()).isZero();
+  }
+
+  /** Heads of 4 lanes: the kernel takes multiples of 8. */
+  @Test
+  void headsThatTheKernelDoesNotTakeStay() {
+    Model model =
+        SpelledGraph.of(
+                23,
+                g -> {
+                  Value weight = g.weight(SpelledGraph.HEAD_DIM);
+                  Value q = g.op("RMSNormalization", g.bhsd(g.tokens), weight);
+                  Value k = g.op("RMSNormalization", g.bhsd(g.tokens), weight);
+                  return g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), g.bhsd(g.tokens)));
+                })
+            .model();
+    Compilation compilation =
+        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
+    for (Pass<Compilation> pass : Pipeline.recognition()) {
+      pass.run(compilation);
+      compilation.graphChanged();
+    }
+
+    assertThat(compilation.sites().get(0).preparation().query().isSomething()).isTrue();
+    assertThat(compilation.sites().get(0).sparsify()).isTrue();
+    assertThat(new FuseQkNormRope().run(compilation)).isZero();
   }
 
   /** Layers rotate by the same tables, which are made once. */

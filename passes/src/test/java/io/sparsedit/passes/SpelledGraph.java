@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A small video transformer with one attention, whose spelling is a test's: patch embedding to 3 x
@@ -152,6 +153,20 @@ final class SpelledGraph {
       }
     }
     return node.addOutput(graph.freshName(type.substring(dot + 1)));
+  }
+
+  /** A node some of whose inputs are absent. */
+  Value withGaps(String type, @Nullable Value... in) {
+    Value out = node(type, List.of());
+    Node node = out.producer().orElseThrow();
+    for (int i = 0; i < in.length; i++) {
+      if (in[i] == null) {
+        node.clearInput(i);
+      } else {
+        node.setInput(i, in[i]);
+      }
+    }
+    return out;
   }
 
   Value op(String type, Value... in) {

@@ -135,6 +135,20 @@ public record QkNormRope(
   /** K as attention takes it. */
   public static final String K_OUT = "k_out";
 
+  private static final int DIM_STEP = 8;
+  private static final int MAX_DIM = 256;
+  private static final int MAX_HIDDEN = 32768;
+
+  /**
+   * Whether the kernel takes such heads; the function takes any.
+   *
+   * @param heads H
+   * @param dim D
+   */
+  public static boolean takes(long heads, long dim) {
+    return dim % DIM_STEP == 0 && dim <= MAX_DIM && heads * dim <= MAX_HIDDEN;
+  }
+
   /**
    * The norm of Q and K.
    *

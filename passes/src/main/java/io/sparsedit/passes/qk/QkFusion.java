@@ -98,7 +98,7 @@ public final class QkFusion {
     List<HeadView> views = new ArrayList<>();
     for (Value tensor : tensors) {
       Optional<HeadView> view = finder.view(tensor);
-      if (view.isEmpty()) {
+      if (view.isEmpty() || !isTaken(view.get().head())) {
         return false;
       }
       views.add(view.get());
@@ -142,6 +142,10 @@ public final class QkFusion {
       }
     }
     return fused;
+  }
+
+  private static boolean isTaken(Head head) {
+    return QkNormRope.takes(head.heads().constant().orElse(1), head.dim());
   }
 
   /** The site whose Q and K are replaced, and how many calls were made. */

@@ -301,7 +301,12 @@ final class ExpressionCompiler {
       }
       List<Expr> args = new ArrayList<>();
       for (int i = 0; i < invoke.args().size(); i++) {
-        Kind kind = function.parameter(i) == 'v' ? Kind.VALUE : Kind.NUMBER;
+        Kind kind =
+            switch (function.parameter(i)) {
+              case 'v' -> Kind.VALUE;
+              case 'l' -> Kind.LIST;
+              default -> Kind.NUMBER;
+            };
         args.add(compile(invoke.args().get(i), kind, scope, facts, uses));
       }
       Kind result =

@@ -17,6 +17,8 @@ public enum Builtin {
   ELEMENTS(1, 1, "v", 'l'),
   /** {@code exp(x)}. */
   EXP(1, 1, "n", 'n'),
+  /** {@code item(list, i)}: a number of a list, from the end where i is negative. */
+  ITEM(2, 2, "ln", 'n'),
   /** {@code known(d)}: whether a dimension is a number. */
   KNOWN(1, 1, "n", 'b'),
   /** {@code log(x)}: natural logarithm. */
@@ -54,7 +56,7 @@ public enum Builtin {
     return maxArgs;
   }
 
-  /** Kind of a parameter: n a number, v a value. */
+  /** Kind of a parameter: n a number, v a value, l a list. */
   public char parameter(int index) {
     return parameters.charAt(index);
   }

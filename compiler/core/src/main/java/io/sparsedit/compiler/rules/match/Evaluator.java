@@ -311,6 +311,7 @@ final class Evaluator {
         yield new Datum.Type(type);
       }
       case ELEMENTS -> elements(value(first));
+      case ITEM -> item(first, number(args.get(1), name));
       case EXP -> Datum.of(Math.exp(number(first, name)));
       case KNOWN -> Datum.of(!(first instanceof Datum.Size));
       case LOG -> Datum.of(Math.log(number(first, name)));
@@ -320,6 +321,18 @@ final class Evaluator {
       case REAL -> Datum.of(number(first, name));
       case SQRT -> Datum.of(Math.sqrt(number(first, name)));
     };
+  }
+
+  private static Datum item(Datum list, double index) throws Unknown {
+    if (!(list instanceof Datum.Items items)) {
+      throw new Unknown(list + " is not a list");
+    }
+    int size = items.values().size();
+    int place = (int) index + (index < 0 ? size : 0);
+    if (place < 0 || place >= size) {
+      throw new Unknown("the list has " + size + " items, and no item " + (int) index);
+    }
+    return items.values().get(place);
   }
 
   private static Value value(Datum datum) throws Unknown {
