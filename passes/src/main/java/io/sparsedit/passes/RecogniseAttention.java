@@ -1,6 +1,7 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
@@ -249,11 +250,28 @@ final class RecogniseAttention implements Pass<Compilation> {
     if (rejected.isPresent()) {
       return rejected.get();
     }
+    Optional<String> open = overridable(compilation.model().graph());
+    if (open.isPresent()) {
+      return open.get();
+    }
     Explanation explanation =
         engine.explain(node, compilation.facts(), compilation.model().opsets());
     return UnknownShape.why(node, explanation.failures(), compilation.facts())
         .or(() -> closest(node, explanation.failures()).map(Object::toString))
         .orElseGet(() -> noRule(node, compilation.model()));
+  }
+
+  /** Old exporters make initializers inputs, which a caller may override: sizes among them. */
+  private static Optional<String> overridable(Graph graph) {
+    return graph.inputs().stream()
+        .filter(input -> input.constant().filter(t -> t.type() == DataType.INT64).isPresent())
+        .findFirst()
+        .map(
+            input ->
+                "initializers are graph inputs too ("
+                    + input
+                    + " among them), so that no size that they give is known: take them off the"
+                    + " inputs, as onnxruntime.tools.remove_initializer_from_input does");
   }
 
   /** The attempt that came closest: around the node itself, or else as near behind it as may be. */

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Model;
+import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.pass.Pass;
@@ -65,6 +66,45 @@ final class UnknownShapeTest {
                     .contains("there is no shape rule for operator " + OPERATOR)
                     .contains("graph.value_info.append")
                     .contains("make_tensor_value_info('sharp'"));
+  }
+
+  /** As exporters did before initializers could be anything else. */
+  @Test
+  void sizesThatAreInputsAreNamed() {
+    SpelledGraph spelled =
+        SpelledGraph.of(
+            17,
+            g -> {
+              Value[] x = new Value[3];
+              for (int i = 0; i < x.length; i++) {
+                String name = "heads" + i;
+                Value heads = g.graph.addInput(name, ValueType.TensorType.of(DataType.INT64, 4));
+                g.graph.addInitializer(
+                    name,
+                    Tensor.vector(
+                        SpelledGraph.BATCH,
+                        SpelledGraph.VIDEO,
+                        SpelledGraph.HEADS,
+                        SpelledGraph.HEAD_DIM));
+                Value split = g.op("Reshape", g.linear(g.tokens), heads);
+                x[i] = g.transpose(split, 0, 2, 1, 3);
+              }
+              return g.merged(g.op("MatMul", g.softmax(g.scores(x[0], x[1])), x[2]));
+            });
+    Compilation compilation =
+        new Compilation(Path.of("spelled.onnx"), spelled.model(), CompileOptions.DEFAULT);
+    for (Pass<Compilation> pass : Pipeline.recognition()) {
+      pass.run(compilation);
+      compilation.graphChanged();
+    }
+
+    assertThat(compilation.notUnderstood())
+        .singleElement()
+        .satisfies(
+            item ->
+                assertThat(item.reason())
+                    .startsWith("initializers are graph inputs too (%heads0 among them)")
+                    .contains("remove_initializer_from_input"));
   }
 
   @Test

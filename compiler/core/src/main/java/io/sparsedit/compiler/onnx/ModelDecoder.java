@@ -187,8 +187,9 @@ final class ModelDecoder {
         graph.declareValue(name);
       }
     }
-    for (int i = 0; i < proto.getNodeCount(); i++) {
-      decode(proto, i, graph, where);
+    GraphProto sorted = NodeOrder.sorted(proto);
+    for (int i = 0; i < sorted.getNodeCount(); i++) {
+      decode(sorted, i, graph, where);
     }
     for (ValueInfoProto output : proto.getOutputList()) {
       String name = output.getName();
