@@ -83,8 +83,11 @@ final class RecogniseAttention implements Pass<Compilation> {
     boolean again = true;
     for (int round = 0; again && round < MAX_ROUNDS; round++) {
       again = false;
+      // A match may have taken what a rewrite before it has replaced: sites that follow each other.
+      Map<Value, Value> replaced = new HashMap<>();
       for (Match match : matches(compilation, engine)) {
         Rewriter.Applied applied = engine.apply(match);
+        readCurrent(applied, replaced);
         Rewriter.Applied step = steps.remove(match.root());
         Rewriter.Applied whole = step == null ? applied : applied.after(step);
         taken.addAll(match.nodes());
@@ -108,6 +111,19 @@ final class RecogniseAttention implements Pass<Compilation> {
     compilation.setNotUnderstood(notUnderstood(graph, compilation, engine, taken, stuck));
     compilation.setSites(sites(compilation, rewrites));
     return rewrites.size();
+  }
+
+  /** Lets the new nodes read what stands for their inputs by now. */
+  private static void readCurrent(Rewriter.Applied applied, Map<Value, Value> replaced) {
+    for (Node node : applied.nodes()) {
+      for (int i = 0; i < node.inputCount(); i++) {
+        Optional<Value> current = node.input(i).map(replaced::get);
+        if (current.isPresent()) {
+          node.setInput(i, current.get());
+        }
+      }
+    }
+    applied.replaced().forEach(r -> replaced.put(r.old(), r.current()));
   }
 
   /** The matches in the graph and its subgraphs whose result something reads. */

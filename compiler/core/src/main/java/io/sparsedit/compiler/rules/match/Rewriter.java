@@ -96,6 +96,10 @@ public final class Rewriter {
         for (Value.Use use : r.uses()) {
           use.node().setInput(use.index(), r.old());
         }
+        // Also what was made to read it since.
+        if (r.current().producer().filter(nodes::contains).isPresent()) {
+          List.copyOf(r.current().uses()).forEach(use -> use.node().setInput(use.index(), r.old()));
+        }
         if (r.isOutput()) {
           swapNames(r.old(), r.current());
           replaceOutputs(r.old().graph(), r.current(), r.old());
