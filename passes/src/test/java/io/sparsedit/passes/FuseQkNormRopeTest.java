@@ -7,6 +7,7 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.onnx.OnnxReader;
+import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.passes.functions.QkNormRope;
@@ -14,6 +15,7 @@ import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -70,6 +72,52 @@ final class FuseQkNormRopeTest {
     assertThat(new FuseQkNormRope().run(compilation)).isZero();
   }
 
+  /** Two query heads share a key head: the norm of the two key heads is fused, not of four. */
+  @Test
+  void keyHeadsArePreparedBeforeTheyAreRepeated() {
+    Model model =
+        SpelledGraph.of(
+                17,
+                g -> {
+                  Value q = unit(g, headsOf(g, 4));
+                  Value k = repeated(g, unit(g, headsOf(g, 2)));
+                  Value v = repeated(g, headsOf(g, 2));
+                  Value out = g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), v));
+                  return g.slice(
+                      g.reshape(out, SpelledGraph.BATCH, SpelledGraph.VIDEO, 32),
+                      2,
+                      0,
+                      SpelledGraph.WIDTH);
+                })
+            .model();
+    Path file = folder.resolve("grouped.onnx");
+    OnnxWriter.write(model, file);
+
+    CompileResult result = compile(file, true, VerifyMode.FULL);
+
+    assertThat(result.failures()).isEmpty();
+    assertThat(fused().map(node -> node.intAttribute("tensors", 0))).containsExactly(1L, 1L);
+    Node keys = fused().reduce((query, key) -> key).orElseThrow();
+    assertThat(keys.output().uses().get(0).node().opType()).isEqualTo("Unsqueeze");
+  }
+
+  /** [B,H,S,8]. */
+  private static Value headsOf(SpelledGraph g, int heads) {
+    Value split =
+        g.reshape(g.linear(g.tokens, 8 * heads), SpelledGraph.BATCH, SpelledGraph.VIDEO, heads, 8);
+    return g.transpose(split, 0, 2, 1, 3);
+  }
+
+  private static Value unit(SpelledGraph g, Value heads) {
+    Value length = g.node("ReduceL2", List.of(heads), "axes", new long[] {-1}, "keepdims", 1);
+    return g.op("Div", heads, g.op("Clip", length, g.number(1e-12)));
+  }
+
+  private static Value repeated(SpelledGraph g, Value heads) {
+    Value each = g.op("Expand", g.op("Unsqueeze", heads, g.longs(2)), g.longs(1, 1, 2, 1, 1));
+    return g.reshape(each, SpelledGraph.BATCH, 4, SpelledGraph.VIDEO, 8);
+  }
+
   /** Layers rotate by the same tables, which are made once. */
   @ParameterizedTest
   @ValueSource(strings = {"wan21_t2v-ts17-static", "cogvideox_5b-ts17-dynamic"})
@@ -85,8 +133,12 @@ final class FuseQkNormRopeTest {
   }
 
   private CompileResult compile(String graph, boolean fuse, VerifyMode mode) {
+    return compile(ZooGraphs.model(graph, folder), fuse, mode);
+  }
+
+  private CompileResult compile(Path file, boolean fuse, VerifyMode mode) {
     return Pipeline.compile(
-        ZooGraphs.model(graph, folder),
+        file,
         folder.resolve("bundle"),
         CompileOptions.DEFAULT.withFusedQkNormRope(fuse),
         new VerifyRequest(mode, Optional.empty(), Optional.empty()),
