@@ -59,7 +59,7 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  sparsify-model bench wan.sparse",
-      "  sparsify-model bench wan.sparse --replan-intervals 1,2,5,10 --dense-warmups 0.1,0.2,0.3",
+      "  sparsify-model bench wan.sparse --replan-intervals 1,2,5 --dense-warmups .1,.3",
       "      what a schedule would gain, computed of the steps",
       "  sparsify-model bench wan.sparse --actions PLAN_SPARSE --repeat 30 --layers 20",
       "      one action, with its 20 longest layers",

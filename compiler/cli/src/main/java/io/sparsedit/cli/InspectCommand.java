@@ -45,11 +45,11 @@ import picocli.CommandLine.Spec;
       "      what attention there is",
       "  sparsify-model inspect --explain blocks.0.attn1 wan.onnx",
       "      which rule took it, which nodes are q, k, v; or why it stays dense",
-      "  sparsify-model inspect --explain \"Softmax '/pool/Softmax'\" --svg pool.svg wan.onnx",
+      "  sparsify-model inspect --explain /pool/Softmax --svg pool.svg wan.onnx",
       "      why this is no attention, with a drawing to look at in a browser",
       "  sparsify-model inspect --plan plan.json wan.onnx",
       "      the choices to edit and give to compile --plan",
-      "  sparsify-model inspect --json wan.onnx | jq '.sites[] | select(.sparsify | not)'",
+      "  sparsify-model inspect --json wan.onnx | jq '.sites[] | select(.sparsify)'",
       "      for programs; docs/inspect.md says what each key means",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 4 the model has no attention"

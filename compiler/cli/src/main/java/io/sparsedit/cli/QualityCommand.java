@@ -63,10 +63,9 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Examples:",
-      "  sparsify-model quality dit.onnx -o out/quality --condition scene.txt --seeds 0,1",
-      "  sparsify-model quality dit.onnx -o out/q --try 'SVG2: --top-p {.8|.9|.95} --clusters"
-          + " 16,64'",
-      "  sparsify-model quality dit.onnx -o out/all --show --add out/seed0 --add out/seed1",
+      "  sparsify-model quality dit.onnx -o out --condition scene.txt --seeds 0,1",
+      "  sparsify-model quality dit.onnx -o out --try 'SVG2: --top-p {.8|.9|.95}'",
+      "  sparsify-model quality dit.onnx -o out --show --add out/seed0 --add out/seed1",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 4 nothing to sparsify, 5 --engine where none can be"
           + " built"

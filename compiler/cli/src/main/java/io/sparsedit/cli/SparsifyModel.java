@@ -31,18 +31,19 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Examples:",
-      "  sparsify-model inspect wan.onnx                 what attention the model has",
-      "  sparsify-model compile wan.onnx -o wan.sparse   make it sparse, verify, write a bundle",
-      "  sparsify-model verify wan.sparse wan.onnx       measure a bundle against its original",
-      "  sparsify-model build wan.sparse                 build its TensorRT engine, with a GPU",
-      "  sparsify-model quality dit.onnx -o out/quality  measure methods on whole denoising runs",
-      "  sparsify-model bench wan.sparse                 time its steps against dense ones",
-      "  sparsify-model help compile                     the options of a command, with examples",
+      "  sparsify-model inspect wan.onnx                 what attention it has",
+      "  sparsify-model compile wan.onnx -o wan.sparse   make it sparse, verify, bundle",
+      "  sparsify-model verify wan.sparse wan.onnx       measure a bundle",
+      "  sparsify-model build wan.sparse                 build its TensorRT engine",
+      "  sparsify-model quality dit.onnx -o out/quality  whole denoising runs",
+      "  sparsify-model bench wan.sparse                 time it against dense steps",
+      "  sparsify-model help compile                     options of a command, examples",
       "",
-      "A model that is the first argument is compiled: 'sparsify-model wan.onnx -o wan.sparse'.",
+      "A model that is the first argument is compiled:",
+      "  sparsify-model wan.onnx -o wan.sparse",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance, 4 nothing to sparsify,"
-          + " 5 no usable GPU"
+          + " 5 no usable GPU, 130 stopped by Ctrl-C (nothing half-written stays)"
     })
 final class SparsifyModel implements Runnable {
   @Spec private CommandSpec spec;

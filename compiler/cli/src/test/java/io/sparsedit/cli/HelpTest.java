@@ -44,6 +44,22 @@ final class HelpTest {
     assertThat(run.out()).doesNotContain("%n").doesNotContain("%%");
   }
 
+  /** A command line that is broken at the terminal's edge cannot be copied. */
+  @Test
+  void examplesFitEightyColumns() {
+    CommandLine whole = new CommandLine(new SparsifyModel());
+    assertThat(whole.getSubcommands()).isNotEmpty();
+    for (CommandLine command : whole.getSubcommands().values()) {
+      assertThat(command.getCommandSpec().usageMessage().footer())
+          .filteredOn(line -> line.startsWith("  "))
+          .allMatch(line -> line.length() <= 80);
+    }
+    assertThat(whole.getCommandSpec().usageMessage().footer())
+        .filteredOn(line -> line.startsWith("  "))
+        .hasSizeGreaterThan(5)
+        .allMatch(line -> line.length() <= 80);
+  }
+
   @Test
   void helpOfTheWholeNamesEachCommand() {
     CommandLineRun run = CommandLineRun.of("--help");
