@@ -89,7 +89,7 @@ final class QuestionsTest {
         .contains("What fits:")
         .contains("  Softmax 'odd'")
         .contains("Other rules:")
-        .containsPattern("attention.folded at .*expected .* or Reshape")
+        .containsPattern("attention.batched at .*: q is not .batch, tokens, dimension.: %x is f32")
         .contains("--rules");
   }
 
