@@ -1,6 +1,5 @@
 package io.sparsedit.compiler.engine;
 
-import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
@@ -17,31 +16,23 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Keeps the projections that plugins read products of their own.
+ * Keeps projections that plugins read out of one wide product.
  *
  * <pre>
  *   before   q = Add(MatMul(x, wq), bq)    k = Add(MatMul(x, wk), bk)    v = ...         x: [1,S,C]
  *   after    q = Add(MatMul(x, wq), bq)
- *            k = Reshape(Gemm(Reshape(x, S C), wk, bk), 1 S HD)
- *            v = Reshape(Gemm(Reshape(x, S C), Transpose(wv), bv, transB = 1), 1 S HD)
+ *            k = Reshape(Gemm(Reshape(x, S C), wk, bk), 1 S HD)    v likewise
  * </pre>
  *
  * TensorRT 10.6 makes one product of those that read the same tensor, and then copies each out of
  * the result, since what a plugin reads must be contiguous; and the wide product is no faster. It
- * joins neither products over tensors of different rank nor those of weights in different order,
- * which is a matter of the build alone. Applies where the graph fixes the sizes, to products that
- * plugins alone read; a third one at most, as there are no more forms. Others are left to TensorRT,
- * whose own kernels read parts of a tensor.
+ * does not join products over tensors of another rank, so that the first stays by itself; the
+ * others it still joins. Applies where the graph fixes the sizes, to products that plugins alone
+ * read. Others are left to TensorRT, whose own kernels read parts of a tensor.
  */
 final class ProjectApart {
   /** What stands between a projection and a plugin, and is no kernel of its own. */
   private static final Set<String> BETWEEN = Set.of("Add", "Reshape", "Unsqueeze", "Squeeze");
-
-  /** How a product is written so that TensorRT does not join it with those of another form. */
-  private enum Form {
-    ROWS,
-    ROWS_TRANSPOSED_WEIGHTS
-  }
 
   private ProjectApart() {}
 
@@ -81,16 +72,12 @@ final class ProjectApart {
         x.uses().stream()
             .map(Value.Use::node)
             .anyMatch(node -> node.is("MatMul") && !products.contains(node));
-    // One product may stay as it is.
+    // One may stay as it is.
     List<Node> apart = products.subList(others ? 0 : 1, products.size());
-    int changed = 0;
-    for (Node product : apart.subList(0, Math.min(apart.size(), Form.values().length))) {
-      changed += rewrite(product, Form.values()[changed], facts) ? 1 : 0;
-    }
-    return changed;
+    return (int) apart.stream().filter(product -> rewrite(product, facts)).count();
   }
 
-  private static boolean rewrite(Node product, Form form, ShapeTable facts) {
+  private static boolean rewrite(Node product, ShapeTable facts) {
     Optional<List<Long>> x = fixed(product.requiredInput(0), facts);
     Optional<List<Long>> weight = fixed(product.requiredInput(1), facts);
     Optional<List<Long>> result = fixed(product.output(), facts);
@@ -101,13 +88,7 @@ final class ProjectApart {
     Optional<Node> bias = bias(product, facts);
     Node last = bias.orElse(product);
     Value rows = reshape(last, product.requiredInput(0), -1, weight.get().get(0));
-    Value weights = product.requiredInput(1);
-    if (form == Form.ROWS_TRANSPOSED_WEIGHTS) {
-      weights = graph.insertBefore(last, "Transpose", weights);
-      producer(weights).setAttribute("perm", new Attribute.IntList(List.of(1L, 0L)));
-    }
-    Value gemm = graph.insertBefore(last, "Gemm", rows, weights);
-    producer(gemm).setAttribute("transB", form == Form.ROWS_TRANSPOSED_WEIGHTS ? 1 : 0);
+    Value gemm = graph.insertBefore(last, "Gemm", rows, product.requiredInput(1));
     bias.ifPresent(add -> producer(gemm).setInput(2, other(add, product.output())));
     long[] dims = result.get().stream().mapToLong(Long::longValue).toArray();
     Value projected = reshape(last, gemm, dims);
