@@ -8,7 +8,7 @@
 # --only      of the tests those alone whose row, such as "kmeans_test memcheck", matches the extended
 #             regular expression PATTERN
 # --built     takes the programs that BUILD_DIR holds already, also where there is nvcc
-# Without nvcc BUILD_DIR must hold them. Ends with 1 if anything failed.
+# Without nvcc BUILD_DIR must hold them. Ends with 1 if anything failed, 2 if PATTERN matches nothing.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 quick=0
@@ -30,6 +30,11 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+
+nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader || {
+  echo "test-gpu.sh: no GPU" >&2
+  exit 1
+}
 
 # Takes minutes: says how far it is every ten seconds. A new folder gets code for the GPU at hand alone.
 build() {
@@ -70,10 +75,6 @@ if [ $sanitize -eq 1 ] && [ ! -x "$build/test/sanitized/attention_test" ]; then
   echo "test-gpu.sh: no programs in $build/test/sanitized; configure with -DSPARSEDIT_SANITIZED_TESTS=ON" >&2
   exit 1
 fi
-nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader || {
-  echo "test-gpu.sh: no GPU" >&2
-  exit 1
-}
 
 failed=0
 # Runs a program for at most the given seconds and prints one row; a hung kernel must not stay.
@@ -143,6 +144,10 @@ if [ $sanitize -eq 1 ]; then
   done
 fi
 ran=${#pids[@]}
+if [ $ran -eq 0 ]; then
+  echo "test-gpu.sh: no test matches $only" >&2
+  exit 2
+fi
 for pid in "${pids[@]}"; do wait "$pid" || failed=$((failed + 1)); done
 if [ $quick -eq 0 ]; then
   captures=$here/../testdata/tiny-video-dit/captures
