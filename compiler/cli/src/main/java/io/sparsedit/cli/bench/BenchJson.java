@@ -58,10 +58,10 @@ public final class BenchJson {
   private static ObjectNode side(BenchReport.Side side) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("backend", side.backend());
-    if (side.memory().session() > 0) {
-      node.put("engineBytes", side.memory().engine());
-      node.put("sessionBytes", side.memory().session());
-    }
+    side.memory()
+        .ifPresent(
+            memory ->
+                node.put("engineBytes", memory.engine()).put("sessionBytes", memory.session()));
     ArrayNode steps = node.putArray("steps");
     for (Map.Entry<Step, Times> entry : side.steps().entrySet()) {
       Times times = entry.getValue();

@@ -33,10 +33,13 @@ public record BenchReport(
    * @param backend what ran it
    * @param steps times of each kind of step
    * @param layers the layers of each kind of step, empty where they were not timed
-   * @param memory the GPU memory that it takes
+   * @param memory the GPU memory that it takes, if that is known
    */
   record Side(
-      String backend, Map<Step, Times> steps, Map<Step, List<Layer>> layers, Memory memory) {
+      String backend,
+      Map<Step, Times> steps,
+      Map<Step, List<Layer>> layers,
+      Optional<Memory> memory) {
 
     /** Milliseconds of a group of layers in a kind of step. */
     OptionalDouble group(Step step, LayerGroup group) {
@@ -54,12 +57,22 @@ public record BenchReport(
   }
 
   /**
-   * GPU memory in bytes, 0 on a CPU.
+   * GPU memory in bytes.
    *
    * @param engine of the engine with its weights
    * @param session at most, of a session with one branch: context, state, inputs and outputs
    */
-  record Memory(long engine, long session) {}
+  record Memory(long engine, long session) {
+    /**
+     * Memory as differences of what was free tell it; empty where they cannot be right, since other
+     * programs took or gave back memory of the same GPU, and on a CPU.
+     */
+    static Optional<Memory> ofDifferences(long engine, long session) {
+      return engine > 0 && session > 0
+          ? Optional.of(new Memory(engine, session))
+          : Optional.empty();
+    }
+  }
 
   /**
    * A layer of an engine.

@@ -47,8 +47,9 @@ public final class BenchText {
     if (!report.densities().isEmpty()) {
       parts.add(new Part("Density of the plans, of pairs of video tokens", densities()));
     }
-    if (report.sparse().memory().session() > 0) {
-      parts.add(new Part("GPU memory: GB", memory()));
+    List<List<String>> memory = memory();
+    if (memory.size() > 1) {
+      parts.add(new Part("GPU memory: GB", memory));
     }
     if (layers > 0) {
       report
@@ -226,8 +227,11 @@ public final class BenchText {
   private List<List<String>> memory() {
     List<List<String>> rows = new ArrayList<>();
     rows.add(List.of("engine", "with its weights", "a session", "together"));
-    report.dense().ifPresent(side -> rows.add(memory("dense engine", side.memory())));
-    rows.add(memory("this bundle's", report.sparse().memory()));
+    report
+        .dense()
+        .flatMap(BenchReport.Side::memory)
+        .ifPresent(memory -> rows.add(memory("dense engine", memory)));
+    report.sparse().memory().ifPresent(memory -> rows.add(memory("this bundle's", memory)));
     return rows;
   }
 

@@ -147,6 +147,13 @@ public final class Benchmark {
     BenchReport.Side side = sparse.toSide(loaded, withoutSparse - loaded);
     Optional<BenchReport.Side> denseSide =
         dense.map(own -> own.toSide(loaded, free - withoutSparse));
+    boolean unknown =
+        side.memory().isEmpty() || denseSide.filter(own -> own.memory().isEmpty()).isPresent();
+    if (loaded > 0 && unknown) {
+      notes.add(
+          "some GPU memory is not told, since what was free changed for other reasons, too: other"
+              + " programs use this GPU");
+    }
     overlap("this bundle's engine", side).ifPresent(notes::add);
     denseSide.flatMap(own -> overlap("the dense engine", own)).ifPresent(notes::add);
     return new BenchReport(bundle, side, denseSide, densities, runs, whole, List.copyOf(notes));

@@ -65,6 +65,9 @@ final class MeasuredModel {
   BenchReport.Side toSide(long free, long engineBytes) {
     long session = free - timer.leastFreeGpuMemory().orElse(free);
     return new BenchReport.Side(
-        model.backend(), timer.times(), layers, new BenchReport.Memory(engineBytes, session));
+        model.backend(),
+        timer.times(),
+        layers,
+        BenchReport.Memory.ofDifferences(engineBytes, session));
   }
 }
