@@ -69,14 +69,14 @@ final class EngineArguments {
   @Option(
       names = "--masked-attention",
       paramLabel = "WHO",
-      defaultValue = "auto",
+      defaultValue = "tensorrt",
       description = {
         "Who computes self-attention that is left dense under a mask of keys.",
-        "auto: SparseDiT's kernel where it is known to be faster, else TensorRT (default).",
-        "plugin: SparseDiT's kernel wherever it can.",
-        "tensorrt: TensorRT."
+        "tensorrt: TensorRT (default).",
+        "auto: SparseDiT's kernel where it was faster when timed by itself, else TensorRT.",
+        "plugin: SparseDiT's kernel wherever it can."
       })
-  private MaskedAttention masked = MaskedAttention.AUTO;
+  private MaskedAttention masked = MaskedAttention.TENSORRT;
 
   @Option(
       names = "--allow-tf32",
