@@ -75,8 +75,8 @@ final class DenoisingServer implements AutoCloseable {
     this.settings = settings;
     this.server = server;
     this.sessions = new ArrayBlockingQueue<>(settings.sessions());
-    // One more than sessions, so that health is answered while all run.
-    this.threads = Executors.newFixedThreadPool(settings.sessions() + 1);
+    // A thread for each request that waits for a session, so that health is answered meanwhile.
+    this.threads = Executors.newCachedThreadPool();
   }
 
   /**

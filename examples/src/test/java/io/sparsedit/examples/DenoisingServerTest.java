@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -17,6 +18,8 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -123,6 +126,31 @@ final class DenoisingServerTest {
         .contains("svg2, 2 sites")
         .contains("ONNX Runtime")
         .endsWith("answered 1");
+  }
+
+  @Test
+  void healthIsAnsweredWhileMoreRequestsAreOpenThanSessions() throws Exception {
+    List<Socket> open = new ArrayList<>();
+    try {
+      for (int i = 0; i < 8; i++) {
+        Socket socket = new Socket(InetAddress.getLoopbackAddress(), server.port());
+        open.add(socket);
+        // A body that has not come yet.
+        socket
+            .getOutputStream()
+            .write(
+                "POST /denoise HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+                    .getBytes(StandardCharsets.UTF_8));
+      }
+      HttpRequest health = request("/health").timeout(Duration.ofSeconds(20)).GET().build();
+      for (int i = 0; i < 8; i++) {
+        assertThat(client.send(health, BodyHandlers.ofByteArray()).statusCode()).isEqualTo(200);
+      }
+    } finally {
+      for (Socket socket : open) {
+        socket.close();
+      }
+    }
   }
 
   @Test
