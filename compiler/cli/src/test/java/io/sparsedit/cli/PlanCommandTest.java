@@ -183,7 +183,7 @@ final class PlanCommandTest {
         CommandLineRun.of("compile", WAN, "-o", folder.resolve("out"), "--plan", file);
 
     assertThat(run.exitCode()).isEqualTo(4);
-    assertThat(run.err()).contains("blocks.0.attn1: left dense by the plan");
+    assertThat(run.err()).contains("blocks.0.attn1, blocks.1.attn1: left dense by the plan");
   }
 
   @Test
