@@ -101,6 +101,37 @@ final class FuseQkNormRopeTest {
     assertThat(keys.output().uses().get(0).node().opType()).isEqualTo("Unsqueeze");
   }
 
+  /** The first and the last lane stay in their places: the others say that it is no repetition. */
+  @Test
+  void lanesThatMoveWhereHeadsAreRepeatedAreSeen() {
+    Model model =
+        SpelledGraph.of(
+                17,
+                g -> {
+                  Value q = unit(g, headsOf(g, 4));
+                  Value k = shuffled(g, repeated(g, unit(g, headsOf(g, 2))));
+                  Value v = repeated(g, headsOf(g, 2));
+                  Value out = g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), v));
+                  return g.slice(
+                      g.reshape(out, SpelledGraph.BATCH, SpelledGraph.VIDEO, 32),
+                      2,
+                      0,
+                      SpelledGraph.WIDTH);
+                })
+            .model();
+    Path file = folder.resolve("shuffled.onnx");
+    OnnxWriter.write(model, file);
+
+    assertThat(compile(file, true, VerifyMode.FULL).failures()).isEmpty();
+  }
+
+  /** Lane 2 i + j becomes lane 4 j + i. */
+  private static Value shuffled(SpelledGraph g, Value heads) {
+    Value pairs = g.reshape(heads, SpelledGraph.BATCH, 4, SpelledGraph.VIDEO, 4, 2);
+    return g.reshape(
+        g.transpose(pairs, 0, 1, 2, 4, 3), SpelledGraph.BATCH, 4, SpelledGraph.VIDEO, 8);
+  }
+
   /** [B,H,S,8]. */
   private static Value headsOf(SpelledGraph g, int heads) {
     Value split =

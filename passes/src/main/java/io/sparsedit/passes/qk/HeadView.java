@@ -75,13 +75,35 @@ record HeadView(
         elements = before;
         Optional<HeadView> found = repeated(elements, facts);
         if (found.isPresent()) {
-          return found;
+          return keepsLanes(found.get(), elements, movement, step + 1) ? found : Optional.empty();
         }
       }
     } catch (SplitRegionException split) {
       // Runs of tokens of different origin are not repeated together.
     }
     return Optional.empty();
+  }
+
+  /** Whether each lane of each head comes, some steps before, from the same lane of that view. */
+  private boolean keepsLanes(
+      HeadView view, List<Element> firstLanes, Movement movement, int steps) {
+    int heads = firstLanes.size() - 1;
+    for (int h = 0; h < heads; h++) {
+      for (int lane = 0; lane < head.dim(); lane++) {
+        Optional<Element> at = Optional.of(element(this, new Index.At(h), lane));
+        for (int step = 0; step < steps && at.isPresent(); step++) {
+          at = movement.before(at.get());
+        }
+        List<Index> wanted = new ArrayList<>(firstLanes.get(h).at());
+        if (view.axes.get(3) >= 0) {
+          wanted.set(view.axes.get(3), new Index.At(lane));
+        }
+        if (!at.equals(Optional.of(new Element(view.value, wanted)))) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   private Optional<HeadView> repeated(List<Element> elements, ValueFacts facts) {
