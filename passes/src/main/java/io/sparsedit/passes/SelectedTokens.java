@@ -174,12 +174,54 @@ record SelectedTokens(Node nonZero, long room, long fixed, List<Node> between, N
     return true;
   }
 
+  /** Whether indices stay together, in their order, and what they are joined with before them. */
+  private static boolean keepsOrder(Node node, Set<Value> reached, ValueFacts facts) {
+    Value first = node.requiredInput(0);
+    return switch (node.opType()) {
+      case "Slice" ->
+          !reached.contains(first)
+              || hasFixedSizes(first, facts)
+              || slicedAxes(node, facts).stream().allMatch(axis -> isFixed(first, axis, facts));
+      case "Gather" ->
+          !reached.contains(first)
+              || hasFixedSizes(first, facts)
+              || isFixed(first, node.intAttribute("axis", 0), facts);
+      case "Concat" -> {
+        List<Value> inputs = node.presentInputs();
+        long axis = node.intAttribute("axis", 0);
+        yield inputs.subList(0, inputs.size() - 1).stream()
+            .noneMatch(value -> reached.contains(value) && !isFixed(value, axis, facts));
+      }
+      default -> true;
+    };
+  }
+
+  /** The axes that a Slice is given; -1 and 0 for axes that are not known. */
+  private static List<Long> slicedAxes(Node slice, ValueFacts facts) {
+    Optional<List<Dim>> axes = slice.input(3).flatMap(facts::elements);
+    return axes.filter(dims -> dims.stream().allMatch(Dim::isConstant))
+        .map(dims -> dims.stream().map(dim -> dim.constant().orElseThrow()).toList())
+        .orElse(List.of(0L, -1L));
+  }
+
+  private static boolean hasFixedSizes(Value value, ValueFacts facts) {
+    return facts.shape(value).filter(s -> s.stream().allMatch(Dim::isConstant)).isPresent();
+  }
+
+  private static boolean isFixed(Value value, long axis, ValueFacts facts) {
+    Optional<List<Dim>> shape = facts.shape(value);
+    if (shape.isEmpty() || axis < -shape.get().size() || axis >= shape.get().size()) {
+      return false;
+    }
+    return shape.get().get(Math.floorMod(axis, shape.get().size())).isConstant();
+  }
+
   private static boolean isUnderstood(Node node, Set<Value> reached, ValueFacts facts) {
     if (node.outputs().size() != 1 || !node.domain().isEmpty()) {
       return false;
     }
     if (facts.elementType(node.output()) == DataType.INT64) {
-      return OF_INDICES.contains(node.opType());
+      return OF_INDICES.contains(node.opType()) && keepsOrder(node, reached, facts);
     }
     List<Value> inputs = node.presentInputs();
     return switch (node.opType()) {

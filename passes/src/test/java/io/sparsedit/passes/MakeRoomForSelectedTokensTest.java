@@ -69,6 +69,34 @@ final class MakeRoomForSelectedTokensTest {
         .contains("does not follow from the inputs' shapes");
   }
 
+  /** Whatever stands behind the selected tokens, or turns them round, is no room at the end. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void indicesThatAreMovedStayDense(boolean turned) {
+    SpelledGraph graph =
+        SpelledGraph.of(
+            18,
+            g -> {
+              Value found = g.op("NonZero", g.input("mask", DataType.BOOL, bools("01101")));
+              Value selected = g.op("Squeeze", found, g.longs(0));
+              Value indices =
+                  turned
+                      ? g.op("Slice", selected, g.longs(-1), g.longs(-9), g.longs(0), g.longs(-1))
+                      : g.concat(0, selected, g.longs(3));
+              Value q = joined(g, indices);
+              Value k = joined(g, indices);
+              Value v = joined(g, indices);
+              Value result = g.op("MatMul", g.softmax(g.scores(q, k)), v);
+              return filledUp(g, result, turned ? 0 : 1);
+            });
+    Path file = folder.resolve("moved.onnx");
+    OnnxWriter.write(graph.model(), file);
+
+    Inspection inspection = Pipeline.inspect(file, CompileOptions.DEFAULT, Progress.SILENT);
+
+    assertThat(inspection.sites()).hasSize(1).noneMatch(Site::sparsify);
+  }
+
   /** The model with every key kept. */
   private Model compile(Path file) {
     CompileOptions options =
@@ -102,14 +130,18 @@ final class MakeRoomForSelectedTokensTest {
           if (!filled) {
             return g.merged(g.slice(result, TOKENS, 0, SpelledGraph.VIDEO));
           }
-          Value count = g.slice(g.op("Shape", result), 0, TOKENS, TOKENS + 1);
-          Value missing = g.op("Sub", g.longs(SpelledGraph.VIDEO + SpelledGraph.TEXT), count);
-          Value sizes = g.concat(0, g.longs(0, 0, 0, 0, 0, 0), missing, g.longs(0));
-          Value full = g.op("Pad", result, sizes);
-          Value video = g.slice(full, TOKENS, 0, SpelledGraph.VIDEO);
-          Value text = g.slice(full, TOKENS, SpelledGraph.VIDEO + 1, SpelledGraph.VIDEO + 2);
-          return g.merged(g.op("Add", video, text));
+          return filledUp(g, result, 0);
         });
+  }
+
+  private static Value filledUp(SpelledGraph g, Value result, int more) {
+    Value count = g.slice(g.op("Shape", result), 0, TOKENS, TOKENS + 1);
+    Value missing = g.op("Sub", g.longs(SpelledGraph.VIDEO + SpelledGraph.TEXT + more), count);
+    Value sizes = g.concat(0, g.longs(0, 0, 0, 0, 0, 0), missing, g.longs(0));
+    Value full = g.op("Pad", result, sizes);
+    Value video = g.slice(full, TOKENS, 0, SpelledGraph.VIDEO);
+    Value text = g.slice(full, TOKENS, SpelledGraph.VIDEO + 1, SpelledGraph.VIDEO + 2);
+    return g.merged(g.op("Add", video, text));
   }
 
   private static Value joined(SpelledGraph g, Value indices) {
