@@ -6,7 +6,9 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -32,6 +34,8 @@ final class KeyBias {
       Set.of("Add", "And", "Cast", "Identity", "Mul", "Not", "Or", "Sub", "Where");
 
   private final ShapeTable facts;
+  private final Map<Value, Boolean> known = new HashMap<>();
+  private final Map<Value, Value> rows = new HashMap<>();
 
   KeyBias(ShapeTable facts) {
     this.facts = facts;
@@ -41,6 +45,15 @@ final class KeyBias {
    * Whether a tensor that is broadcast to scores [B,H,S,S] is the same for all queries and heads.
    */
   boolean is(Value value) {
+    Boolean answer = known.get(value);
+    if (answer == null) {
+      answer = find(value);
+      known.put(value, answer);
+    }
+    return answer;
+  }
+
+  private boolean find(Value value) {
     return isNarrow(value)
         || expanded(value).filter(this::is).isPresent()
         || elementwise(value)
@@ -81,13 +94,18 @@ final class KeyBias {
     if (source.isPresent()) {
       return row(emit, source.get());
     }
-    Node node = elementwise(value).orElseThrow();
-    List<Value> rows = new ArrayList<>();
-    for (Value input : node.presentInputs()) {
-      rows.add(row(emit, input));
+    Value made = rows.get(value);
+    if (made != null) {
+      return made;
     }
-    Value result = emit.node(node.opType(), rows.toArray(Value[]::new));
+    Node node = elementwise(value).orElseThrow();
+    List<Value> operands = new ArrayList<>();
+    for (Value input : node.presentInputs()) {
+      operands.add(row(emit, input));
+    }
+    Value result = emit.node(node.opType(), operands.toArray(Value[]::new));
     node.attributes().forEach(Emit.owner(result)::setAttribute);
+    rows.put(value, result);
     return result;
   }
 

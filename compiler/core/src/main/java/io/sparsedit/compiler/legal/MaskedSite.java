@@ -251,9 +251,15 @@ record MaskedSite(
           .flatMap(n -> n.requiredInput(0).producer())
           .filter(n -> turns(n, TURN_FLAT))
           .flatMap(n -> n.requiredInput(0).producer())
-          .filter(n -> n.is("Reshape"))
+          .filter(
+              n -> n.is("Reshape") && fixed(n.output()).filter(folded(dims)::equals).isPresent())
           .map(n -> n.requiredInput(0))
           .filter(keys -> fixed(keys).filter(dims::equals).isPresent());
+    }
+
+    /** Heads beside one another, [B*H,S,D]. */
+    private static List<Long> folded(List<Long> dims) {
+      return List.of(dims.get(0) * dims.get(1), dims.get(2), dims.get(3));
     }
 
     private static boolean turns(Node node, List<Long> perm) {

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 final class AttendByPluginTest {
   private static final double TOLERANCE = 2e-6;
@@ -36,6 +37,10 @@ final class AttendByPluginTest {
 
   private Value turned(Value keys) {
     return spelled.node("Transpose", List.of(Optional.of(keys)), "perm", new long[] {0, 1, 3, 2});
+  }
+
+  private Value reshaped(Value value, long... dims) {
+    return spelled.node("Reshape", value, spelled.graph.addConstant("dims", Tensor.vector(dims)));
   }
 
   /** As PyTorch writes it: the root of the scale on both sides. */
@@ -102,6 +107,35 @@ final class AttendByPluginTest {
 
   private void stays() {
     assertThat(plugins(rewritten(ALL))).isEmpty();
+  }
+
+  /** Heads laid end to end and turned together are other keys, though all shapes fit. */
+  @Test
+  void keysThatAreTurnedAcrossHeadsAreTakenAsTheyAre() {
+    Value row = reshaped(key, BATCH, HEADS * TOKENS, WIDTH);
+    Value across =
+        spelled.node("Transpose", List.of(Optional.of(row)), "perm", new long[] {0, 2, 1});
+    Value keys = reshaped(across, BATCH, HEADS, WIDTH, TOKENS);
+    Value bias = additive(keyMask(BATCH, 1, 1, TOKENS));
+    spelled.output(attended(spelled.node("Add", spelled.node("MatMul", query, keys), bias)));
+    check();
+  }
+
+  /** A mask of which each step reads the one before twice. */
+  @Test
+  @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void doublingsInAMaskEndAtOnce() {
+    Value mask =
+        spelled.node(
+            "Expand",
+            keyMask(BATCH, 1, 1, TOKENS),
+            spelled.graph.addConstant(
+                "dims", Tensor.vector(new long[] {BATCH, 1, TOKENS, TOKENS})));
+    for (int i = 0; i < 40; i++) {
+      mask = spelled.node("And", mask, mask);
+    }
+    spelled.output(attended(spelled.node("Add", scores(), additive(mask))));
+    check();
   }
 
   @Test
