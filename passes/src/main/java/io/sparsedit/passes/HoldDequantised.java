@@ -50,12 +50,13 @@ final class HoldDequantised implements Pass<Compilation> {
   public int run(Compilation compilation) {
     Graph graph = compilation.model().graph();
     Map<Value, Value> held = new HashMap<>();
+    Map<Value, Boolean> known = new HashMap<>();
     for (Node node : graph.nodeList()) {
       if (!node.domain().equals(SparseOps.DOMAIN)) {
         continue;
       }
       for (int i = 0; i < node.inputCount(); i++) {
-        Optional<Value> input = node.input(i).filter(HoldDequantised::isDequantised);
+        Optional<Value> input = node.input(i).filter(v -> isDequantised(v, known));
         if (input.isPresent()) {
           Value value = input.get();
           node.setInput(
@@ -73,13 +74,22 @@ final class HoldDequantised implements Pass<Compilation> {
     return held.size();
   }
 
-  private static boolean isDequantised(Value value) {
+  private static boolean isDequantised(Value value, Map<Value, Boolean> known) {
+    Boolean answer = known.get(value);
+    if (answer == null) {
+      answer = comesFromDequantised(value, known);
+      known.put(value, answer);
+    }
+    return answer;
+  }
+
+  private static boolean comesFromDequantised(Value value, Map<Value, Boolean> known) {
     Optional<Node> node = value.producer().filter(n -> n.domain().isEmpty());
     if (node.isEmpty()) {
       return false;
     }
     return node.get().is("DequantizeLinear")
         || (MOVING.contains(node.get().opType())
-            && node.get().presentInputs().stream().anyMatch(HoldDequantised::isDequantised));
+            && node.get().presentInputs().stream().anyMatch(input -> isDequantised(input, known)));
   }
 }

@@ -10,6 +10,7 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
+import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
@@ -18,6 +19,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A model whose queries, keys and values are rounded to eight bits runs when it is compiled. */
@@ -29,6 +31,33 @@ final class HoldDequantisedTest {
     Value zero =
         g.graph.addConstant("zero", Tensor.raw(DataType.INT8, new long[0], ByteBuffer.allocate(1)));
     return g.op("DequantizeLinear", g.op("QuantizeLinear", value, scale, zero), scale, zero);
+  }
+
+  /** Each step reads the one before twice. */
+  @Test
+  @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void doublingsEndAtOnce() {
+    SpelledGraph graph =
+        SpelledGraph.of(
+            17,
+            g -> {
+              Value q = g.bhsd(g.tokens);
+              for (int i = 0; i < 40; i++) {
+                q = g.slice(g.concat(0, q, q), 0, 0, SpelledGraph.BATCH);
+              }
+              Value scores = g.scores(q, g.bhsd(g.tokens));
+              return g.merged(g.op("MatMul", g.softmax(scores), g.bhsd(g.tokens)));
+            });
+    Compilation compilation =
+        new Compilation(Path.of("doubled.onnx"), graph.model(), CompileOptions.DEFAULT);
+    for (Pass<Compilation> pass : Pipeline.recognition()) {
+      pass.run(compilation);
+      compilation.graphChanged();
+    }
+    new EmitSparseSites().run(compilation);
+    compilation.graphChanged();
+
+    assertThat(new HoldDequantised().run(compilation)).isZero();
   }
 
   @Test

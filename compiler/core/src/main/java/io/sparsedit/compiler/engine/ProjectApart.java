@@ -9,6 +9,7 @@ import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,8 +40,9 @@ final class ProjectApart {
   /** Changes the model; the number of products that were set apart. */
   static int in(Model model) {
     Map<Value, List<Node>> products = new LinkedHashMap<>();
+    Map<Value, Boolean> known = new HashMap<>();
     for (Node node : model.graph().nodeList()) {
-      if (node.is("MatMul") && goesToPlugins(node.output())) {
+      if (node.is("MatMul") && goesToPlugins(node.output(), known)) {
         products.computeIfAbsent(node.requiredInput(0), x -> new ArrayList<>()).add(node);
       }
     }
@@ -54,17 +56,23 @@ final class ProjectApart {
   }
 
   /** Whether plugins alone read a value, with no kernel between. */
-  private static boolean goesToPlugins(Value value) {
-    return !value.isGraphOutput()
-        && !value.isUnused()
-        && value.uses().stream().map(Value.Use::node).allMatch(ProjectApart::leadsToPlugins);
+  private static boolean goesToPlugins(Value value, Map<Value, Boolean> known) {
+    Boolean answer = known.get(value);
+    if (answer == null) {
+      answer =
+          !value.isGraphOutput()
+              && !value.isUnused()
+              && value.uses().stream().allMatch(use -> leadsToPlugins(use.node(), known));
+      known.put(value, answer);
+    }
+    return answer;
   }
 
-  private static boolean leadsToPlugins(Node node) {
+  private static boolean leadsToPlugins(Node node, Map<Value, Boolean> known) {
     return node.domain().equals(CallPlugins.DOMAIN)
         || (BETWEEN.contains(node.opType())
             && node.domain().isEmpty()
-            && goesToPlugins(node.output()));
+            && goesToPlugins(node.output(), known));
   }
 
   private static int setApart(Value x, List<Node> products, ShapeTable facts) {

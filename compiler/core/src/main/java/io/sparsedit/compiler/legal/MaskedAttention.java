@@ -15,7 +15,7 @@ public enum MaskedAttention {
   private static final int HOPPER = 90;
 
   /** Tokens from which on it is faster (docs/tensorrt.md). */
-  private static final long FEWEST_TOKENS = 32_768;
+  private static final long FEWEST_TOKENS = 4_096;
 
   /**
    * The sites that SparseDiT's kernel computes.

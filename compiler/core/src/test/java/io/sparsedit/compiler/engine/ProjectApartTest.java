@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** Queries, keys and values projected from one tensor [1,5,6] for a site of 2 heads of 3. */
 final class ProjectApartTest {
@@ -120,6 +121,21 @@ final class ProjectApartTest {
     assertThat(site.count("Gemm")).isEqualTo(1);
     assertThat(site.count("Add")).isEqualTo(2);
     same(before);
+  }
+
+  /** Each sum reads the one before twice. */
+  @Test
+  @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void doublingsEndAtOnce() {
+    project(0, x);
+    Value sum = site.graph.insertBefore(first, "MatMul", x, weights(1, 6, 6));
+    for (int i = 0; i < 40; i++) {
+      sum = site.graph.insertBefore(first, "Add", sum, sum);
+    }
+    Node transpose = site.attention.requiredInput(1).producer().orElseThrow();
+    transpose.setInput(0, reshape(sum, 1, 5, 2, 3));
+
+    assertThat(projectApart()).isEqualTo(1);
   }
 
   @Test
