@@ -180,11 +180,11 @@ record SelectedTokens(Node nonZero, long room, long fixed, List<Node> between, N
     return switch (node.opType()) {
       case "Slice" ->
           !reached.contains(first)
-              || hasFixedSizes(first, facts)
+              || facts.fixedShape(first).isPresent()
               || slicedAxes(node, facts).stream().allMatch(axis -> isFixed(first, axis, facts));
       case "Gather" ->
           !reached.contains(first)
-              || hasFixedSizes(first, facts)
+              || facts.fixedShape(first).isPresent()
               || isFixed(first, node.intAttribute("axis", 0), facts);
       case "Concat" -> {
         List<Value> inputs = node.presentInputs();
@@ -202,10 +202,6 @@ record SelectedTokens(Node nonZero, long room, long fixed, List<Node> between, N
     return axes.filter(dims -> dims.stream().allMatch(Dim::isConstant))
         .map(dims -> dims.stream().map(dim -> dim.constant().orElseThrow()).toList())
         .orElse(List.of(0L, -1L));
-  }
-
-  private static boolean hasFixedSizes(Value value, ValueFacts facts) {
-    return facts.shape(value).filter(s -> s.stream().allMatch(Dim::isConstant)).isPresent();
   }
 
   private static boolean isFixed(Value value, long axis, ValueFacts facts) {

@@ -5,7 +5,6 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.ArrayList;
@@ -86,9 +85,9 @@ final class ProjectApart {
   }
 
   private static boolean rewrite(Node product, ShapeTable facts) {
-    Optional<List<Long>> x = fixed(product.requiredInput(0), facts);
-    Optional<List<Long>> weight = fixed(product.requiredInput(1), facts);
-    Optional<List<Long>> result = fixed(product.output(), facts);
+    Optional<List<Long>> x = facts.fixedShape(product.requiredInput(0));
+    Optional<List<Long>> weight = facts.fixedShape(product.requiredInput(1));
+    Optional<List<Long>> result = facts.fixedShape(product.output());
     if (x.isEmpty() || result.isEmpty() || weight.map(List::size).orElse(0) != 2) {
       return false;
     }
@@ -115,7 +114,7 @@ final class ProjectApart {
     }
     Node add = uses.get(0).node();
     Value operand = other(add, product.output());
-    boolean vector = fixed(operand, facts).filter(dims -> dims.size() == 1).isPresent();
+    boolean vector = facts.fixedShape(operand).filter(dims -> dims.size() == 1).isPresent();
     return operand.constant().isPresent() && vector ? Optional.of(add) : Optional.empty();
   }
 
@@ -131,12 +130,5 @@ final class ProjectApart {
 
   private static Node producer(Value value) {
     return value.producer().orElseThrow();
-  }
-
-  private static Optional<List<Long>> fixed(Value value, ShapeTable facts) {
-    return facts
-        .shape(value)
-        .filter(shape -> shape.stream().allMatch(Dim::isConstant))
-        .map(shape -> shape.stream().map(dim -> dim.constant().getAsLong()).toList());
   }
 }

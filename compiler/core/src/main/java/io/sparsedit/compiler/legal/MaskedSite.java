@@ -4,7 +4,6 @@ import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.List;
 import java.util.Optional;
@@ -174,7 +173,7 @@ record MaskedSite(
       Scaled query = stripped(first.get().requiredInput(0));
       Scaled turned = stripped(first.get().requiredInput(1));
       Optional<List<Long>> dims =
-          fixed(query.value()).filter(d -> fits(d, query.value(), turned.value()));
+          facts().fixedShape(query.value()).filter(d -> fits(d, query.value(), turned.value()));
       if (dims.isEmpty()) {
         return Optional.empty();
       }
@@ -203,9 +202,9 @@ record MaskedSite(
               ? List.of(dims.get(0), dims.get(1), dims.get(3), dims.get(2))
               : List.of();
       return dims.size() == RANK
-          && fixed(key).filter(turned::equals).isPresent()
-          && fixed(values).filter(dims::equals).isPresent()
-          && fixed(product.output()).filter(dims::equals).isPresent()
+          && facts().fixedShape(key).filter(turned::equals).isPresent()
+          && facts().fixedShape(values).filter(dims::equals).isPresent()
+          && facts().fixedShape(product.output()).filter(dims::equals).isPresent()
           && type.isFloating()
           && facts().elementType(query) == type
           && facts().elementType(key) == type
@@ -252,9 +251,11 @@ record MaskedSite(
           .filter(n -> turns(n, TURN_FLAT))
           .flatMap(n -> n.requiredInput(0).producer())
           .filter(
-              n -> n.is("Reshape") && fixed(n.output()).filter(folded(dims)::equals).isPresent())
+              n ->
+                  n.is("Reshape")
+                      && facts().fixedShape(n.output()).filter(folded(dims)::equals).isPresent())
           .map(n -> n.requiredInput(0))
-          .filter(keys -> fixed(keys).filter(dims::equals).isPresent());
+          .filter(keys -> facts().fixedShape(keys).filter(dims::equals).isPresent());
     }
 
     /** Heads beside one another, [B*H,S,D]. */
@@ -267,7 +268,8 @@ record MaskedSite(
     }
 
     private boolean sameShape(Value one, Value other) {
-      return fixed(one).isPresent() && fixed(one).equals(fixed(other));
+      return facts().fixedShape(one).isPresent()
+          && facts().fixedShape(one).equals(facts().fixedShape(other));
     }
 
     private OptionalDouble scalar(Value value) {
@@ -277,13 +279,6 @@ record MaskedSite(
           .flatMap(Tensor::doubles)
           .map(elements -> OptionalDouble.of(elements[0]))
           .orElse(OptionalDouble.empty());
-    }
-
-    private Optional<List<Long>> fixed(Value value) {
-      return facts()
-          .shape(value)
-          .filter(shape -> shape.stream().allMatch(Dim::isConstant))
-          .map(shape -> shape.stream().map(dim -> dim.constant().getAsLong()).toList());
     }
   }
 

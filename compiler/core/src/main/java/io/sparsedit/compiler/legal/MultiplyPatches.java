@@ -3,7 +3,6 @@ package io.sparsedit.compiler.legal;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,8 +46,8 @@ final class MultiplyPatches implements Pass<EngineModel> {
 
   private static boolean rewrite(Node conv, EngineModel model) {
     ShapeTable facts = model.facts();
-    Optional<List<Long>> input = fixed(conv.requiredInput(0), facts);
-    Optional<List<Long>> weight = fixed(conv.requiredInput(1), facts);
+    Optional<List<Long>> input = facts.fixedShape(conv.requiredInput(0));
+    Optional<List<Long>> weight = facts.fixedShape(conv.requiredInput(1));
     Optional<Node> tokens = tokens(conv, facts);
     if (input.isEmpty() || weight.isEmpty() || tokens.isEmpty()) {
       return false;
@@ -92,8 +91,8 @@ final class MultiplyPatches implements Pass<EngineModel> {
   private static Optional<Node> tokens(Node conv, ShapeTable facts) {
     Optional<Node> reshape = onlyReader(conv).filter(node -> node.is("Reshape"));
     Optional<Node> transpose = reshape.flatMap(MultiplyPatches::onlyReader);
-    Optional<List<Long>> grid = fixed(conv.output(), facts);
-    Optional<List<Long>> flat = reshape.flatMap(node -> fixed(node.output(), facts));
+    Optional<List<Long>> grid = facts.fixedShape(conv.output());
+    Optional<List<Long>> flat = reshape.flatMap(node -> facts.fixedShape(node.output()));
     boolean flattens =
         grid.isPresent()
             && flat.filter(dims -> dims.size() == 3)
@@ -127,13 +126,6 @@ final class MultiplyPatches implements Pass<EngineModel> {
 
   private static boolean all(Node conv, String attribute, long number) {
     return conv.intsAttribute(attribute).orElse(List.of()).stream().allMatch(n -> n == number);
-  }
-
-  private static Optional<List<Long>> fixed(Value value, ShapeTable facts) {
-    return facts
-        .shape(value)
-        .filter(shape -> shape.stream().allMatch(Dim::isConstant))
-        .map(shape -> shape.stream().map(dim -> dim.constant().getAsLong()).toList());
   }
 
   private static long[] append(long[] dims, long size) {

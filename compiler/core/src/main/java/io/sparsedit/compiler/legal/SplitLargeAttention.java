@@ -100,8 +100,8 @@ final class SplitLargeAttention implements Pass<EngineModel> {
      * The product of a node, if the graph fixes its sizes and queries are not spread over heads.
      */
     static Optional<Scores> of(Node node, ShapeTable facts) {
-      Optional<List<Long>> dims = fixed(node.output(), facts);
-      Optional<List<Long>> queries = fixed(node.requiredInput(0), facts);
+      Optional<List<Long>> dims = facts.fixedShape(node.output());
+      Optional<List<Long>> queries = facts.fixedShape(node.requiredInput(0));
       if (dims.isEmpty() || queries.isEmpty() || dims.get().size() < 3) {
         return Optional.empty();
       }
@@ -121,13 +121,6 @@ final class SplitLargeAttention implements Pass<EngineModel> {
     long count() {
       return dims.stream().reduce(1L, Math::multiplyExact);
     }
-  }
-
-  private static Optional<List<Long>> fixed(Value value, ShapeTable facts) {
-    return facts
-        .shape(value)
-        .filter(shape -> shape.stream().allMatch(Dim::isConstant))
-        .map(shape -> shape.stream().map(dim -> dim.constant().getAsLong()).toList());
   }
 
   /** The nodes from the scores to the product with the values, and how operands are cut. */
@@ -178,7 +171,7 @@ final class SplitLargeAttention implements Pass<EngineModel> {
       long last = scores.dims().size() - 1L;
       long axis = node.intAttribute("axis", model.model().opset() < 13 ? 1 : -1);
       return (!node.is("Softmax") || axis == -1 || axis == last)
-          && fixed(node.output(), model.facts()).filter(scores.dims()::equals).isPresent()
+          && model.facts().fixedShape(node.output()).filter(scores.dims()::equals).isPresent()
           && node.presentInputs().stream().allMatch(this::canBeCut);
     }
 

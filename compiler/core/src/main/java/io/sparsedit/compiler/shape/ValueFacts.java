@@ -14,6 +14,13 @@ public interface ValueFacts {
   /** The dimensions, symbolic where the export is dynamic; empty if the rank is unknown. */
   Optional<List<Dim>> shape(Value value);
 
+  /** The dimensions, where the graph fixes all of them. */
+  default Optional<List<Long>> fixedShape(Value value) {
+    return shape(value)
+        .filter(dims -> dims.stream().allMatch(Dim::isConstant))
+        .map(dims -> dims.stream().map(dim -> dim.constant().orElseThrow()).toList());
+  }
+
   /** The elements, where they are known at compile time and few. */
   Optional<Tensor> constant(Value value);
 
