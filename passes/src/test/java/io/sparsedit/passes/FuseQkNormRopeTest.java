@@ -17,6 +17,7 @@ import io.sparsedit.passes.verify.VerifyRequest;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BiFunction;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -75,21 +76,7 @@ final class FuseQkNormRopeTest {
   /** Two query heads share a key head: the norm of the two key heads is fused, not of four. */
   @Test
   void keyHeadsArePreparedBeforeTheyAreRepeated() {
-    Model model =
-        SpelledGraph.of(
-                17,
-                g -> {
-                  Value q = unit(g, headsOf(g, 4));
-                  Value k = repeated(g, unit(g, headsOf(g, 2)));
-                  Value v = repeated(g, headsOf(g, 2));
-                  Value out = g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), v));
-                  return g.slice(
-                      g.reshape(out, SpelledGraph.BATCH, SpelledGraph.VIDEO, 32),
-                      2,
-                      0,
-                      SpelledGraph.WIDTH);
-                })
-            .model();
+    Model model = twoHeadsToAKey((g, keys) -> keys);
     Path file = folder.resolve("grouped.onnx");
     OnnxWriter.write(model, file);
 
@@ -104,25 +91,29 @@ final class FuseQkNormRopeTest {
   /** The first and the last lane stay in their places: the others say that it is no repetition. */
   @Test
   void lanesThatMoveWhereHeadsAreRepeatedAreSeen() {
-    Model model =
-        SpelledGraph.of(
-                17,
-                g -> {
-                  Value q = unit(g, headsOf(g, 4));
-                  Value k = shuffled(g, repeated(g, unit(g, headsOf(g, 2))));
-                  Value v = repeated(g, headsOf(g, 2));
-                  Value out = g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), v));
-                  return g.slice(
-                      g.reshape(out, SpelledGraph.BATCH, SpelledGraph.VIDEO, 32),
-                      2,
-                      0,
-                      SpelledGraph.WIDTH);
-                })
-            .model();
+    Model model = twoHeadsToAKey(FuseQkNormRopeTest::shuffled);
     Path file = folder.resolve("shuffled.onnx");
     OnnxWriter.write(model, file);
 
     assertThat(compile(file, true, VerifyMode.FULL).failures()).isEmpty();
+  }
+
+  /** Attention of four query heads and two key heads, which are repeated and then prepared. */
+  private static Model twoHeadsToAKey(BiFunction<SpelledGraph, Value, Value> prepare) {
+    return SpelledGraph.of(
+            17,
+            g -> {
+              Value q = unit(g, headsOf(g, 4));
+              Value k = prepare.apply(g, repeated(g, unit(g, headsOf(g, 2))));
+              Value v = repeated(g, headsOf(g, 2));
+              Value out = g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), v));
+              return g.slice(
+                  g.reshape(out, SpelledGraph.BATCH, SpelledGraph.VIDEO, 32),
+                  2,
+                  0,
+                  SpelledGraph.WIDTH);
+            })
+        .model();
   }
 
   /** Lane 2 i + j becomes lane 4 j + i. */

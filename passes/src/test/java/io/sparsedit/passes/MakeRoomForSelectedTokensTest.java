@@ -7,19 +7,15 @@ import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.compiler.ort.OrtRunner;
-import io.sparsedit.passes.functions.ActionCode;
-import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.ErrorMetrics;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -44,15 +40,7 @@ final class MakeRoomForSelectedTokensTest {
 
     Model compiled = compile(file);
 
-    Map<String, Tensor> inputs = new LinkedHashMap<>(graph.inputs());
-    for (Value input : compiled.graph().inputs()) {
-      if (input.name().equals(SparseOps.ACTION)) {
-        inputs.put(input.name(), Tensor.ofInts(new long[] {1}, ActionCode.PLAN_SPARSE.cold()));
-      } else if (input.name().startsWith("state.")) {
-        inputs.put(input.name(), zeros(input));
-      }
-    }
-    double[] sparse = output(OrtRunner.run(compiled, inputs));
+    double[] sparse = output(OrtRunner.run(compiled, FirstStep.of(compiled, graph.inputs())));
     assertThat(ErrorMetrics.of(sparse, dense).normalizedMax()).isLessThan(1e-5);
   }
 
@@ -155,17 +143,6 @@ final class MakeRoomForSelectedTokensTest {
       bytes[i] = (byte) (elements.charAt(i) - '0');
     }
     return Tensor.raw(DataType.BOOL, new long[] {bytes.length}, ByteBuffer.wrap(bytes));
-  }
-
-  /** A state tensor, whose size follows from the inputs' shapes. */
-  private static Tensor zeros(Value input) {
-    ValueType.TensorType type = (ValueType.TensorType) input.type().orElseThrow();
-    long[] dims =
-        type.dims().orElseThrow().stream()
-            .mapToLong(dim -> ((ValueType.DeclaredDim.Fixed) dim).size())
-            .toArray();
-    int bytes = Math.toIntExact(4 * Tensor.elementCount(dims));
-    return Tensor.raw(type.elementType(), dims, ByteBuffer.allocate(bytes));
   }
 
   private static double[] output(Map<String, Tensor> outputs) {

@@ -15,15 +15,12 @@ import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.compiler.ort.OrtRunner;
-import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.Selection;
-import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.ErrorMetrics;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -192,15 +189,7 @@ final class MaskedSitesTest {
     Pipeline.compile(
         file, bundle, options, NO_VERIFICATION, WeightFiles.Mode.LINK, "test", Progress.SILENT);
     Model compiled = OnnxReader.read(bundle.resolve("model.onnx"));
-    Map<String, Tensor> all = new LinkedHashMap<>(inputs);
-    for (Value input : compiled.graph().inputs()) {
-      if (input.name().equals(SparseOps.ACTION)) {
-        all.put(input.name(), Tensor.ofInts(new long[] {1}, ActionCode.PLAN_SPARSE.cold()));
-      } else if (input.name().startsWith("state.")) {
-        all.put(input.name(), Tensors.zeros(input));
-      }
-    }
-    return output(OrtRunner.run(compiled, all));
+    return output(OrtRunner.run(compiled, FirstStep.of(compiled, inputs)));
   }
 
   private static double[] output(Map<String, Tensor> outputs) {
@@ -239,16 +228,6 @@ final class MaskedSitesTest {
         elements[i] = (float) random.nextGaussian();
       }
       return Tensor.ofFloats(dims, elements);
-    }
-
-    static Tensor zeros(Value input) {
-      ValueType.TensorType type = (ValueType.TensorType) input.type().orElseThrow();
-      long[] dims =
-          type.dims().orElseThrow().stream()
-              .mapToLong(dim -> ((ValueType.DeclaredDim.Fixed) dim).size())
-              .toArray();
-      long bytes = type.elementType().bytes(Tensor.elementCount(dims));
-      return Tensor.raw(type.elementType(), dims, ByteBuffer.allocate((int) bytes));
     }
   }
 

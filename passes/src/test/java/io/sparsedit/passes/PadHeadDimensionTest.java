@@ -8,7 +8,6 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.legal.PadHeadDimension;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
@@ -16,15 +15,12 @@ import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.compiler.ort.OrtRunner;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
-import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.FrameSink;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.ErrorMetrics;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -83,7 +79,7 @@ final class PadHeadDimensionTest {
         .allMatch(node -> facts.shape(node.requiredInput(0)).orElseThrow().get(3).is(WIDER));
     assertThat(names(widened.graph().inputs())).isEqualTo(names(portable.graph().inputs()));
     assertThat(names(widened.graph().outputs())).isEqualTo(names(portable.graph().outputs()));
-    Map<String, Tensor> inputs = inputs(graph, portable);
+    Map<String, Tensor> inputs = FirstStep.of(portable, graph.inputs());
     Map<String, Tensor> wanted = OrtRunner.run(portable, inputs);
     Map<String, Tensor> found = OrtRunner.run(widened, inputs);
     wanted.forEach(
@@ -129,29 +125,6 @@ final class PadHeadDimensionTest {
   private static Value attention(SpelledGraph g, Value tokens) {
     Value scores = g.softmax(g.scores(g.bhsd(tokens), g.bhsd(tokens)));
     return g.merged(g.op("MatMul", scores, g.bhsd(tokens)));
-  }
-
-  private static Map<String, Tensor> inputs(SpelledGraph graph, Model compiled) {
-    Map<String, Tensor> inputs = new LinkedHashMap<>(graph.inputs());
-    for (Value input : compiled.graph().inputs()) {
-      int code = ActionCode.PLAN_SPARSE.cold();
-      if (input.name().equals(SparseOps.ACTION)) {
-        inputs.put(input.name(), Tensor.ofInts(new long[] {2}, code, code));
-      } else if (input.name().startsWith("state.")) {
-        inputs.put(input.name(), zeros(input));
-      }
-    }
-    return inputs;
-  }
-
-  private static Tensor zeros(Value input) {
-    ValueType.TensorType type = (ValueType.TensorType) input.type().orElseThrow();
-    long[] dims =
-        type.dims().orElseThrow().stream()
-            .mapToLong(dim -> ((ValueType.DeclaredDim.Fixed) dim).size())
-            .toArray();
-    int bytes = Math.toIntExact(4 * Tensor.elementCount(dims));
-    return Tensor.raw(type.elementType(), dims, ByteBuffer.allocate(bytes));
   }
 
   private static List<Node> operators(Model model) {
