@@ -1,6 +1,7 @@
 package io.sparsedit.cli;
 
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.engine.BuildTools;
 import io.sparsedit.compiler.engine.BuiltEngine;
 import io.sparsedit.compiler.engine.EngineGraph;
 import io.sparsedit.compiler.engine.TritonRepository;
@@ -70,8 +71,8 @@ final class BuildCommand implements Callable<Integer> {
       names = "--triton",
       paramLabel = "DIR",
       description =
-          "Also write the engine as a model of a Triton model repository. docs/tensorrt.md says how"
-              + " the server gets the plugins.")
+          "Also write the engine as a model of a Triton model repository, and print how the server"
+              + " gets the plugins (docs/tensorrt.md).")
   private @Nullable Path triton;
 
   @Override
@@ -98,9 +99,11 @@ final class BuildCommand implements Callable<Integer> {
       if (dense) {
         engine.buildDense(bundle, engine.tools(bundle), progress, told);
       } else {
-        BuiltEngine built = engine.build(bundle, engine.tools(bundle), progress, told);
+        BuildTools tools = engine.tools(bundle);
+        BuiltEngine built = engine.build(bundle, tools, progress, told);
         if (triton != null) {
           told.println("Triton model " + TritonRepository.write(triton, bundle, built.file()));
+          TritonRepository.howToServe(triton, tools.plugins().file()).forEach(told::println);
         }
       }
     }

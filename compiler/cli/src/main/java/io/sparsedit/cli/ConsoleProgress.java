@@ -26,6 +26,7 @@ final class ConsoleProgress implements Progress, AutoCloseable {
   private final PrintWriter err;
   private final Style style;
   private final long start = System.nanoTime();
+  private String current = "";
 
   ConsoleProgress(PrintWriter err, Style style) {
     this.err = err;
@@ -34,15 +35,28 @@ final class ConsoleProgress implements Progress, AutoCloseable {
 
   @Override
   public void stage(String stage) {
-    double seconds = (System.nanoTime() - start) / 1e9;
+    current = stage;
     switch (style) {
-      case TERMINAL -> {
-        err.print(CLEAR_LINE + String.format(Locale.ROOT, "[%5.1f s] %s", seconds, stage));
-        err.flush();
-      }
-      case LINES -> err.println(String.format(Locale.ROOT, "[%5.1f s] %s", seconds, stage));
+      case TERMINAL -> replace(line(stage));
+      case LINES -> err.println(line(stage));
       case NONE -> {}
     }
+  }
+
+  @Override
+  public void detail(String detail) {
+    if (style == Style.TERMINAL) {
+      replace(line(current) + ", " + detail);
+    }
+  }
+
+  private String line(String text) {
+    return String.format(Locale.ROOT, "[%5.1f s] %s", (System.nanoTime() - start) / 1e9, text);
+  }
+
+  private void replace(String line) {
+    err.print(CLEAR_LINE + line);
+    err.flush();
   }
 
   /** Leaves the terminal's line empty for what follows. */

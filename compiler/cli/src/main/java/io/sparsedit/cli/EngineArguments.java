@@ -43,16 +43,49 @@ final class EngineArguments {
   @Option(
       names = "--min-shapes",
       paramLabel = "SHAPES",
+      parameterConsumer = ShapesConsumer.class,
       description =
           "Smallest shapes of inputs with dynamic dimensions, as trtexec or Polygraphy spell them:"
-              + " NAME:1x2x3,NAME:4x5 or 'NAME:[1,2,3] NAME:[4,5]'. The state's shapes follow.")
+              + " NAME:1x2x3,NAME:4x5 or NAME:[1,2,3] NAME:[4,5]. The state's shapes follow.")
   private @Nullable String minShapes;
 
-  @Option(names = "--opt-shapes", paramLabel = "SHAPES", description = "The shapes to tune for.")
+  @Option(
+      names = "--opt-shapes",
+      paramLabel = "SHAPES",
+      parameterConsumer = ShapesConsumer.class,
+      description = "The shapes to tune for.")
   private @Nullable String optShapes;
 
-  @Option(names = "--max-shapes", paramLabel = "SHAPES", description = "The largest shapes.")
+  @Option(
+      names = "--max-shapes",
+      paramLabel = "SHAPES",
+      parameterConsumer = ShapesConsumer.class,
+      description = "The largest shapes.")
   private @Nullable String maxShapes;
+
+  @Option(
+      names = {"--minShapes", "--trt-min-shapes"},
+      hidden = true,
+      parameterConsumer = ShapesConsumer.class)
+  void minShapesByTheirNames(String shapes) {
+    minShapes = shapes;
+  }
+
+  @Option(
+      names = {"--optShapes", "--trt-opt-shapes"},
+      hidden = true,
+      parameterConsumer = ShapesConsumer.class)
+  void optShapesByTheirNames(String shapes) {
+    optShapes = shapes;
+  }
+
+  @Option(
+      names = {"--maxShapes", "--trt-max-shapes"},
+      hidden = true,
+      parameterConsumer = ShapesConsumer.class)
+  void maxShapesByTheirNames(String shapes) {
+    maxShapes = shapes;
+  }
 
   @Option(
       names = "--precision",

@@ -168,6 +168,48 @@ final class BuildCommandTest {
         .containsPattern("--maxShapes=\\S*state.s1.q_centroids:2x2x\\S*timestep:2\\b");
   }
 
+  /** One command line each of trtexec's and of Polygraphy's, with our command's name before it. */
+  @Test
+  void shapesCanBeGivenAsToTrtexecAndToPolygraphy() {
+    Path bundle = compiled("wan21_t2v-dynamo23-dynamic");
+    Path onnx = folder.resolve("wan.trt.onnx");
+    String small = "hidden_states:1x4x3x16x12,encoder_hidden_states:1x24x32";
+    String large = "hidden_states:2x4x3x16x12,encoder_hidden_states:2x24x32";
+
+    CommandLineRun trtexec =
+        CommandLineRun.of(
+            "build",
+            "--onnx=" + onnx,
+            "--minShapes=" + small,
+            "--optShapes=" + small,
+            "--maxShapes=" + large,
+            bundle);
+    assertThat(trtexec.exitCode()).as(trtexec.err()).isZero();
+    assertThat(trtexec.out()).containsPattern("--maxShapes=\\S*state.s1.q_centroids:2x2x");
+
+    CommandLineRun polygraphy =
+        CommandLineRun.of(
+            "build",
+            "--trt-min-shapes",
+            "hidden_states:[1,4,3,16,12]",
+            "encoder_hidden_states:[1,24,32]",
+            "--trt-opt-shapes",
+            "hidden_states:[1,4,3,16,12]",
+            "encoder_hidden_states:[1,24,32]",
+            "--trt-max-shapes",
+            "hidden_states:[2,4,3,16,12],",
+            "encoder_hidden_states:[2,24,32]",
+            bundle,
+            "--onnx",
+            onnx);
+    assertThat(polygraphy.exitCode()).as(polygraphy.err()).isZero();
+    assertThat(polygraphy.out()).isEqualTo(trtexec.out());
+
+    CommandLineRun nothing = CommandLineRun.of("build", bundle, "--onnx", onnx, "--min-shapes");
+    assertThat(nothing.exitCode()).isEqualTo(USAGE);
+    assertThat(nothing.err()).contains("'--min-shapes' needs shapes behind it");
+  }
+
   @Test
   void whatIsThereAlreadyIsNotOverwritten() throws IOException {
     Path bundle = compiled("wan21_t2v-ts17-external");

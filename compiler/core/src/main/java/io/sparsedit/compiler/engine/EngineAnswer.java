@@ -26,6 +26,8 @@ record EngineAnswer(Kind kind, String text) {
   enum Kind {
     /** What is being done now. */
     STAGE,
+    /** How far that is. */
+    DETAIL,
     /** Something that the user should know. */
     WARNING,
     /** The engine is written; TensorRT's description of its layers. */

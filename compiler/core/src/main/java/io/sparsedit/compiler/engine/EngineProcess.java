@@ -161,6 +161,7 @@ final class EngineProcess implements AutoCloseable {
         stage = answer.text();
         progress.stage(stage);
       }
+      case DETAIL -> progress.detail(answer.text());
       case WARNING -> warnings.add(answer.text());
       default -> {
         return Optional.of(answer);

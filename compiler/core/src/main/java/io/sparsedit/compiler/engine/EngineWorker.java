@@ -190,13 +190,17 @@ final class EngineWorker {
     return warning.contains("not found in plugin node") || warning.contains("has Int64 binding");
   }
 
-  /** Tells of a phase when it begins; on the way TensorRT reports thousands of steps. */
+  /** Tells of a phase when it begins, and then how many of its steps are done. */
   private Consumer<EngineBuilder.Stage> watcher() {
-    AtomicReference<String> last = new AtomicReference<>("");
+    AtomicReference<String> phase = new AtomicReference<>("");
+    AtomicReference<String> detail = new AtomicReference<>("");
     return stage -> {
-      String text = "build engine: " + stage.phase();
-      if (!text.equals(last.getAndSet(text))) {
-        tell(EngineAnswer.Kind.STAGE, text);
+      if (!stage.phase().equals(phase.getAndSet(stage.phase()))) {
+        tell(EngineAnswer.Kind.STAGE, "build engine: " + stage.phase());
+      }
+      String text = stage.done() + " of " + stage.steps();
+      if (stage.steps() > 1 && !text.equals(detail.getAndSet(text))) {
+        tell(EngineAnswer.Kind.DETAIL, text);
       }
     };
   }

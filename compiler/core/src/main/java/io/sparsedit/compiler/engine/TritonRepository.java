@@ -92,6 +92,31 @@ public final class TritonRepository {
     return model;
   }
 
+  /**
+   * How a server that is started on the repository gets the plugins, which are no part of an engine:
+   * it opens a library that loads them into TensorRT's registry.
+   *
+   * @param plugins the plugin library that the engine was built with
+   * @return lines to print
+   */
+  public static List<String> howToServe(Path repository, Path plugins) {
+    Path loader = plugins.toAbsolutePath().normalize().resolveSibling("libsparsedit_load.so");
+    List<String> lines = new ArrayList<>();
+    lines.add("Triton must load the plugins first, with the engine's version of TensorRT:");
+    lines.add(
+        "  tritonserver --model-repository="
+            + repository
+            + " --backend-config=tensorrt,plugins="
+            + loader);
+    lines.add("or with LD_PRELOAD=" + loader + "; it loads " + plugins.getFileName() + " beside it.");
+    if (!Files.isRegularFile(loader)) {
+      lines.add(
+          "That library is not there yet: cmake --build build/cuda --target sparsedit_load makes"
+              + " it.");
+    }
+    return lines;
+  }
+
   /** The bundle's name with what Triton takes in a name. */
   private static String name(Path bundle) {
     Path last = bundle.toAbsolutePath().normalize().getFileName();

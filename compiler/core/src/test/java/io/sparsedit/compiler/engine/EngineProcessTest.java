@@ -3,6 +3,7 @@ package io.sparsedit.compiler.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.tensorrt.EngineBuilder;
 import java.io.BufferedReader;
@@ -30,7 +31,21 @@ final class EngineProcessTest {
   @TempDir private Path folder;
 
   private final List<String> stages = new ArrayList<>();
+  private final List<String> details = new ArrayList<>();
   private final List<String> warnings = new ArrayList<>();
+
+  private final Progress progress =
+      new Progress() {
+        @Override
+        public void stage(String stage) {
+          stages.add(stage);
+        }
+
+        @Override
+        public void detail(String detail) {
+          details.add(detail);
+        }
+      };
 
   static EngineJob job(String ending, Path engine) {
     return new EngineJob(
@@ -49,7 +64,7 @@ final class EngineProcessTest {
     Path engine = folder.resolve("engine.tmp");
     try (EngineProcess process =
         EngineProcess.start(ProcessEndings.class.getName(), Path.of("m.onnx"), List.of(engine))) {
-      return process.build(job(ending, engine), MODEL, warnings, stages::add);
+      return process.build(job(ending, engine), MODEL, warnings, progress);
     }
   }
 
@@ -65,6 +80,7 @@ final class EngineProcessTest {
   void theModelGoesThereAndTheLayersComeBack() {
     assertThat(build("done")).isEqualTo(new String(MODEL, StandardCharsets.UTF_8));
     assertThat(stages).singleElement().asString().startsWith("process ");
+    assertThat(details).containsExactly("3 of 7");
     assertThat(warnings).containsExactly("two\nlines");
     assertThat(folder).isEmptyDirectory();
   }

@@ -18,6 +18,7 @@ final class ProcessEndings {
     byte[] model = System.in.readNBytes(job.modelBytes());
     System.out.println("native code prints too");
     tell(EngineAnswer.Kind.STAGE, "process " + ProcessHandle.current().pid());
+    tell(EngineAnswer.Kind.DETAIL, "3 of 7");
     tell(EngineAnswer.Kind.WARNING, "two\nlines");
     Files.write(job.engine(), model);
     switch (job.plugins().toString()) {

@@ -137,6 +137,26 @@ final class TritonRepositoryTest {
   }
 
   @Test
+  void theServerIsToldToLoadThePluginsFirst() throws IOException {
+    Path plugins = folder.resolve("libsparsedit_plugins.so");
+    Path loader = folder.resolve("libsparsedit_load.so");
+    Path models = Path.of("out", "models");
+
+    assertThat(TritonRepository.howToServe(models, plugins))
+        .contains(
+            "  tritonserver --model-repository=out/models --backend-config=tensorrt,plugins="
+                + loader)
+        .anyMatch(line -> line.contains("LD_PRELOAD=" + loader))
+        .last()
+        .asString()
+        .contains("not there yet", "--target sparsedit_load");
+
+    Files.createFile(loader);
+    assertThat(TritonRepository.howToServe(models, plugins))
+        .noneMatch(line -> line.contains("not there yet"));
+  }
+
+  @Test
   void aLaterEngineReplacesAnEarlierOne() throws IOException {
     TritonRepository.write(folder.resolve("models"), bundle, "a.plan");
     Files.writeString(bundle.resolve("b.plan"), "another engine");
