@@ -93,8 +93,8 @@ public final class TritonRepository {
   }
 
   /**
-   * How a server that is started on the repository gets the plugins, which are no part of an engine:
-   * it opens a library that loads them into TensorRT's registry.
+   * How a server that is started on the repository gets the plugins, which are no part of an
+   * engine: it opens a library that loads them into TensorRT's registry.
    *
    * @param plugins the plugin library that the engine was built with
    * @return lines to print
@@ -108,7 +108,8 @@ public final class TritonRepository {
             + repository
             + " --backend-config=tensorrt,plugins="
             + loader);
-    lines.add("or with LD_PRELOAD=" + loader + "; it loads " + plugins.getFileName() + " beside it.");
+    lines.add(
+        "or with LD_PRELOAD=" + loader + "; it loads " + plugins.getFileName() + " beside it.");
     if (!Files.isRegularFile(loader)) {
       lines.add(
           "That library is not there yet: cmake --build build/cuda --target sparsedit_load makes"
