@@ -22,6 +22,8 @@ import java.util.Optional;
 public final class Bundle {
   static final String DESCRIPTION_FILE = "bundle.json";
 
+  private static final String COPY = "copy the whole folder that sparsify-model compile wrote";
+
   /** The newest {@code schemaVersion} that this runtime reads. */
   static final int SCHEMA_VERSION = 2;
 
@@ -75,6 +77,7 @@ public final class Bundle {
    * @param tensorRt the version of TensorRT, as in {@code 10.6.0}
    * @param gpu the GPU that it was built on
    * @param computeCapability that of the GPU, as in {@code 9.0}
+   * @param options how it was built
    */
   record EngineFile(
       String file,
@@ -85,7 +88,8 @@ public final class Bundle {
       String pluginSha256,
       String tensorRt,
       String gpu,
-      String computeCapability) {}
+      String computeCapability,
+      Rebuild.Options options) {}
 
   private final Path folder;
   private final BundleReader.Content content;
@@ -112,26 +116,31 @@ public final class Bundle {
               + "; give the folder that sparsify-model compile wrote");
     }
     Bundle bundle = new Bundle(folder, BundleReader.read(description));
-    bundle.checkFile(bundle.content.modelFile(), Optional.empty());
+    bundle.checkFile(bundle.content.modelFile(), Optional.empty(), COPY);
     for (WeightFile weights : bundle.content.weights()) {
-      bundle.checkFile(weights.file(), Optional.of(weights.bytes()));
+      bundle.checkFile(weights.file(), Optional.of(weights.bytes()), COPY);
     }
     return bundle;
   }
 
-  private void checkFile(String file, Optional<Long> bytes) {
+  private void checkFile(String file, Optional<Long> bytes, String remedy) {
     Path path = folder.resolve(file);
     if (!Files.isRegularFile(path)) {
       throw new BundleException(
-          BundleException.Reason.FILE_MISSING,
-          path + " is missing; copy the whole folder that sparsify-model compile wrote");
+          BundleException.Reason.FILE_MISSING, path + " is missing; " + remedy);
     }
     try {
       long size = Files.size(path);
       if (bytes.isPresent() && bytes.get() != size) {
         throw new BundleException(
             BundleException.Reason.FILE_CHANGED,
-            path + " has " + size + " bytes, the bundle was written with " + bytes.get());
+            path
+                + " has "
+                + size
+                + " bytes, the bundle was written with "
+                + bytes.get()
+                + "; "
+                + remedy);
       }
     } catch (IOException e) {
       throw unreadable(path, e);
@@ -145,20 +154,37 @@ public final class Bundle {
    * @throws BundleException if it is not
    */
   public void checkModelHash() {
-    checkHash(modelPath(), content.modelSha256());
+    checkHash(modelPath(), content.modelSha256(), COPY + ", or compile it again");
   }
 
   /**
-   * Checks that a file that belongs to an engine is there, and is the one that was built with it.
+   * Checks that an engine is there, and is the one that was built.
    *
    * @param checkHash whether its content is compared, which costs one reading of it
    * @throws BundleException if it is not
    */
-  void checkEngineFile(String file, String sha256, boolean checkHash) {
-    checkFile(file, Optional.empty());
+  void checkEngine(EngineFile engine, boolean checkHash) {
+    checkFile(engine.file(), engine.bytes(), copyOrBuild(engine));
     if (checkHash) {
-      checkHash(folder.resolve(file), sha256);
+      checkHash(folder.resolve(engine.file()), engine.sha256(), copyOrBuild(engine));
     }
+  }
+
+  /**
+   * Checks that the plugin library of an engine is there, and is the one that it was built with.
+   *
+   * @param checkHash whether its content is compared, which costs one reading of it
+   * @throws BundleException if it is not
+   */
+  void checkPlugins(EngineFile engine, boolean checkHash) {
+    checkFile(engine.pluginFile(), Optional.empty(), copyOrBuild(engine));
+    if (checkHash) {
+      checkHash(folder.resolve(engine.pluginFile()), engine.pluginSha256(), copyOrBuild(engine));
+    }
+  }
+
+  private String copyOrBuild(EngineFile engine) {
+    return COPY + ", or build the engine again: " + Rebuild.command(this, engine);
   }
 
   /**
@@ -169,11 +195,11 @@ public final class Bundle {
    */
   void checkEngineSize(EngineFile engine) {
     if (Files.isRegularFile(folder.resolve(engine.file()))) {
-      checkFile(engine.file(), engine.bytes());
+      checkFile(engine.file(), engine.bytes(), copyOrBuild(engine));
     }
   }
 
-  private static void checkHash(Path file, String expected) {
+  private static void checkHash(Path file, String expected, String remedy) {
     MessageDigest digest;
     try {
       digest = MessageDigest.getInstance("SHA-256");
@@ -193,7 +219,9 @@ public final class Bundle {
               + " is not the file that the compiler wrote: its SHA-256 is "
               + actual
               + ", the bundle says "
-              + expected);
+              + expected
+              + "; "
+              + remedy);
     }
   }
 

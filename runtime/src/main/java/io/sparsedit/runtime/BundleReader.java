@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 
 /** Reads {@code bundle.json} (docs/bundle.md) and checks that it makes sense in itself. */
 final class BundleReader {
@@ -98,8 +99,8 @@ final class BundleReader {
         relativeFile(root.get("model").get("file")),
         root.get("model").get("sha256").string(),
         root.get("weights").elements().stream().map(BundleReader::weightFile).toList(),
-        engineFiles(root, "engines"),
-        engineFiles(root, "denseEngines"),
+        engineFiles(root, "engines", false),
+        engineFiles(root, "denseEngines", true),
         method,
         List.copyOf(sites),
         root.find("action").map(action -> action(action, sites.size())),
@@ -177,14 +178,42 @@ final class BundleReader {
     return new Bundle.WeightFile(relativeFile(weights.get("file")), weights.get("bytes").count());
   }
 
-  private static List<Bundle.EngineFile> engineFiles(Json root, String key) {
+  private static List<Bundle.EngineFile> engineFiles(Json root, String key, boolean dense) {
+    Set<String> inputs = tensors(root.get("inputs")).keySet();
     return root.find(key).stream()
         .flatMap(engines -> engines.elements().stream())
-        .map(BundleReader::engineFile)
+        .map(engine -> engineFile(engine, rebuildOptions(engine, inputs, dense)))
         .toList();
   }
 
-  private static Bundle.EngineFile engineFile(Json engine) {
+  /** The shapes of state follow from the inputs', and are not asked for. */
+  private static Rebuild.Options rebuildOptions(Json engine, Set<String> inputs, boolean dense) {
+    Map<String, Rebuild.Range> ranges = new TreeMap<>();
+    for (String input : inputs) {
+      engine
+          .find("shapes")
+          .flatMap(shapes -> shapes.find(input))
+          .ifPresent(
+              range ->
+                  ranges.put(
+                      input,
+                      new Rebuild.Range(
+                          sizes(range.get("min")),
+                          sizes(range.get("opt")),
+                          sizes(range.get("max")))));
+    }
+    return new Rebuild.Options(
+        dense,
+        engine.find("precision").map(Json::string).orElse(Rebuild.KEEP),
+        engine.find("tf32").map(Json::bool).orElse(false),
+        ranges);
+  }
+
+  private static List<Long> sizes(Json dims) {
+    return dims.elements().stream().map(Json::count).toList();
+  }
+
+  private static Bundle.EngineFile engineFile(Json engine, Rebuild.Options options) {
     Json plugins = engine.get("plugins");
     return new Bundle.EngineFile(
         relativeFile(engine.get("file")),
@@ -195,7 +224,8 @@ final class BundleReader {
         plugins.get("sha256").string(),
         engine.get("tensorrt").string(),
         engine.get("gpu").string(),
-        engine.get("computeCapability").string());
+        engine.get("computeCapability").string(),
+        options);
   }
 
   /** A file name that stays inside the bundle. */

@@ -124,31 +124,29 @@ public final class Session implements AutoCloseable {
       int step, int branch, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
     Map<String, Tensor> givenInputs = Map.copyOf(inputs);
     Map<String, Tensor> givenOutputs = Map.copyOf(outputs);
+    CompletableFuture<Void> done = new CompletableFuture<>();
     enter();
-    Prepared prepared;
-    ExecutorService thread;
     try {
-      prepared = prepare(step, branch, givenInputs, givenOutputs, Set.of());
-      thread = worker.orElseGet(this::newWorker);
+      Prepared prepared = prepare(step, branch, givenInputs, givenOutputs, Set.of());
+      worker.orElseGet(this::newWorker).execute(() -> finish(prepared, done));
     } catch (RuntimeException | Error e) {
-      lock.release();
+      lock.release(); // also where the system gives no thread
       throw e;
     }
-    CompletableFuture<Void> done = new CompletableFuture<>();
-    thread.execute(
-        () -> {
-          try {
-            execute(prepared);
-          } catch (Throwable e) {
-            lock.release();
-            done.completeExceptionally(e);
-            return;
-          }
-          // Whoever waits for this one may start the next step.
-          lock.release();
-          done.complete(null);
-        });
     return done;
+  }
+
+  /** Executes a step and lets the session go, so that whoever waits may start the next one. */
+  private void finish(Prepared prepared, CompletableFuture<Void> done) {
+    try {
+      execute(prepared);
+    } catch (Throwable e) {
+      lock.release();
+      done.completeExceptionally(e);
+      return;
+    }
+    lock.release();
+    done.complete(null);
   }
 
   /** A thread for steps that nobody waits for; it does not keep the process alive. */

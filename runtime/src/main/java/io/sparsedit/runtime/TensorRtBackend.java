@@ -9,12 +9,14 @@ import io.sparsedit.tensorrt.PluginLibrary;
 import io.sparsedit.tensorrt.TensorRt;
 import io.sparsedit.tensorrt.TensorRtException;
 import java.lang.System.Logger;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.stream.Collectors;
 
 /**
  * TensorRT on a GPU, running an engine of the bundle.
@@ -30,16 +32,23 @@ final class TensorRtBackend implements Backend {
   private final List<Bundle.StateTensor> state;
   private final TensorRt tensorRt;
   private final Gpu gpu;
+  private final Bundle.EngineFile file;
   private final Engine engine;
   private final Map<String, IoTensor> tensors;
 
   private TensorRtBackend(
-      Bundle bundle, Model.Options options, TensorRt tensorRt, Gpu gpu, Engine engine) {
+      Bundle bundle,
+      Model.Options options,
+      TensorRt tensorRt,
+      Gpu gpu,
+      Bundle.EngineFile file,
+      Engine engine) {
     this.bundle = bundle;
     this.options = options;
     this.state = options.dense() ? List.of() : bundle.state();
     this.tensorRt = tensorRt;
     this.gpu = gpu;
+    this.file = file;
     this.engine = engine;
     Map<String, IoTensor> byName = new LinkedHashMap<>();
     engine.tensors().forEach(tensor -> byName.put(tensor.name(), tensor));
@@ -61,8 +70,7 @@ final class TensorRtBackend implements Backend {
           bundle.folder()
               + (options.dense() ? " has no dense" : " has no")
               + " TensorRT engine; build one: "
-              + rebuild(bundle)
-              + (options.dense() ? " --dense" : ""));
+              + Rebuild.command(bundle, options.dense()));
     }
     requirePlatform();
     engines.forEach(bundle::checkEngineSize);
@@ -75,7 +83,7 @@ final class TensorRtBackend implements Backend {
       if (!file.pluginSha256().equals(engines.get(0).pluginSha256())) {
         loadPlugins(bundle, file, options); // says what is wrong
       }
-      bundle.checkEngineFile(file.file(), file.sha256(), options.checkHash());
+      bundle.checkEngine(file, options.checkHash());
       return load(bundle, options, tensorRt, gpu, file);
     } catch (TensorRtException e) {
       throw new BackendException(reason(e), String.valueOf(e.getMessage()), e);
@@ -99,12 +107,12 @@ final class TensorRtBackend implements Backend {
               + ": "
               + e.getMessage()
               + "; build it again: "
-              + rebuild(bundle),
+              + Rebuild.command(bundle, file),
           e);
     } finally {
       log(tensorRt);
     }
-    TensorRtBackend backend = new TensorRtBackend(bundle, options, tensorRt, gpu, engine);
+    TensorRtBackend backend = new TensorRtBackend(bundle, options, tensorRt, gpu, file, engine);
     try {
       backend.checkTensors();
     } catch (RuntimeException e) {
@@ -116,7 +124,7 @@ final class TensorRtBackend implements Backend {
 
   private static PluginLibrary loadPlugins(
       Bundle bundle, Bundle.EngineFile file, Model.Options options) {
-    bundle.checkEngineFile(file.pluginFile(), file.pluginSha256(), options.checkHash());
+    bundle.checkPlugins(file, options.checkHash());
     return PluginLibrary.load(bundle.folder().resolve(file.pluginFile()));
   }
 
@@ -170,43 +178,50 @@ final class TensorRtBackend implements Backend {
                   + " and runs on "
                   + gpu.name()
                   + ": it may be slower than one built here ("
-                  + rebuild(bundle)
+                  + Rebuild.command(bundle, fitting.get(0))
                   + ")");
       return fitting.get(0);
-    }
-    StringBuilder differences = new StringBuilder();
-    for (Bundle.EngineFile engine : engines) {
-      differences
-          .append(engine.file())
-          .append(" was built for compute capability ")
-          .append(engine.computeCapability())
-          .append(" (")
-          .append(engine.gpu())
-          .append(") with TensorRT ")
-          .append(engine.tensorRt());
-      if (!engine.modelSha256().equals(bundle.modelSha256())) {
-        differences.append(" of another model.onnx");
-      }
-      differences.append("; ");
     }
     throw new BackendException(
         BackendException.Reason.MISMATCH,
         "no engine of "
             + bundle.folder()
             + " fits: "
-            + differences
-            + "here are compute capability "
-            + gpu.computeCapability()
-            + " ("
-            + gpu.name()
-            + ") and TensorRT "
-            + version
+            + engines.stream()
+                .map(
+                    engine ->
+                        engine.file() + " was built " + differences(bundle, engine, gpu, version))
+                .collect(Collectors.joining("; "))
             + ". Build one here: "
-            + rebuild(bundle));
+            + engines.stream()
+                .map(engine -> Rebuild.command(bundle, engine))
+                .distinct()
+                .collect(Collectors.joining(", or ")));
   }
 
-  private static String rebuild(Bundle bundle) {
-    return "sparsify-model build " + bundle.folder();
+  /** As in "with TensorRT 10.4.0, not 10.6.0, and of another model.onnx"; all that do not fit. */
+  private static String differences(
+      Bundle bundle, Bundle.EngineFile engine, Gpu gpu, String version) {
+    List<String> differences = new ArrayList<>();
+    if (!engine.computeCapability().equals(gpu.computeCapability())) {
+      differences.add(
+          "for compute capability "
+              + engine.computeCapability()
+              + " ("
+              + engine.gpu()
+              + "), not "
+              + gpu.computeCapability()
+              + " ("
+              + gpu.name()
+              + ")");
+    }
+    if (!engine.tensorRt().equals(version)) {
+      differences.add("with TensorRT " + engine.tensorRt() + ", not " + version);
+    }
+    if (!engine.modelSha256().equals(bundle.modelSha256())) {
+      differences.add("of another " + bundle.modelPath().getFileName());
+    }
+    return String.join(", and ", differences);
   }
 
   /** Compares the engine's tensors with the bundle's description. */
@@ -263,7 +278,7 @@ final class TensorRtBackend implements Backend {
             + " do not fit together: "
             + problem
             + "; build it again: "
-            + rebuild(bundle));
+            + Rebuild.command(bundle, file));
   }
 
   /** Passes on what TensorRT said. Its errors come as exceptions too. */

@@ -257,6 +257,8 @@ final class GpuSessionChecks {
           "an input at an address that is none",
           () -> session.run(0, 0, inputs));
     }
+    model.close();
+    check(true, "closing after that");
   }
 
   private void expect(BackendException.Reason reason, String what, Runnable call, String... words) {

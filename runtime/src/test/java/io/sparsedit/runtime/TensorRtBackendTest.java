@@ -12,6 +12,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -53,6 +54,7 @@ final class TensorRtBackendTest {
     assertThatExceptionOfType(BundleException.class)
         .isThrownBy(() -> Model.load(temp, TENSORRT))
         .withMessageContaining("plugins.so is missing")
+        .withMessageEndingWith("or build the engine again: sparsify-model build " + temp)
         .satisfies(e -> assertThat(e.reason()).isEqualTo(BundleException.Reason.FILE_MISSING));
   }
 
@@ -68,7 +70,8 @@ final class TensorRtBackendTest {
     for (Model.Options options : List.of(TENSORRT, TENSORRT.withCheckHash(false))) {
       assertThatExceptionOfType(BundleException.class)
           .isThrownBy(() -> Model.load(temp, options))
-          .withMessageContaining("e.plan has 9 bytes, the bundle was written with 18")
+          .withMessageContaining("e.plan has 9 bytes, the bundle was written with 18; copy")
+          .withMessageEndingWith("or build the engine again: sparsify-model build " + temp)
           .satisfies(e -> assertThat(e.reason()).isEqualTo(BundleException.Reason.FILE_CHANGED));
     }
   }
@@ -90,6 +93,7 @@ final class TensorRtBackendTest {
     assertThatExceptionOfType(BundleException.class)
         .isThrownBy(() -> Model.load(temp, TENSORRT))
         .withMessageContaining("plugins.so is not the file")
+        .withMessageEndingWith("or build the engine again: sparsify-model build " + temp)
         .satisfies(e -> assertThat(e.reason()).isEqualTo(BundleException.Reason.FILE_CHANGED));
   }
 
@@ -114,9 +118,51 @@ final class TensorRtBackendTest {
     assertBackend(
         () -> TensorRtBackend.choose(bundle, engines, here, "10.7.0"),
         BackendException.Reason.MISMATCH,
-        "a.plan was built for compute capability 9.0 (NVIDIA H100) with TensorRT 10.6.0",
-        "here are compute capability 8.0 (NVIDIA A100) and TensorRT 10.7.0",
-        "sparsify-model build");
+        "a.plan was built for compute capability 9.0 (NVIDIA H100), not 8.0 (NVIDIA A100),"
+            + " and with TensorRT 10.6.0, not 10.7.0. Build one here: sparsify-model build "
+            + bundle.folder());
+  }
+
+  @Test
+  void onlyWhatDoesNotFitIsListedForEachEngine() {
+    Bundle bundle = Bundle.open(Fixture.folder());
+    Gpu here = new Gpu("NVIDIA H100", 90, 80_000_000_000L);
+    assertBackend(
+        () ->
+            TensorRtBackend.choose(
+                bundle,
+                List.of(
+                    engine("a.plan", "NVIDIA H100", "9.0", "10.4.0", bundle.modelSha256()),
+                    engine("b.plan", "NVIDIA A100", "8.0", "10.6.0", bundle.modelSha256())),
+                here,
+                "10.6.0"),
+        BackendException.Reason.MISMATCH,
+        "fits: a.plan was built with TensorRT 10.4.0, not 10.6.0; b.plan was built for compute"
+            + " capability 8.0 (NVIDIA A100), not 9.0 (NVIDIA H100). Build");
+  }
+
+  @Test
+  void theCommandThatRebuildsHasTheOptionsOfTheEngine() throws IOException {
+    String entry =
+        """
+        "engines": [{"file": "e.plan", "sha256": "1", "modelSha256": "1", "precision": "bf16",
+          "tf32": true, "shapes": {
+            "state.s0.count": {"min": [1, 4], "opt": [2, 4], "max": [2, 4]},
+            "x": {"min": [1, 4], "opt": [2, 4], "max": [3, 4]}},
+          "plugins": {"file": "plugins.so", "sha256": "1"}, "tensorrt": "10.6.0",
+          "gpu": "NVIDIA H100", "computeCapability": "9.0"}], "weights":""";
+    Path folder = Files.createDirectory(temp.resolve("a bundle"));
+    Fixture.copyTo(folder, "\"weights\":", entry);
+    Bundle bundle = Bundle.open(folder);
+    assertBackend(
+        () ->
+            TensorRtBackend.choose(
+                bundle, bundle.engines(), new Gpu("NVIDIA A100", 80, 1), "10.6.0"),
+        BackendException.Reason.MISMATCH,
+        ". Build one here: sparsify-model build '"
+            + folder
+            + "' --precision bf16 --allow-tf32 --min-shapes x:1x4 --opt-shapes x:2x4 --max-shapes"
+            + " x:3x4");
   }
 
   @Test
@@ -156,7 +202,16 @@ final class TensorRtBackendTest {
   private static Bundle.EngineFile engine(
       String file, String gpu, String capability, String tensorRt, String model) {
     return new Bundle.EngineFile(
-        file, Optional.empty(), "1", model, "plugins.so", "2", tensorRt, gpu, capability);
+        file,
+        Optional.empty(),
+        "1",
+        model,
+        "plugins.so",
+        "2",
+        tensorRt,
+        gpu,
+        capability,
+        new Rebuild.Options(false, Rebuild.KEEP, false, Map.of()));
   }
 
   /** The fixture with an engine, in {@link #temp}. */

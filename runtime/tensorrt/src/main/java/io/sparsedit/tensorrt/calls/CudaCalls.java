@@ -3,7 +3,8 @@ package io.sparsedit.tensorrt.calls;
 import java.nio.ByteBuffer;
 
 /**
- * CUDA. A {@code long} is an address or a handle. A failed call throws {@code TensorRtException}.
+ * CUDA. A {@code long} is an address or a handle. A failed call throws {@code TensorRtException},
+ * but for releases: those fail after a failure that was told, and have no other remedy.
  */
 public interface CudaCalls {
   /** Free bytes of the GPU, for all processes. */

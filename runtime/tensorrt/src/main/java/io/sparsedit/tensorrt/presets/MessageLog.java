@@ -10,10 +10,9 @@ import org.bytedeco.tensorrt.nvinfer.ILogger;
 /** Collects what TensorRT logs, from any thread, until it is taken. */
 final class MessageLog extends ILogger {
   private static final int MOST_MESSAGES = 1000;
-  private static final int MOST_ERRORS = 20;
 
   private final Deque<TensorRt.Message> messages = new ArrayDeque<>();
-  private final Deque<String> errors = new ArrayDeque<>();
+  private final CallErrors errors = new CallErrors();
 
   /** Called by TensorRT; nothing may be thrown into it. */
   @Override
@@ -33,29 +32,28 @@ final class MessageLog extends ILogger {
     };
   }
 
-  private synchronized void add(TensorRt.Message message) {
-    addBounded(messages, message, MOST_MESSAGES);
+  private void add(TensorRt.Message message) {
+    synchronized (messages) {
+      messages.addLast(message);
+      if (messages.size() > MOST_MESSAGES) {
+        messages.removeFirst();
+      }
+    }
     if (message.severity() == System.Logger.Level.ERROR) {
-      addBounded(errors, message.text(), MOST_ERRORS);
+      errors.add(message.text());
     }
   }
 
-  private static <T> void addBounded(Deque<T> queue, T element, int most) {
-    queue.addLast(element);
-    if (queue.size() > most) {
-      queue.removeFirst();
+  List<TensorRt.Message> takeMessages() {
+    synchronized (messages) {
+      List<TensorRt.Message> taken = List.copyOf(messages);
+      messages.clear();
+      return taken;
     }
   }
 
-  synchronized List<TensorRt.Message> takeMessages() {
-    List<TensorRt.Message> taken = List.copyOf(messages);
-    messages.clear();
-    return taken;
-  }
-
-  synchronized String takeErrors() {
-    String all = String.join("; ", errors);
-    errors.clear();
-    return all;
+  /** The errors of this thread's calls. */
+  CallErrors errors() {
+    return errors;
   }
 }

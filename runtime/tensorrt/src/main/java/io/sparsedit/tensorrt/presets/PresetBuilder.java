@@ -94,10 +94,10 @@ public final class PresetBuilder implements BuilderCalls {
 
   @Override
   public void parse(long parser, ByteBuffer model, String path) {
-    tensorRt.log().takeErrors();
+    tensorRt.log().errors().begin();
     try (BytePointer location = Texts.utf8(path)) {
       if (!parser(parser).parse(Address.of(model), model.limit(), location)) {
-        String logged = tensorRt.log().takeErrors();
+        String logged = tensorRt.log().errors().take();
         String faults = faults(parser(parser));
         throw TensorRtException.failed(faults.isEmpty() ? logged : faults);
       }
@@ -217,7 +217,7 @@ public final class PresetBuilder implements BuilderCalls {
 
   @Override
   public long build(long builder, long network, long config) {
-    tensorRt.log().takeErrors();
+    tensorRt.log().errors().begin();
     return tensorRt.made(
         builder(builder).buildSerializedNetwork(network(network), config(config)),
         "TensorRT builds no engine");

@@ -52,6 +52,16 @@ public final class PresetCuda implements CudaCalls {
     throw TensorRtException.failed(what + ": " + why + " (CUDA error " + code + ")");
   }
 
+  /**
+   * A release fails where the GPU has failed before, as the call that met it has said, and while
+   * the process ends. All else must be released all the same.
+   */
+  private static void released(int code) {
+    if (code != cudaSuccess) {
+      cudaGetLastError(); // clears it where it does not stick
+    }
+  }
+
   private static CUstream_st stream(long address) {
     return new CUstream_st(new Address(address));
   }
@@ -79,7 +89,7 @@ public final class PresetCuda implements CudaCalls {
 
   @Override
   public void free(long memory) {
-    check(cudaFree(new Address(memory)), "GPU memory cannot be freed");
+    released(cudaFree(new Address(memory)));
   }
 
   @Override
@@ -93,7 +103,7 @@ public final class PresetCuda implements CudaCalls {
 
   @Override
   public void freePinned(ByteBuffer memory) {
-    check(cudaFreeHost(Address.of(memory)), "pinned memory cannot be freed");
+    released(cudaFreeHost(Address.of(memory)));
   }
 
   @Override
@@ -128,7 +138,7 @@ public final class PresetCuda implements CudaCalls {
 
   @Override
   public void deleteStream(long stream) {
-    check(cudaStreamDestroy(stream(stream)), "a CUDA stream cannot be closed");
+    released(cudaStreamDestroy(stream(stream)));
   }
 
   @Override
@@ -166,8 +176,6 @@ public final class PresetCuda implements CudaCalls {
 
   @Override
   public void deleteGraph(long graph) {
-    check(
-        cudaGraphExecDestroy(new CUgraphExec_st(new Address(graph))),
-        "a CUDA graph cannot be closed");
+    released(cudaGraphExecDestroy(new CUgraphExec_st(new Address(graph))));
   }
 }

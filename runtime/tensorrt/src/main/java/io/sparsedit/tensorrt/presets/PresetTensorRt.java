@@ -39,7 +39,7 @@ public final class PresetTensorRt implements TensorRtCalls {
 
   /** A failure, with what TensorRT logged on the way. */
   TensorRtException failure(String what) {
-    String errors = log.takeErrors();
+    String errors = log.errors().take();
     return TensorRtException.failed(errors.isEmpty() ? what : what + ": " + errors);
   }
 
@@ -56,9 +56,9 @@ public final class PresetTensorRt implements TensorRtCalls {
    * neither null nor an object: what it logs decides.
    */
   long created(Supplier<? extends Pointer> create, String failure) {
-    log.takeErrors();
+    log.errors().begin();
     Pointer object = create.get();
-    String errors = log.takeErrors();
+    String errors = log.errors().take();
     if (!errors.isEmpty() || Pointer.isNull(object)) {
       throw TensorRtException.failed(errors.isEmpty() ? failure : failure + ": " + errors);
     }
@@ -100,7 +100,7 @@ public final class PresetTensorRt implements TensorRtCalls {
 
   @Override
   public long loadEngine(long runtime, long data, long bytes) {
-    log.takeErrors();
+    log.errors().begin();
     return made(
         new IRuntime(new Address(runtime)).deserializeCudaEngine(new Address(data), bytes),
         "TensorRT does not load the engine");
@@ -154,7 +154,7 @@ public final class PresetTensorRt implements TensorRtCalls {
 
   @Override
   public long newContext(long engine) {
-    log.takeErrors();
+    log.errors().begin();
     return made(
         engine(engine).createExecutionContext(ExecutionContextAllocationStrategy.kSTATIC.value),
         "TensorRT makes no execution context");
@@ -188,7 +188,7 @@ public final class PresetTensorRt implements TensorRtCalls {
 
   @Override
   public void enqueue(long context, long stream) {
-    log.takeErrors();
+    log.errors().begin();
     if (!context(context).enqueueV3(new CUstream_st(new Address(stream)))) {
       throw failure("TensorRT does not run the engine");
     }
