@@ -14,6 +14,7 @@
 #include <cuda_fp16.h>
 
 #include "kernels/adaspa_search.h"
+#include "kernels/exponential.h"
 #include "kernels/fragment_math.h"
 #include "kernels/hopper.h"
 #include "kernels/tensor_map.h"
@@ -33,7 +34,6 @@ constexpr int kScores = kKeys / 2;  // of 64 queries and a tile, a thread
 constexpr int kSums = 16;           // that are added up together: of blocks of neighbouring tiles
 constexpr int kChunk = kSums / kKeyBlocks;  // tiles of them
 constexpr float kInfinity = __builtin_huge_valf();
-constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kMoveAt = 16777216.0f;  // sum of a row and tile above which the reference moves
 
 template <typename T, int kHeadDim_>

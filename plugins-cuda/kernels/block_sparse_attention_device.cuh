@@ -8,6 +8,7 @@
 #include <cuda_fp16.h>
 
 #include "kernels/block_sparse_attention.h"
+#include "kernels/exponential.h"
 #include "kernels/fragment_math.h"
 #include "kernels/hopper.h"
 #include "kernels/strides.h"
@@ -16,7 +17,6 @@
 namespace sparsedit::attention {
 
 constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
-constexpr float kLog2E = 1.4426950408889634f;
 
 // Tensor maps of k and v as given (source 0) and in key order with pseudo-keys after them (source 1),
 // a box size each.

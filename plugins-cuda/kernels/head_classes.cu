@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "kernels/exponential.h"
 #include "kernels/head_classes_paths.h"
 
 namespace sparsedit {
 namespace {
 
-constexpr float kLog2E = 1.4426950408889634f;
 constexpr int kJoinThreads = 512;
 constexpr int kLaneValues = 4;  // elements of an output that a lane holds: 32 apart, D at most 128
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "kernels/exponential.h"
 #include "kernels/fragment_math.h"
 #include "kernels/head_classes_device.cuh"
 #include "kernels/hopper.h"
@@ -21,7 +22,6 @@
 namespace sparsedit {
 namespace {
 
-constexpr float kLog2E = 1.4426950408889634f;
 constexpr int kConsumerWarps = 4 * kProfileOutputs;
 constexpr int kConsumerThreads = 32 * kConsumerWarps;
 constexpr int kThreads = 128 + kConsumerThreads;

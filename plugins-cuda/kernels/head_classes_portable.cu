@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "kernels/exponential.h"
 #include "kernels/head_classes_device.cuh"
 
 namespace sparsedit {
@@ -22,7 +23,6 @@ constexpr int kMaxDim = 128;
 constexpr int kColumns = kMaxDim / 32;
 constexpr int kPitch = kMaxDim + 1;
 constexpr int kBlocksPerMultiprocessor = 2;
-constexpr float kLog2E = 1.4426950408889634f;
 
 __device__ float ToFloat(float x) { return x; }
 __device__ float ToFloat(__half x) { return __half2float(x); }
