@@ -38,14 +38,14 @@ public final class BuildEngine {
   private BuildEngine() {}
 
   /**
-   * Builds the engine.
+   * Builds the engine. An interrupt of the calling thread stops that within seconds.
    *
    * @param folder the bundle
    * @param tools what {@link BuildTools#find} found
    * @param compiler the compiler's version
    * @param progress told of each stage, and of TensorRT's phases
    * @throws SparsifyException if the bundle is bad, an operator has no plugin, the shapes do not
-   *     fit or TensorRT refuses the model; the bundle is then what it was
+   *     fit, TensorRT refuses the model or the build is stopped; the bundle is then what it was
    */
   public static BuiltEngine run(
       Path folder, BuildTools tools, EngineOptions options, String compiler, Progress progress) {

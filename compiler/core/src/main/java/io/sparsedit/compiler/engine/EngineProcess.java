@@ -14,6 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -116,18 +118,50 @@ final class EngineProcess implements AutoCloseable {
   }
 
   /**
-   * Has the engine built.
+   * Has the engine built. An interrupt of the calling thread stops that, and stays set.
    *
    * @param onnx the model, as TensorRT's parser is to get it
    * @param warnings takes what the user should know
+   * @param progress told of each stage, in a thread of its own
    * @return TensorRT's description of the layers
    * @throws SparsifyException if there is no engine
    */
   String build(EngineJob job, byte[] onnx, List<String> warnings, Progress progress) {
     // Beside the reading: whatever Java itself prints there first must not wait for that.
-    Thread sender = new Thread(() -> send(job, onnx), "what to build");
-    sender.setDaemon(true);
-    sender.start();
+    inBackground(() -> send(job, onnx), "what to build");
+    FutureTask<Optional<EngineAnswer>> reading = new FutureTask<>(() -> read(warnings, progress));
+    inBackground(reading, "what is built");
+    Optional<EngineAnswer> result;
+    int status;
+    try {
+      result = reading.get();
+      status = process.waitFor();
+    } catch (InterruptedException e) {
+      end();
+      Thread.currentThread().interrupt();
+      throw new SparsifyException(SparsifyException.Kind.FAILURE, ended(SIGNAL), e);
+    } catch (ExecutionException e) {
+      throw new IllegalStateException("the progress of a build cannot be told", e.getCause());
+    }
+    if (result.isEmpty()) {
+      throw SparsifyException.failure(ended(status));
+    }
+    EngineAnswer answer = result.get();
+    return switch (answer.kind()) {
+      case NO_GPU -> throw new SparsifyException(SparsifyException.Kind.NO_GPU, answer.text());
+      case FAILURE -> throw SparsifyException.failure(answer.text());
+      default -> answer.text();
+    };
+  }
+
+  private static void inBackground(Runnable work, String name) {
+    Thread thread = new Thread(work, name);
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  /** All that it says until it ends. */
+  private Optional<EngineAnswer> read(List<String> warnings, Progress progress) {
     Optional<EngineAnswer> result = Optional.empty();
     try (BufferedReader lines =
         new BufferedReader(
@@ -141,16 +175,7 @@ final class EngineProcess implements AutoCloseable {
     } catch (IOException e) {
       // As if it had said nothing more.
     }
-    int status = waitFor();
-    if (result.isEmpty()) {
-      throw SparsifyException.failure(ended(status));
-    }
-    EngineAnswer answer = result.get();
-    return switch (answer.kind()) {
-      case NO_GPU -> throw new SparsifyException(SparsifyException.Kind.NO_GPU, answer.text());
-      case FAILURE -> throw SparsifyException.failure(answer.text());
-      default -> answer.text();
-    };
+    return result;
   }
 
   /** The answer, if it is the last one. */
@@ -168,24 +193,6 @@ final class EngineProcess implements AutoCloseable {
       }
     }
     return Optional.empty();
-  }
-
-  private int waitFor() {
-    boolean interrupted = false;
-    try {
-      while (true) {
-        try {
-          return process.waitFor();
-        } catch (InterruptedException e) {
-          interrupted = true;
-          process.destroyForcibly();
-        }
-      }
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
   }
 
   /** What to say of a process that ended without a result. */

@@ -171,6 +171,27 @@ final class EngineProcessTest {
   }
 
   @Test
+  void anInterruptStopsTheBuild() {
+    Path engine = folder.resolve("engine.tmp");
+    Thread caller = Thread.currentThread();
+    Progress progress =
+        stage -> {
+          stages.add(stage);
+          caller.interrupt();
+        };
+    try (EngineProcess process =
+        EngineProcess.start(ProcessEndings.class.getName(), Path.of("m.onnx"), List.of(engine))) {
+      assertThatExceptionOfType(SparsifyException.class)
+          .isThrownBy(() -> process.build(job("waits", engine), MODEL, warnings, progress))
+          .withMessageContaining("stopped) is not built. The bundle is what it was");
+      assertThat(Thread.interrupted()).isTrue();
+    }
+    long worker = Long.parseLong(stages.get(0).substring("process ".length()));
+    assertThat(ProcessHandle.of(worker).filter(ProcessHandle::isAlive)).isEmpty();
+    assertThat(folder).isEmptyDirectory();
+  }
+
+  @Test
   void aJobIsReadAsItWasWritten() throws IOException {
     EngineJob job =
         new EngineJob(
