@@ -106,6 +106,21 @@ public final class Bundle {
    * @throws BundleException if it is not such a folder, or not complete
    */
   public static Bundle open(Path folder) {
+    Bundle bundle = describe(folder);
+    bundle.checkFile(bundle.content.modelFile(), Optional.empty(), COPY);
+    for (WeightFile weights : bundle.content.weights()) {
+      bundle.checkFile(weights.file(), Optional.of(weights.bytes()), COPY);
+    }
+    return bundle;
+  }
+
+  /**
+   * Reads and checks the description of a bundle of which an engine is to run: neither the portable
+   * model nor its weights need be there.
+   *
+   * @throws BundleException if it is not such a folder
+   */
+  static Bundle describe(Path folder) {
     Path description = folder.resolve(DESCRIPTION_FILE);
     if (!Files.isRegularFile(description)) {
       throw new BundleException(
@@ -115,12 +130,7 @@ public final class Bundle {
               + DESCRIPTION_FILE
               + "; give the folder that sparsify-model compile wrote");
     }
-    Bundle bundle = new Bundle(folder, BundleReader.read(description));
-    bundle.checkFile(bundle.content.modelFile(), Optional.empty(), COPY);
-    for (WeightFile weights : bundle.content.weights()) {
-      bundle.checkFile(weights.file(), Optional.of(weights.bytes()), COPY);
-    }
-    return bundle;
+    return new Bundle(folder, BundleReader.read(description));
   }
 
   private void checkFile(String file, Optional<Long> bytes, String remedy) {
@@ -300,7 +310,7 @@ public final class Bundle {
     return content.modelSha256();
   }
 
-  /** The portable model. */
+  /** The portable model; where an engine alone was delivered it need not be there. */
   public Path modelPath() {
     return folder.resolve(content.modelFile());
   }

@@ -34,7 +34,10 @@ public final class Model implements AutoCloseable {
      * that does not fit the GPU that is there is an error, not a reason to run on the CPU.
      */
     AUTO,
-    /** TensorRT on the GPU, or an error that says why not. */
+    /**
+     * TensorRT on the GPU, or an error that says why not. The portable model and its weights need
+     * not be there.
+     */
     TENSORRT,
     /** The portable model in ONNX Runtime on the CPU. */
     ONNX_RUNTIME
@@ -140,7 +143,8 @@ public final class Model implements AutoCloseable {
    *     take the model
    */
   public static Model load(Path folder, Options options) {
-    Bundle bundle = Bundle.open(folder);
+    boolean engineAlone = options.dense() || options.target() == Target.TENSORRT;
+    Bundle bundle = engineAlone ? Bundle.describe(folder) : Bundle.open(folder);
     long start = System.nanoTime();
     Backend backend = load(bundle, options);
     LOG.log(

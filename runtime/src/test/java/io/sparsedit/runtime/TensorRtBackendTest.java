@@ -46,6 +46,22 @@ final class TensorRtBackendTest {
     }
   }
 
+  /** A production host with an engine has no use for weights of many gigabytes. */
+  @Test
+  @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
+  void anEngineNeedsNeitherThePortableModelNorItsWeights() throws IOException {
+    bundle(sha256(LIBRARY), LIBRARY);
+    Files.delete(temp.resolve("model.onnx"));
+    Files.delete(temp.resolve("weights").resolve("bias.bin"));
+    assertBackend(
+        () -> Model.load(temp, TENSORRT),
+        BackendException.Reason.UNAVAILABLE,
+        "the plugin library does not load");
+    assertThatExceptionOfType(BundleException.class)
+        .isThrownBy(() -> Model.load(temp))
+        .withMessageContaining("model.onnx is missing");
+  }
+
   @Test
   @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
   void aMissingFileOfTheEngineIsNamed() throws IOException {

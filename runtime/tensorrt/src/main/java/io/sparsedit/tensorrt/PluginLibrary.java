@@ -160,12 +160,7 @@ public final class PluginLibrary {
     }
     if (version.getInt(16) < version.getInt(12)) {
       throw new TensorRtException(
-          TensorRtException.Reason.DRIVER,
-          "the NVIDIA driver supports CUDA "
-              + cudaOfDriver().get()
-              + ", the plugin library needs CUDA "
-              + cudaNeeded()
-              + "; update the driver");
+          TensorRtException.Reason.DRIVER, tooOld(cudaOfDriver().get(), cudaNeeded()));
     }
     PluginFunctions.Gpus gpus = PluginFunctions.gpus();
     if (gpus.count() <= 0) {
@@ -184,6 +179,16 @@ public final class PluginLibrary {
               + "; build it for that GPU");
     }
     return gpu;
+  }
+
+  /** What is said of a driver, with NVIDIA's number of the first that will do where it is known. */
+  static String tooOld(String supported, String needed) {
+    return "the NVIDIA driver supports CUDA "
+        + supported
+        + ", the plugin library needs CUDA "
+        + needed
+        + (needed.equals("13.0") ? ", which is driver 580 or later" : "")
+        + "; update the driver";
   }
 
   /**

@@ -32,6 +32,15 @@ final class PluginLibraryTest {
   }
 
   @Test
+  void aDriverThatIsTooOldIsToldWithTheOneThatWillDo() {
+    assertThat(PluginLibrary.tooOld("12.4", "13.0"))
+        .isEqualTo(
+            "the NVIDIA driver supports CUDA 12.4, the plugin library needs CUDA 13.0, which is"
+                + " driver 580 or later; update the driver");
+    assertThat(PluginLibrary.tooOld("13.0", "14.0")).endsWith("needs CUDA 14.0; update the driver");
+  }
+
+  @Test
   void machineCodeRunsWithinItsMajorVersion() {
     assertThat(PluginLibrary.runsOn("sm_80", 80)).isTrue();
     assertThat(PluginLibrary.runsOn("sm_80", 89)).isTrue();
