@@ -1,5 +1,8 @@
 package io.sparsedit.compiler.legal;
 
+import static io.sparsedit.compiler.ir.DataType.BOOL;
+import static io.sparsedit.compiler.ir.DataType.FLOAT;
+
 import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
@@ -22,11 +25,13 @@ import java.util.stream.LongStream;
  *            y = MatMul(Softmax(Add(Mul(Tanh(Div(z, c)), c), bias)), v)
  * </pre>
  *
- * where the bias is the mask, a mask of bools as 0 or the smallest finite number, as ONNX Runtime
- * has it, plus those of causality and of {@code nonpad_kv_seqlen}. [B,S,H*D] inputs become
- * [B,H,S,D] and the output turns back; grouped queries repeat the heads of keys and values; {@code
- * past_key} and {@code past_value} come before keys and values. The scores as an output are given
- * in modes 0 (plain) and 3 (after the softmax); a node that gives them in another mode is left.
+ * where the bias is the mask, and 0 or the smallest finite number where a mask of bools, causality
+ * and {@code nonpad_kv_seqlen} let a query see a key or not. A query that sees no key, its biases
+ * being -inf included, gives 0, as the operator is defined: {@code Where} behind the product says
+ * so, for TensorRT makes one kernel of what comes before it. [B,S,H*D] inputs become [B,H,S,D] and
+ * the output turns back; grouped queries repeat the heads of keys and values; {@code past_key} and
+ * {@code past_value} come before keys and values. The scores as an output are given in modes 0
+ * (plain) and 3 (after the softmax); a node that gives them in another mode is left.
  */
 final class DecomposeAttention implements Pass<EngineModel> {
   private static final int MASK = 3;
@@ -90,11 +95,17 @@ final class DecomposeAttention implements Pass<EngineModel> {
       long group = queryHeads.getAsLong() / keyHeads.getAsLong();
       Value scores = scores(query, repeat(key, keyHeads.getAsLong(), group));
       Value capped = cap(scores);
-      Value biased = bias(query, key).map(b -> emit.node("Add", capped, b)).orElse(capped);
+      Masking masking = new Masking(query, key);
+      Value biased = masking.bias().map(b -> emit.node("Add", capped, b)).orElse(capped);
       DataType precision = DataType.ofCode((int) node.intAttribute("softmax_precision", 0));
       DataType exact = precision.isFloating() ? precision : type;
       Value weights = emit.cast(emit.softmax(emit.cast(biased, type, exact)), exact, type);
       Value result = emit.node("MatMul", weights, repeat(value, keyHeads.getAsLong(), group));
+      Optional<Value> sees = masking.sees();
+      if (sees.isPresent()) {
+        result = orZero(sees.get(), result);
+        weights = mode == AFTER_SOFTMAX && isUsed(SCORES) ? orZero(sees.get(), weights) : weights;
+      }
       if (rank == FLAT_RANK) {
         result = emit.reshape(emit.transpose(result, 0, 2, 1, 3), 0, 0, -1);
       }
@@ -158,9 +169,9 @@ final class DecomposeAttention implements Pass<EngineModel> {
       if (rank > FLAT_RANK && width.isPresent()) {
         return emit.real("scale", 1 / Math.sqrt(Math.sqrt((double) width.getAsLong())), type);
       }
-      Value size = emit.cast(emit.size(query, FLAT_RANK), DataType.FLOAT);
-      Value power = emit.real("exponent", -0.25, DataType.FLOAT);
-      return emit.cast(emit.node("Pow", size, power), DataType.FLOAT, type);
+      Value size = emit.cast(emit.size(query, FLAT_RANK), FLOAT);
+      Value power = emit.real("exponent", -0.25, FLOAT);
+      return emit.cast(emit.node("Pow", size, power), FLOAT, type);
     }
 
     private Value cap(Value scores) {
@@ -172,26 +183,58 @@ final class DecomposeAttention implements Pass<EngineModel> {
       return emit.node("Mul", emit.node("Tanh", emit.node("Div", scores, limit)), limit);
     }
 
-    /** What is added to the scores, if something is. */
-    private Optional<Value> bias(Value query, Value key) {
-      Optional<Value> sum = node.input(MASK).map(this::mask);
-      if (node.intAttribute("is_causal", 0) != 0) {
-        sum = Optional.of(plus(sum, choose(causal(query, key))));
-      }
-      if (node.input(NONPAD).isPresent()) {
-        Value lengths = emit.unsqueeze(node.input(NONPAD).get(), 1, 2, 3);
-        sum = Optional.of(plus(sum, choose(emit.node("Less", positions(key), lengths))));
-      }
-      return sum;
+    private Value orZero(Value condition, Value value) {
+      return emit.node("Where", condition, value, emit.real("zero", 0, type));
     }
 
-    private Value plus(Optional<Value> sum, Value term) {
-      return sum.map(value -> emit.node("Add", value, term)).orElse(term);
-    }
+    /** Which query sees which key. */
+    private final class Masking {
+      private final Optional<Value> added;
+      private final Optional<Value> allowed;
+      private final boolean someSeesNone;
 
-    private Value mask(Value mask) {
-      boolean bools = facts.elementType(mask) == DataType.BOOL;
-      return bools ? choose(padded(mask)) : padded(mask);
+      Masking(Value query, Value key) {
+        Optional<Value> mask = node.input(MASK).map(Rewrite.this::padded);
+        boolean bools = mask.isPresent() && facts.elementType(node.requiredInput(MASK)) == BOOL;
+        boolean causal = node.intAttribute("is_causal", 0) != 0;
+        added = bools ? Optional.empty() : mask;
+        Optional<Value> kept = bools ? mask : Optional.empty();
+        if (causal) {
+          kept = Optional.of(and(kept, causal(query, key)));
+        }
+        if (node.input(NONPAD).isPresent()) {
+          Value lengths = emit.unsqueeze(node.input(NONPAD).get(), 1, 2, 3);
+          kept = Optional.of(and(kept, emit.node("Less", positions(key), lengths)));
+        }
+        allowed = kept;
+        someSeesNone = mask.isPresent() || node.input(NONPAD).isPresent();
+      }
+
+      /** What is added to the scores, if something is. */
+      Optional<Value> bias() {
+        Optional<Value> chosen = allowed.map(Rewrite.this::choose);
+        return added.isPresent() && chosen.isPresent()
+            ? Optional.of(emit.node("Add", added.get(), chosen.get()))
+            : added.or(() -> chosen);
+      }
+
+      /** Whether a query sees any key, [..., S_q, 1]; empty where each does, as in causality. */
+      Optional<Value> sees() {
+        if (!someSeesNone) {
+          return Optional.empty();
+        }
+        Optional<Value> counted = allowed;
+        if (added.isPresent()) {
+          Value finite = emit.node("Not", emit.node("IsInf", added.get()));
+          counted = Optional.of(and(allowed, finite));
+        }
+        return counted.map(
+            keys -> emit.cast(emit.reduce("ReduceMax", emit.cast(keys, FLOAT), -1), BOOL));
+      }
+
+      private Value and(Optional<Value> one, Value other) {
+        return one.map(value -> emit.node("And", value, other)).orElse(other);
+      }
     }
 
     /** A mask for fewer keys than there are: the others do not count. */
@@ -209,7 +252,7 @@ final class DecomposeAttention implements Pass<EngineModel> {
       }
       long[] pads = new long[2 * rank(mask)];
       pads[pads.length - 1] = want.getAsLong() - have.getAsLong();
-      boolean bools = facts.elementType(mask) == DataType.BOOL;
+      boolean bools = facts.elementType(mask) == BOOL;
       Value filler =
           bools
               ? emit.constant("filler", Tensor.scalar(false))

@@ -37,6 +37,7 @@ final class ExactNodes {
           "Exp",
           "InstanceNormalization",
           "GroupNormalization",
+          "IsInf",
           "Log",
           "LogSoftmax",
           "LpNormalization",

@@ -69,6 +69,49 @@ final class DecomposeAttentionTest {
     spelled.output(spelled.node(OP, with(heads(), mask), "is_causal", 1)).check(TOLERANCE, OP);
   }
 
+  /** Queries 1 and 3 see no key: the operator gives 0 for them, not the mean of all values. */
+  @Test
+  void aQueryThatSeesNoKeyGivesZero() {
+    int[] kept = new int[35];
+    float[] added = new float[35];
+    for (int i = 0; i < kept.length; i++) {
+      boolean none = i / 7 % 2 == 1;
+      kept[i] = none || i % 3 == 1 ? 0 : 1;
+      added[i] = none ? Float.NEGATIVE_INFINITY : 0.1f * i;
+    }
+    spelled.output(spelled.node(OP, with(heads(), spelled.bools("mask", new long[] {5, 7}, kept))));
+    Value numbers = spelled.input("added", Tensor.ofFloats(new long[] {5, 7}, added));
+    List<Optional<Value>> others =
+        List.of(
+            Optional.of(spelled.floats("q2", 2, 6, 5, 8)),
+            Optional.of(spelled.floats("k2", 2, 2, 7, 8)),
+            Optional.of(spelled.floats("v2", 2, 2, 7, 6)),
+            Optional.of(numbers));
+    spelled.output(spelled.node(OP, others, "is_causal", 1));
+    spelled.check(TOLERANCE, OP);
+  }
+
+  /** Five queries follow on 3 and 4 keys: the first ones stand before all of them. */
+  @Test
+  void aCausalQueryInFrontOfAllKeysGivesZero() {
+    Spelled graph = new Spelled(24);
+    graph
+        .output(
+            graph.node(
+                OP,
+                List.of(
+                    Optional.of(graph.floats("q", 2, 2, 5, 8)),
+                    Optional.of(graph.floats("k", 2, 2, 7, 8)),
+                    Optional.of(graph.floats("v", 2, 2, 7, 8)),
+                    Optional.empty(),
+                    Optional.empty(),
+                    Optional.empty(),
+                    Optional.of(graph.input("lengths", Tensor.vector(3, 4)))),
+                "is_causal",
+                1))
+        .check(TOLERANCE, OP);
+  }
+
   @Test
   void softcapComesBeforeTheMask() {
     Value mask = spelled.floats("mask", 5, 7);
