@@ -15,6 +15,8 @@ import java.util.Set;
  * <pre>{@code
  * try (Model model = Model.load(Path.of("wan.sparse"));
  *     Session session = model.newSession(Schedule.steps(50))) {
+ *   Map<String, Tensor> inputs = ...; // by the names of model.bundle().inputs()
+ *   Map<String, Tensor> outputs = session.newOutputs(inputs);
  *   for (int step = 0; step < 50; step++) {
  *     session.run(step, 0, inputs, outputs);
  *   }

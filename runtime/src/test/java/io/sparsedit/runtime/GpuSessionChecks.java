@@ -12,6 +12,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 
 /**
@@ -21,6 +24,7 @@ import java.util.stream.Stream;
  */
 final class GpuSessionChecks {
   private static final int STEPS = 6;
+  private static final int SESSIONS = 4;
   private static final long HOST_GROWTH = 8_000_000;
   private static final long WILD_ADDRESS = 0x7000_0000_0000L;
 
@@ -37,6 +41,7 @@ final class GpuSessionChecks {
   public static void main(String[] arguments) throws Exception {
     GpuSessionChecks checks = new GpuSessionChecks(Path.of(arguments[0]));
     checks.ways();
+    checks.together();
     checks.memory();
     checks.damaged();
     checks.cycles(Integer.parseInt(arguments[1]));
@@ -81,6 +86,34 @@ final class GpuSessionChecks {
         Way device = (session, step, in) -> onDevice(session, step, in, memory, stream);
         compare(wanted, outputs(model, inputs, device), "tensors on the GPU" + where);
         memory.forEach(DeviceMemory::close);
+      }
+    }
+  }
+
+  /** Sessions that run at the same time, beside models that come and go, do what they do alone. */
+  private void together() throws Exception {
+    for (boolean graphs : new boolean[] {false, true}) {
+      ExecutorService threads = Executors.newFixedThreadPool(SESSIONS);
+      try (Model model = Model.load(folder, options.withCudaGraphs(graphs))) {
+        Way run = (session, step, in) -> session.run(step, 0, in);
+        List<List<float[]>> wanted = new ArrayList<>();
+        List<Future<List<float[]>>> given = new ArrayList<>();
+        for (int seed = 0; seed < SESSIONS; seed++) {
+          wanted.add(outputs(model, SeededInputs.of(model.bundle(), Map.of(), seed), run));
+        }
+        for (int seed = 0; seed < SESSIONS; seed++) {
+          Map<String, Tensor> inputs = SeededInputs.of(model.bundle(), Map.of(), seed);
+          given.add(threads.submit(() -> outputs(model, inputs, run)));
+        }
+        Model.load(folder, options).close();
+        for (int seed = 0; seed < SESSIONS; seed++) {
+          compare(
+              wanted.get(seed),
+              given.get(seed).get(),
+              "session " + seed + " of " + SESSIONS + " at once" + (graphs ? ", CUDA graphs" : ""));
+        }
+      } finally {
+        threads.shutdownNow();
       }
     }
   }

@@ -4,16 +4,22 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.sparsedit.tensorrt.Gpu;
+import io.sparsedit.tensorrt.TensorRtException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -122,6 +128,66 @@ final class TensorRtBackendTest {
           () -> Model.load(temp, options),
           BackendException.Reason.UNAVAILABLE,
           "the plugin library does not load");
+    }
+  }
+
+  @Test
+  void withoutAUsableGpuThePortableModelRunsAndThatIsSaidOnce() throws IOException {
+    bundle(sha256(LIBRARY), LIBRARY);
+    Model.load(Fixture.folder()).close(); // ONNX Runtime looks at the platform only once
+    List<String> warnings = new ArrayList<>();
+    Logger log = Logger.getLogger("io.sparsedit.runtime");
+    Handler collector = new Collector(warnings);
+    String platform = System.getProperty("os.arch");
+    log.addHandler(collector);
+    System.setProperty("os.arch", "aarch64");
+    try (Model model = Model.load(temp);
+        Session session = model.newSession()) {
+      assertThat(model.backend()).startsWith("ONNX Runtime");
+      session.run(0, 0, Fixture.inputs(1, 0, 2));
+      assertBackend(() -> Model.load(temp, TENSORRT), BackendException.Reason.NO_GPU, "on aarch64");
+    } finally {
+      System.setProperty("os.arch", platform);
+      log.removeHandler(collector);
+    }
+    assertThat(warnings)
+        .singleElement()
+        .asString()
+        .startsWith(temp + ": its TensorRT engine is not used, for TensorRT engines run on Linux")
+        .endsWith("; the portable model runs in ONNX Runtime on the CPU");
+  }
+
+  /** Keeps the warnings. */
+  private static final class Collector extends Handler {
+    private final List<String> warnings;
+
+    Collector(List<String> warnings) {
+      this.warnings = warnings;
+    }
+
+    @Override
+    public void publish(LogRecord message) {
+      if (message.getLevel().equals(Level.WARNING)) {
+        warnings.add(message.getMessage());
+      }
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
+  }
+
+  @Test
+  void wantOfMemoryIsToldFromOtherFailures() {
+    TensorRtException full = TensorRtException.outOfMemory("a session", 2_000_000, 1_000_000);
+    TensorRtException other = TensorRtException.failed("an illegal memory access");
+    for (BackendException.Reason step :
+        List.of(BackendException.Reason.RUN_FAILED, BackendException.Reason.LOAD_FAILED)) {
+      assertThat(TensorRtBackend.reasonOr(step, full))
+          .isEqualTo(BackendException.Reason.OUT_OF_MEMORY);
+      assertThat(TensorRtBackend.reasonOr(step, other)).isEqualTo(step);
     }
   }
 

@@ -154,14 +154,7 @@ public final class PluginLibrary {
    *     are not made for it
    */
   public Gpu requireGpu() {
-    if (cudaOfDriver().isEmpty()) {
-      throw new TensorRtException(
-          TensorRtException.Reason.DRIVER, "there is no NVIDIA driver on this machine");
-    }
-    if (version.getInt(16) < version.getInt(12)) {
-      throw new TensorRtException(
-          TensorRtException.Reason.DRIVER, tooOld(cudaOfDriver().get(), cudaNeeded()));
-    }
+    requireDriver(version.getInt(16), version.getInt(12));
     PluginFunctions.Gpus gpus = PluginFunctions.gpus();
     if (gpus.count() <= 0) {
       String why = gpus.failure().isEmpty() ? "" : " (" + gpus.failure() + ")";
@@ -189,6 +182,24 @@ public final class PluginLibrary {
         + needed
         + (needed.equals("13.0") ? ", which is driver 580 or later" : "")
         + "; update the driver";
+  }
+
+  /**
+   * Makes sure that there is a driver, and that it is recent enough.
+   *
+   * @param supported the CUDA version that the driver supports, as CUDA codes it, or 0 without one
+   * @param needed that which the kernels need
+   */
+  static void requireDriver(int supported, int needed) {
+    if (supported == 0) {
+      throw new TensorRtException(
+          TensorRtException.Reason.DRIVER, "there is no NVIDIA driver on this machine");
+    }
+    if (supported < needed) {
+      throw new TensorRtException(
+          TensorRtException.Reason.DRIVER,
+          tooOld(cudaVersion(supported), cudaVersion(needed)));
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 package io.sparsedit.tensorrt;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import java.io.IOException;
@@ -38,6 +39,21 @@ final class PluginLibraryTest {
             "the NVIDIA driver supports CUDA 12.4, the plugin library needs CUDA 13.0, which is"
                 + " driver 580 or later; update the driver");
     assertThat(PluginLibrary.tooOld("13.0", "14.0")).endsWith("needs CUDA 14.0; update the driver");
+  }
+
+  @Test
+  void aMissingDriverAndAnOldOneAreTold() {
+    assertDriver(0, "there is no NVIDIA driver on this machine");
+    assertDriver(
+        12_080, "the NVIDIA driver supports CUDA 12.8, the plugin library needs CUDA 13.0, which");
+    assertThatCode(() -> PluginLibrary.requireDriver(13_000, 13_000)).doesNotThrowAnyException();
+  }
+
+  private static void assertDriver(int supported, String words) {
+    assertThatExceptionOfType(TensorRtException.class)
+        .isThrownBy(() -> PluginLibrary.requireDriver(supported, 13_000))
+        .withMessageStartingWith(words)
+        .satisfies(e -> assertThat(e.reason()).isEqualTo(TensorRtException.Reason.DRIVER));
   }
 
   @Test
