@@ -28,6 +28,7 @@ final class DocumentedCodeTest {
   private static final String FRAME =
       """
       import io.sparsedit.runtime.*;
+      import java.nio.ByteBuffer;
       import java.nio.file.Path;
       import java.util.*;
 
@@ -36,6 +37,8 @@ final class DocumentedCodeTest {
         Map<String, Tensor> inputs;
         Map<String, Tensor> outputs;
         List<Action> actions;
+        ByteBuffer encodedText;
+        float[] sigma;
 
         void run() {
       PIECE

@@ -197,8 +197,7 @@ public final class PluginLibrary {
     }
     if (supported < needed) {
       throw new TensorRtException(
-          TensorRtException.Reason.DRIVER,
-          tooOld(cudaVersion(supported), cudaVersion(needed)));
+          TensorRtException.Reason.DRIVER, tooOld(cudaVersion(supported), cudaVersion(needed)));
     }
   }
 
