@@ -16,27 +16,30 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Computes dense attention over very many tokens in parts of its queries.
+ * Computes dense attention over very many tokens in parts of its heads, or of its queries where one
+ * head is too much.
  *
  * <pre>
  *   before   s = MatMul(q, k)                  q: [B,H,Sq,D]   k: [B,H,D,Sk]   s: [B,H,Sq,Sk]
  *            o = MatMul(Softmax(Add(s, bias)), v)
- *   after    o1 = MatMul(Softmax(Add(MatMul(Slice(q, 0, R), k), bias)), v)
- *            o2 = MatMul(Softmax(Add(MatMul(Slice(q, R, Sq), k), bias)), v)
- *            o = Concat(o1, o2, axis = 2)
+ *   after    o1 = MatMul(Softmax(Add(MatMul(q[:,:N], k[:,:N]), bias)), v[:,:N])
+ *            o2 = MatMul(Softmax(Add(MatMul(q[:,N:], k[:,N:]), bias)), v[:,N:])
+ *            o = Concat(o1, o2, axis = 1)
  * </pre>
  *
- * A row of the result needs one query alone, so that parts change no number. TensorRT 10.6 makes
- * one kernel of either form, which keeps no scores in memory; but on HunyuanVideo at 720p, 24 heads
- * and 119,056 tokens, its builder had not ended after 90 s with sites whole, and ends after 38 s
- * with parts (patch embedding was another form of the graph then as well). Applies to sites whose
- * sizes the graph fixes.
+ * Heads know nothing of each other, and a row of the result needs one query alone, so that parts
+ * change no number. TensorRT 10.6 makes one kernel of each form, which keeps no scores in memory.
+ * But its builder does not end with every graph that has such sites whole: with HunyuanVideo's at
+ * 720p, 24 heads and 119,056 tokens, it had not after 90 s while patch embedding was a convolution.
+ * Heads go first because the kernel for fewer queries than keys is a slower one: a dense step of
+ * two blocks takes 668 ms with parts of heads, 1,630 with parts of queries, and 676 with sites
+ * whole (H200). Applies to sites whose sizes the graph fixes.
  */
 final class SplitLargeAttention implements Pass<EngineModel> {
   /** Scores of one product: 2^40 bytes as f32. Two Wan 14B blocks at 720p, 2.3e11, stay whole. */
   private static final long MOST_SCORES = 1L << 38;
 
-  /** Parts are multiples of so many queries, but for the last one. */
+  /** Parts of queries are multiples of so many, but for the last one. */
   private static final long GRANULE = 128;
 
   /** Operators that make each row of their result of the same row of their operands. */
@@ -81,7 +84,8 @@ final class SplitLargeAttention implements Pass<EngineModel> {
         Optional<Scores> scores = Scores.of(node, model.facts());
         if (scores.isPresent()
             && scores.get().count() > mostScores
-            && split(scores.get(), new Rows(model, scores.get()))) {
+            && scores.get().cuts(mostScores).stream()
+                .anyMatch(cut -> split(new Parts(model, scores.get(), cut)))) {
           changed++;
         }
       }
@@ -114,20 +118,41 @@ final class SplitLargeAttention implements Pass<EngineModel> {
       return dims.size() - 2;
     }
 
-    long rows() {
-      return dims.get(rowAxis());
-    }
-
     long count() {
       return dims.stream().reduce(1L, Math::multiplyExact);
     }
+
+    /** Ways to make parts of at most so many scores, the better first. */
+    List<Cut> cuts(long most) {
+      List<Cut> cuts = new ArrayList<>();
+      int axis = 0;
+      for (int other = 1; other < rowAxis(); other++) {
+        axis = dims.get(other) > dims.get(axis) ? other : axis;
+      }
+      long heads = dims.get(axis);
+      long atOnce = most / (count() / heads);
+      if (atOnce > 0) {
+        cuts.add(new Cut(axis, ceilDiv(heads, ceilDiv(heads, atOnce))));
+      }
+      long rows = ceilDiv(dims.get(rowAxis()), ceilDiv(count(), most));
+      cuts.add(new Cut(rowAxis(), ceilDiv(rows, GRANULE) * GRANULE));
+      return cuts;
+    }
   }
 
+  /**
+   * How parts are cut.
+   *
+   * @param axis of the scores: heads (or whatever else stands in front of the queries), or queries
+   * @param step how many there are in a part
+   */
+  private record Cut(int axis, long step) {}
+
   /** The nodes from the scores to the product with the values, and how operands are cut. */
-  private record Rows(EngineModel model, Scores scores) {
+  private record Parts(EngineModel model, Scores scores, Cut cut) {
     /**
      * Row-wise nodes in the graph's order, the product with the values last; empty if there is
-     * anything else, or no softmax.
+     * anything else, or no softmax, or something that cannot be cut.
      */
     List<Node> nodes() {
       Graph graph = scores.product().graph();
@@ -155,7 +180,9 @@ final class SplitLargeAttention implements Pass<EngineModel> {
       }
       if (end.isEmpty()
           || reached.stream().noneMatch(node -> node.is("Softmax"))
-          || rank(end.get().output()) != scores.dims().size()) {
+          || rank(end.get().output()) != scores.dims().size()
+          || !canBeCut(scores.product())
+          || !canBeCut(end.get())) {
         return List.of();
       }
       List<Node> ordered =
@@ -172,62 +199,81 @@ final class SplitLargeAttention implements Pass<EngineModel> {
       long axis = node.intAttribute("axis", model.model().opset() < 13 ? 1 : -1);
       return (!node.is("Softmax") || axis == -1 || axis == last)
           && model.facts().fixedShape(node.output()).filter(scores.dims()::equals).isPresent()
-          && node.presentInputs().stream().allMatch(this::canBeCut);
+          && canBeCut(node);
     }
 
     private int rank(Value value) {
       return model.facts().shape(value).map(List::size).orElse(0);
     }
 
-    /** Whether it has one row for all, or as many as the scores. */
+    /** Whether each operand has one of what is cut for all, or as many as the scores. */
+    private boolean canBeCut(Node node) {
+      for (int i = 0; i < node.inputs().size(); i++) {
+        if (!staysWhole(node, i) && !canBeCut(node.requiredInput(i))) {
+          return false;
+        }
+      }
+      return true;
+    }
+
     private boolean canBeCut(Value operand) {
-      int axis = scores.rowAxis() - (scores.dims().size() - rank(operand));
+      int axis = axisOf(rank(operand));
       return model
           .facts()
           .shape(operand)
-          .filter(shape -> axis < 0 || shape.get(axis).is(1) || shape.get(axis).is(scores.rows()))
+          .filter(
+              shape ->
+                  axis < 0
+                      || shape.get(axis).is(1)
+                      || shape.get(axis).is(scores.dims().get(cut.axis())))
           .isPresent();
     }
 
-    /** The rows of an operand that belong to rows of the scores; all of it where it has no own. */
-    Value cut(Emit emit, Value operand, long start, long end) {
-      List<Dim> shape = model.facts().shape(operand).orElseThrow();
-      int axis = scores.rowAxis() - (scores.dims().size() - shape.size());
-      boolean own = axis >= 0 && !shape.get(axis).is(1);
+    /** Keys and values, which all queries read. */
+    private boolean staysWhole(Node node, int input) {
+      return node.is("MatMul") && input == 1 && cut.axis() == scores.rowAxis();
+    }
+
+    private int axisOf(int rank) {
+      return cut.axis() - (scores.dims().size() - rank);
+    }
+
+    /** The part of an operand; all of it where it has no own. */
+    Value part(Emit emit, Node node, int input, long start, long end) {
+      Value operand = node.requiredInput(input);
+      List<Dim> shape = model.facts().shape(operand).orElse(List.of());
+      int axis = axisOf(shape.size());
+      boolean own = !staysWhole(node, input) && axis >= 0 && !shape.get(axis).is(1);
       return own ? emit.slice(operand, axis, start, end) : operand;
     }
   }
 
-  private boolean split(Scores scores, Rows rows) {
-    List<Node> nodes = rows.nodes();
-    if (nodes.isEmpty()) {
+  private static boolean split(Parts parts) {
+    List<Node> nodes = parts.nodes();
+    Cut cut = parts.cut();
+    long count = parts.scores().dims().get(cut.axis());
+    if (nodes.isEmpty() || cut.step() >= count) {
       return false;
     }
+    Node product = parts.scores().product();
     Node last = nodes.get(nodes.size() - 1);
-    Emit emit = new Emit(last, rows.model().model().opset());
-    long parts = ceilDiv(scores.count(), mostScores);
-    long step = ceilDiv(ceilDiv(scores.rows(), parts), GRANULE) * GRANULE;
-    if (step >= scores.rows()) {
-      return false;
-    }
+    Emit emit = new Emit(last, parts.model().model().opset());
     List<Value> results = new ArrayList<>();
     int made = 0;
-    for (long start = 0; start < scores.rows(); start += step) {
-      long end = Math.min(start + step, scores.rows());
-      Node product = scores.product();
+    for (long start = 0; start < count; start += cut.step()) {
+      long end = Math.min(start + cut.step(), count);
       Map<Value, Value> part = new HashMap<>();
-      Value queries = emit.slice(product.requiredInput(0), scores.rowAxis(), start, end);
-      Value some = emit.node("MatMul", queries, product.requiredInput(1));
+      Value some = copy(product, part, parts, emit, start, end);
       name(some, last, made++);
       part.put(product.output(), some);
       for (Node node : nodes) {
-        Value copy = copy(node, part, rows, emit, start, end);
+        Value copy = copy(node, part, parts, emit, start, end);
         name(copy, last, made++);
         part.put(node.output(), copy);
       }
       results.add(part.get(last.output()));
     }
-    emit.replace(List.of(emit.concat(scores.rowAxis(), results.toArray(Value[]::new))));
+    emit.replace(List.of(emit.concat(cut.axis(), results.toArray(Value[]::new))));
     return true;
   }
 
@@ -235,17 +281,13 @@ final class SplitLargeAttention implements Pass<EngineModel> {
     return -Math.floorDiv(-dividend, divisor);
   }
 
-  /** The same node for some rows. */
+  /** The same node for one part. */
   private static Value copy(
-      Node node, Map<Value, Value> part, Rows rows, Emit emit, long start, long end) {
+      Node node, Map<Value, Value> part, Parts parts, Emit emit, long start, long end) {
     List<Value> operands = new ArrayList<>();
-    for (Value input : node.presentInputs()) {
-      Value known = part.get(input);
-      if (known != null) {
-        operands.add(known);
-      } else {
-        operands.add(node.is("MatMul") ? input : rows.cut(emit, input, start, end));
-      }
+    for (int i = 0; i < node.inputs().size(); i++) {
+      Value known = part.get(node.requiredInput(i));
+      operands.add(known != null ? known : parts.part(emit, node, i, start, end));
     }
     Value result = emit.node(node.opType(), operands.toArray(Value[]::new));
     for (Map.Entry<String, Attribute> attribute : node.attributes().entrySet()) {

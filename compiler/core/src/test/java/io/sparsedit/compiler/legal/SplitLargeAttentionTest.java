@@ -32,8 +32,12 @@ final class SplitLargeAttentionTest {
   }
 
   private Model split(int expected) {
+    return split(expected, LIMIT);
+  }
+
+  private Model split(int expected, long limit) {
     Model copy = ModelCopy.of(spelled.model);
-    assertThat(new SplitLargeAttention(LIMIT).run(new EngineModel(copy))).isEqualTo(expected);
+    assertThat(new SplitLargeAttention(limit).run(new EngineModel(copy))).isEqualTo(expected);
     copy.graph().removeDeadNodes();
     Map<String, Tensor> wanted = spelled.run();
     Map<String, Tensor> given = spelled.run(copy);
@@ -61,6 +65,52 @@ final class SplitLargeAttentionTest {
         .extracting(Node::name)
         .allMatch(name -> name.startsWith("MatMul1.Softmax_"))
         .doesNotHaveDuplicates();
+  }
+
+  /** Five heads of which two are few enough: parts of two, two and one; queries stay together. */
+  @Test
+  void partsAreOfHeadsWhereOneIsSmallEnough() {
+    Value scores =
+        spelled.node(
+            "MatMul", spelled.floats("q5", 1, 5, 30, 8), spelled.floats("k5", 1, 5, 8, 20));
+    Value biased = spelled.node("Add", scores, spelled.floats("table", 5, 1, 20));
+    Value masked = spelled.node("Add", spelled.floats("keyBias", 20), biased);
+    Value weights = softmax(spelled.node("Mul", masked, spelled.floats("rows", 1, 1, 30, 1)));
+    spelled.output(spelled.node("MatMul", weights, spelled.floats("v5", 1, 5, 20, 8)));
+    Model parts = split(1, 2 * 30 * 20 + 599);
+    assertThat(count(parts, "Softmax")).isEqualTo(3);
+    // Of queries, keys, the table of heads and values.
+    assertThat(count(parts, "Slice")).isEqualTo(3 * 4);
+  }
+
+  @Test
+  void sharedKeysAndValuesStayWholeBesidePartsOfHeads() {
+    Value shared = spelled.floats("shared", 1, 8, 20);
+    Value scores = spelled.node("MatMul", spelled.floats("q4", 2, 4, 30, 8), shared);
+    Value weights = softmax(scores);
+    spelled.output(spelled.node("MatMul", weights, spelled.floats("v1", 2, 1, 20, 8)));
+    Model parts = split(1, 2 * 2 * 30 * 20);
+    assertThat(count(parts, "Softmax")).isEqualTo(2);
+    assertThat(count(parts, "Slice")).isEqualTo(2);
+  }
+
+  @Test
+  void headsWithoutABatchAreParted() {
+    Value scores =
+        spelled.node("MatMul", spelled.floats("q3", 6, 30, 8), spelled.floats("k3", 6, 8, 20));
+    spelled.output(spelled.node("MatMul", softmax(scores), spelled.floats("v3", 6, 20, 8)));
+    assertThat(count(split(1, 2 * 30 * 20), "Softmax")).isEqualTo(3);
+  }
+
+  /** Values whose heads are not known cannot be cut; queries can. */
+  @Test
+  void partsAreOfQueriesWhereHeadsAreNotKnown() {
+    Value some = spelled.dynamic("some", 1, HEADS, KEYS, 8);
+    Value scores = spelled.node("MatMul", queries, keys);
+    spelled.output(spelled.node("MatMul", softmax(scores), some));
+    Model parts = split(1, QUERIES * KEYS);
+    assertThat(count(parts, "Softmax")).isEqualTo(2);
+    assertThat(count(parts, "Slice")).isEqualTo(2);
   }
 
   /** As PyTorch exports attention with a mask: rows of NaN become 0. */
