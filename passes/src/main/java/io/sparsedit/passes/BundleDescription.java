@@ -203,28 +203,35 @@ final class BundleDescription {
       }
     }
     ShapeTable facts = compilation.facts();
+    Set<String> sizes = new TreeSet<>();
     ArrayNode inputs = root.putArray("inputs");
     for (Value input : compilation.model().graph().inputs()) {
       if (!added.contains(input.name()) && input.constant().isEmpty()) {
-        inputs.add(tensor(input, facts));
+        facts.shape(input).ifPresent(dims -> dims.forEach(dim -> sizes.addAll(dim.symbols())));
+        inputs.add(tensor(input, facts, sizes));
       }
     }
     ArrayNode outputs = root.putArray("outputs");
     for (Value output : compilation.model().graph().outputs()) {
       if (!added.contains(output.name())) {
-        outputs.add(tensor(output, facts));
+        outputs.add(tensor(output, facts, sizes));
       }
     }
   }
 
-  private static ObjectNode tensor(Value value, ShapeTable facts) {
+  /**
+   * A tensor.
+   *
+   * @param sizes the names in inputs' dimensions
+   */
+  private static ObjectNode tensor(Value value, ShapeTable facts, Set<String> sizes) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("name", value.name());
     DataType type = facts.elementType(value);
     node.put("type", type.shortName());
     if (value.type().orElse(null) instanceof ValueType.TensorType declared
         && declared.dims().isPresent()) {
-      putDims(node, numbered(declared.dims().get(), facts.shape(value)));
+      putDims(node, meaningful(declared.dims().get(), facts.shape(value), sizes));
     } else {
       ArrayNode dims = node.putArray("dims");
       Optional<List<Dim>> shape = facts.shape(value);
@@ -242,17 +249,30 @@ final class BundleDescription {
     return node;
   }
 
-  /** The dimensions as declared; numbers where an exporter gave names to what is a number. */
-  private static List<DeclaredDim> numbered(List<DeclaredDim> declared, Optional<List<Dim>> shape) {
+  /**
+   * The dimensions as declared. Where an exporter made up a name for what is a number or follows
+   * from the inputs' sizes, that.
+   */
+  private static List<DeclaredDim> meaningful(
+      List<DeclaredDim> declared, Optional<List<Dim>> shape, Set<String> sizes) {
     List<DeclaredDim> dims = new ArrayList<>(declared);
     if (shape.isPresent() && shape.get().size() == declared.size()) {
       for (int axis = 0; axis < declared.size(); axis++) {
-        if (shape.get().get(axis).isConstant()) {
-          dims.set(axis, DeclaredDims.of(shape.get().get(axis)));
+        Dim known = shape.get().get(axis);
+        boolean follows = known.isNamed() && sizes.containsAll(known.symbols());
+        if (known.isConstant() || (follows && !saysSize(declared.get(axis), sizes))) {
+          dims.set(axis, DeclaredDims.of(known));
         }
       }
     }
     return dims;
+  }
+
+  /** Whether a declared dimension is a number or an expression over the inputs' sizes. */
+  private static boolean saysSize(DeclaredDim dim, Set<String> sizes) {
+    return dim instanceof DeclaredDim.Fixed
+        || (dim instanceof DeclaredDim.Named named
+            && sizes.containsAll(Dim.parse(named.name()).symbols()));
   }
 
   private ObjectNode report(String version) {

@@ -3,6 +3,8 @@ package io.sparsedit.passes;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Model;
@@ -15,6 +17,7 @@ import io.sparsedit.compiler.ort.OrtRunner;
 import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -22,6 +25,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -90,6 +94,25 @@ final class DynamicSizesTest {
       sparse.put("action", Tensor.ofInts(new long[] {action.length}, action));
       assertThat(first(runner.run(sparse))).doesNotContain(Double.NaN).hasSameSizeAs(expected);
     }
+  }
+
+  /** TorchScript calls all dimensions of an output that it does not know names of its own. */
+  @Test
+  void namesThatAnExporterMadeUpGiveWayToTheInputsSizes() throws IOException {
+    Path bundle = folder.resolve("bundle");
+    Pipeline.compile(
+        ZooGraphs.model("pixart_sigma-ts17-legacyattn", folder),
+        bundle,
+        CompileOptions.DEFAULT,
+        new VerifyRequest(VerifyMode.NONE, Optional.empty(), Optional.empty()),
+        WeightFiles.Mode.LINK,
+        "test",
+        Progress.SILENT);
+
+    JsonNode output =
+        new ObjectMapper().readTree(bundle.resolve("bundle.json").toFile()).at("/outputs/0");
+
+    assertThat(output.path("dims")).map(JsonNode::asText).containsExactly("B", "8", "16", "16");
   }
 
   private static Tensor zerosOf(Model model, String input) {
