@@ -19,9 +19,9 @@ import java.util.Set;
  *   after    z = x
  * </pre>
  *
- * Identity, Dropout, casts to the same type, x + 0, x - 0, x * 1, x / 1, and reshapes, expansions
- * and transpositions that change nothing. Some exporters add a mask of zeros where there is no
- * mask.
+ * Identity, Dropout, casts to the same type, x + 0, x - 0, x * 1, x / 1, and reshapes, expansions,
+ * repetitions and transpositions that change nothing. Some exporters add a mask of zeros where
+ * there is no mask, and models with as many key heads as query heads repeat each key head once.
  */
 final class RemoveNeutralNodes implements Pass<Compilation> {
   @Override
@@ -67,7 +67,7 @@ final class RemoveNeutralNodes implements Pass<Compilation> {
         switch (node.opType()) {
           case "Identity" -> true;
           case "Cast", "CastLike" -> sameType(first, node.output(), facts);
-          case "Reshape", "Expand" -> sameShape(first, node.output(), facts);
+          case "Reshape", "Expand", "Tile" -> sameShape(first, node.output(), facts);
           case "Transpose" -> isOrdered(node);
           case "Dropout" -> isInference(node, uniform) && keeps(first, node, facts);
           case "Sub" -> uniform.is(node.requiredInput(1), 0) && keeps(first, node, facts);

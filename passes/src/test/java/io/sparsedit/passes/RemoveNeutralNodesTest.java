@@ -45,6 +45,14 @@ final class RemoveNeutralNodesTest {
   }
 
   @Test
+  void removesRepetitionsOfOnce() {
+    Value once = graph.append("Tile", x, graph.addConstant("once", Tensor.vector(1, 1)));
+    Value twice = graph.append("Tile", once, graph.addConstant("twice", Tensor.vector(1, 2)));
+
+    assertThat(operatorsAfter(twice)).containsExactly("Tile");
+  }
+
+  @Test
   void keepsWhatChangesElementsOrTheirType() {
     Node cast = graph.addNode("", "Cast", "", List.of(x));
     cast.setAttribute("to", DataType.FLOAT16.code());
