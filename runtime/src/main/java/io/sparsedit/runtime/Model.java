@@ -217,7 +217,11 @@ public final class Model implements AutoCloseable {
     return backend.name();
   }
 
-  /** Bytes of GPU memory that no process uses; empty if the model runs on the CPU. */
+  /**
+   * Bytes of GPU memory that no process uses; empty if the model runs on the CPU.
+   *
+   * @throws BackendException if the GPU does not answer any more
+   */
   public OptionalLong freeGpuMemory() {
     return backend.freeGpuMemory();
   }

@@ -374,6 +374,7 @@ public final class Session implements AutoCloseable {
    * goes without CUDA graphs. ONNX Runtime does not tell.
    *
    * @throws SessionException if the session is closed or busy
+   * @throws BackendException if the engine fails
    */
   public void timeLayers() {
     enter();

@@ -154,6 +154,12 @@ final class TensorRtBackend implements Backend {
         : otherwise;
   }
 
+  /** A call of a loaded model that failed. */
+  static BackendException failed(TensorRtException e) {
+    return new BackendException(
+        reasonOr(BackendException.Reason.RUN_FAILED, e), "TensorRT: " + e.getMessage(), e);
+  }
+
   /** The engine for this GPU and TensorRT; of the very GPU if there are several. */
   static Bundle.EngineFile choose(
       Bundle bundle, List<Bundle.EngineFile> engines, Gpu gpu, String version) {
@@ -319,7 +325,11 @@ final class TensorRtBackend implements Backend {
 
   @Override
   public OptionalLong freeGpuMemory() {
-    return OptionalLong.of(DeviceMemory.free());
+    try {
+      return OptionalLong.of(DeviceMemory.free());
+    } catch (TensorRtException e) {
+      throw failed(e);
+    }
   }
 
   @Override

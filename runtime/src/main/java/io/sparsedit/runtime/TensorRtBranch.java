@@ -60,10 +60,7 @@ final class TensorRtBranch implements Backend.Branch {
       execution.synchronize();
       execution.takeLayerTimes();
     } catch (TensorRtException e) {
-      throw new BackendException(
-          TensorRtBackend.reasonOr(BackendException.Reason.RUN_FAILED, e),
-          "TensorRT: " + e.getMessage(),
-          e);
+      throw TensorRtBackend.failed(e);
     } finally {
       execution.log();
     }
@@ -164,10 +161,7 @@ final class TensorRtBranch implements Backend.Branch {
       execution.synchronize();
       return copy;
     } catch (TensorRtException e) {
-      throw new BackendException(
-          TensorRtBackend.reasonOr(BackendException.Reason.RUN_FAILED, e),
-          "TensorRT: " + e.getMessage(),
-          e);
+      throw TensorRtBackend.failed(e);
     }
   }
 

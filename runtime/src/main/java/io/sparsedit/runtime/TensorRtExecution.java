@@ -128,12 +128,17 @@ final class TensorRtExecution implements Backend.Execution {
 
   @Override
   public void timeLayers() {
-    if (nodes.isEmpty()) {
+    if (nodes.isPresent()) {
+      return;
+    }
+    try {
       context.timeLayers();
       nodes = Optional.of(LayerNodes.read(context.layers()));
-      graphs = false;
-      generation++;
+    } catch (TensorRtException e) {
+      throw TensorRtBackend.failed(e);
     }
+    graphs = false;
+    generation++;
   }
 
   @Override
