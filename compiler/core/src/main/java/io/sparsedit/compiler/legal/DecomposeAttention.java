@@ -30,8 +30,8 @@ import java.util.stream.LongStream;
  * being -inf included, gives 0, as the operator is defined: {@code Where} behind the product says
  * so, for TensorRT makes one kernel of what comes before it. [B,S,H*D] inputs become [B,H,S,D] and
  * the output turns back; grouped queries repeat the heads of keys and values; {@code past_key} and
- * {@code past_value} come before keys and values. The scores as an output are given in modes 0
- * (plain) and 3 (after the softmax); a node that gives them in another mode is left.
+ * {@code past_value} come before keys and values. The scores are given out, too: plain, capped,
+ * with the bias, or after the softmax.
  */
 final class DecomposeAttention implements Pass<EngineModel> {
   private static final int MASK = 3;
@@ -39,6 +39,8 @@ final class DecomposeAttention implements Pass<EngineModel> {
   private static final int PAST_VALUE = 5;
   private static final int NONPAD = 6;
   private static final int SCORES = 3;
+  private static final int CAPPED = 1;
+  private static final int MASKED = 2;
   private static final int AFTER_SOFTMAX = 3;
   private static final int FLAT_RANK = 3;
 
@@ -75,14 +77,9 @@ final class DecomposeAttention implements Pass<EngineModel> {
     }
 
     boolean apply() {
-      long mode = node.intAttribute("qk_matmul_output_mode", 0);
       OptionalLong queryHeads = heads(0, "q_num_heads");
       OptionalLong keyHeads = heads(1, "kv_num_heads");
-      if (!type.isFloating()
-          || rank < FLAT_RANK
-          || queryHeads.isEmpty()
-          || keyHeads.isEmpty()
-          || (isUsed(SCORES) && mode != 0 && mode != AFTER_SOFTMAX)) {
+      if (!type.isFloating() || rank < FLAT_RANK || queryHeads.isEmpty() || keyHeads.isEmpty()) {
         return false;
       }
       Value query = headsFirst(node.requiredInput(0), queryHeads.getAsLong());
@@ -104,12 +101,19 @@ final class DecomposeAttention implements Pass<EngineModel> {
       Optional<Value> sees = masking.sees();
       if (sees.isPresent()) {
         result = orZero(sees.get(), result);
-        weights = mode == AFTER_SOFTMAX && isUsed(SCORES) ? orZero(sees.get(), weights) : weights;
       }
       if (rank == FLAT_RANK) {
         result = emit.reshape(emit.transpose(result, 0, 2, 1, 3), 0, 0, -1);
       }
-      emit.replace(List.of(result, key, value, mode == 0 ? scores : weights));
+      Value given =
+          switch ((int) node.intAttribute("qk_matmul_output_mode", 0)) {
+            case AFTER_SOFTMAX ->
+                isUsed(SCORES) && sees.isPresent() ? orZero(sees.get(), weights) : weights;
+            case MASKED -> biased;
+            case CAPPED -> capped;
+            default -> scores;
+          };
+      emit.replace(List.of(result, key, value, given));
       return true;
     }
 

@@ -23,8 +23,8 @@ import java.util.OptionalLong;
  *
  * q is [B,S,H*D], k and v too or [B,H,L,D]; or k is [B,L,H,2,D] with both packed; or q is
  * [B,S,H,3,D] with all three. The padding is {@code mask_filter_value} where {@code
- * key_padding_mask}, [B,L], is 0. A node with another mask, with a cache of past keys, or that is
- * {@code unidirectional} is left.
+ * key_padding_mask}, [B,L] or [B,S,L], is 0, or behind as many keys as it says, [B]. A node with
+ * another mask, with a cache of past keys, or that is {@code unidirectional} is left.
  */
 final class DecomposeMultiHeadAttention implements Pass<EngineModel> {
   private static final int BIAS = 3;
@@ -55,6 +55,12 @@ final class DecomposeMultiHeadAttention implements Pass<EngineModel> {
     private static final int HEADS_FIRST = 4;
     private static final int PACKED = 5;
 
+    /** Ranks of the mask of padding. */
+    private static final int LENGTHS = 1;
+
+    private static final int KEYS = 2;
+    private static final int PAIRS = 3;
+
     boolean apply() {
       DataType type = facts.elementType(node.requiredInput(0));
       long heads = node.intAttribute("num_heads", 0);
@@ -65,7 +71,7 @@ final class DecomposeMultiHeadAttention implements Pass<EngineModel> {
           || last.isEmpty()
           || !isPlain()
           || (rank != FLAT && rank != PACKED)
-          || (node.input(PADDING).isPresent() && rank(PADDING) != 2)) {
+          || !isPaddingKnown()) {
         return false;
       }
       long width = rank == FLAT ? last.getAsLong() / heads : last.getAsLong();
@@ -81,7 +87,10 @@ final class DecomposeMultiHeadAttention implements Pass<EngineModel> {
         scores = emit.node("Add", scores, node.input(ADDED).get());
       }
       if (node.input(PADDING).isPresent()) {
-        scores = emit.node("Add", scores, padding(node.input(PADDING).get(), type));
+        Value kept = kept(node.input(PADDING).get(), key);
+        Value masked = emit.real("masked", node.floatAttribute("mask_filter_value", MASKED), type);
+        Value padding = emit.node("Where", kept, emit.real("zero", 0, type), masked);
+        scores = emit.node("Add", scores, padding);
       }
       Value result = emit.node("MatMul", emit.softmax(scores), value);
       emit.replace(List.of(emit.reshape(emit.transpose(result, 0, 2, 1, 3), 0, 0, -1)));
@@ -160,11 +169,33 @@ final class DecomposeMultiHeadAttention implements Pass<EngineModel> {
       return emit.transpose(one, 0, 2, 1, 3);
     }
 
-    /** What is added where a key is padding, [B,1,1,L]. */
-    private Value padding(Value mask, DataType type) {
-      Value kept = emit.cast(mask, DataType.BOOL);
-      Value masked = emit.real("masked", node.floatAttribute("mask_filter_value", MASKED), type);
-      return emit.unsqueeze(emit.node("Where", kept, emit.real("zero", 0, type), masked), 1, 2);
+    /** Lengths are one number for each element of the batch; there are longer vectors, too. */
+    private boolean isPaddingKnown() {
+      int rank = rank(PADDING);
+      if (rank != LENGTHS) {
+        return node.input(PADDING).isEmpty() || rank == KEYS || rank == PAIRS;
+      }
+      Optional<List<Dim>> lengths = node.input(PADDING).flatMap(facts::shape);
+      Optional<List<Dim>> query = node.input(0).flatMap(facts::shape);
+      return lengths.isPresent()
+          && query.isPresent()
+          && lengths.get().get(0).equals(query.get().get(0));
+    }
+
+    /** Whether a key is none of the padding, [B,1,1,L] or [B,1,S,L]. */
+    private Value kept(Value mask, Value key) {
+      if (rank(PADDING) != LENGTHS) {
+        Value kept = emit.cast(mask, DataType.BOOL);
+        return rank(PADDING) == KEYS ? emit.unsqueeze(kept, 1, 2) : emit.unsqueeze(kept, 1);
+      }
+      Value positions =
+          emit.node(
+              "Range",
+              emit.constant("start", Tensor.scalar(0L)),
+              emit.squeeze(emit.size(key, 2), 0),
+              emit.constant("step", Tensor.scalar(1L)));
+      Value lengths = emit.cast(emit.unsqueeze(mask, 1, 2, 3), DataType.INT64);
+      return emit.node("Less", positions, lengths);
     }
   }
 }

@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class DecomposeAttentionTest {
   private static final double TOLERANCE = 2e-6;
@@ -146,36 +148,15 @@ final class DecomposeAttentionTest {
     spelled.check(TOLERANCE, OP);
   }
 
-  @Test
-  void scoresAreGivenOutBeforeOrAfterTheSoftmax() {
-    for (int mode : new int[] {0, 3}) {
-      Spelled graph = new Spelled(23);
-      Value y =
-          graph.node(
-              OP,
-              List.of(
-                  Optional.of(graph.floats("q", 1, 2, 5, 8)),
-                  Optional.of(graph.floats("k", 1, 2, 7, 8)),
-                  Optional.of(graph.floats("v", 1, 2, 7, 8))),
-              "qk_matmul_output_mode",
-              mode);
-      Node node = y.producer().orElseThrow();
-      node.addOutput("present_key");
-      node.addOutput("present_value");
-      graph.output(y);
-      graph.output(node.addOutput("scores"));
-      graph.check(TOLERANCE, OP);
-    }
-  }
-
-  @Test
-  void anotherModeIsLeft() {
-    Value y = spelled.node(OP, heads(), "qk_matmul_output_mode", 1);
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 2, 3})
+  void scoresAreGivenOutPlainCappedMaskedOrAfterTheSoftmax(int mode) {
+    Value mask = spelled.floats("mask", 5, 7);
+    Value y = spelled.node(OP, with(heads(), mask), "qk_matmul_output_mode", mode, "softcap", 1.5f);
     Node node = y.producer().orElseThrow();
     node.addOutput("present_key");
     node.addOutput("present_value");
-    spelled.output(y).output(node.addOutput("scores"));
-    assertThat(spelled.legalised().graph().nodes()).anyMatch(n -> n.is(OP));
+    spelled.output(y).output(node.addOutput("scores")).check(TOLERANCE, OP);
   }
 
   @Test

@@ -369,6 +369,30 @@ final class DecompositionsTest {
   }
 
   @Test
+  void multiHeadAttentionWithLengthsOrPairsOfPadding() {
+    int[] pairs = new int[2 * 5 * 7];
+    for (int i = 0; i < pairs.length; i++) {
+      pairs[i] = i % 7 == 0 || i % 3 == 0 ? 1 : 0;
+    }
+    for (Tensor padding :
+        List.of(Tensor.ofInts(new long[] {2}, 4, 7), Tensor.ofInts(new long[] {2, 5, 7}, pairs))) {
+      Spelled spelled = new Spelled(17);
+      Value y =
+          spelled.node(
+              MS + "MultiHeadAttention",
+              List.of(
+                  Optional.of(spelled.floats("q", 2, 5, 16)),
+                  Optional.of(spelled.floats("k", 2, 7, 16)),
+                  Optional.of(spelled.floats("v", 2, 7, 16)),
+                  Optional.empty(),
+                  Optional.of(spelled.input("padding", padding))),
+              "num_heads",
+              2);
+      spelled.output(y).check(TOLERANCE, "MultiHeadAttention");
+    }
+  }
+
+  @Test
   void multiHeadAttentionOfSplitHeads() {
     Spelled spelled = new Spelled(17);
     Value y =
