@@ -65,6 +65,7 @@ public final class Pipeline {
         new MoveScaleToQueries(),
         new RecogniseAttention(),
         new MergeChunkedAttention(),
+        new NarrowQueriesAndKeys(),
         // The geometry must fit the video tokens of the sites: kinds come first.
         new ClassifySites(),
         new FindQkNormRope(),

@@ -198,6 +198,20 @@ final class ExporterSpellingsTest {
           return g.merged(out);
         });
     add(
+        "keys that are joined from pairs of lanes and turned [batch * heads, tokens, head dimension]",
+        18,
+        SELF,
+        g -> {
+          Value[] x = g.qkv();
+          Value lanes = g.reshape(x[1], BATCH, HEADS, VIDEO, HEAD_DIM / 2, 2);
+          Value pairs =
+              g.concat(4, g.op("Neg", g.slice(lanes, 4, 1, 2)), g.slice(lanes, 4, 0, 1));
+          Value folded = g.reshape(pairs, BATCH * HEADS, VIDEO, HEAD_DIM);
+          Value turned = g.transpose(folded, 0, 2, 1);
+          Value kt = g.reshape(turned, BATCH, HEADS, HEAD_DIM, VIDEO);
+          return attend(g, g.op("MatMul", g.op("Mul", x[0], g.number(0.5)), kt), x[2]);
+        });
+    add(
         "Einsum as JAX names its axes, division on the queries",
         17,
         SELF,

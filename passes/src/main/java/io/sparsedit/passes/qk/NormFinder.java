@@ -102,6 +102,10 @@ final class NormFinder {
     if (!(epsilon >= 0 && added >= 0 && least >= 0)) {
       return Optional.empty();
     }
+    if (least <= added) {
+      // A root is no less than 0.
+      least = 0;
+    }
     boolean none = (float) epsilon == 0 && (float) added == 0 && (float) least == 0;
     return Optional.of(
         none

@@ -306,7 +306,7 @@ final class SpelledGraph {
             : node("ReduceL2", List.of(x, ints(-1)), "keepdims", 1);
     Value least = graph.addConstant("least", Tensor.scalar(random.nextBoolean() ? 1e-12f : 2.5f));
     Value unit =
-        switch (random.nextInt(9)) {
+        switch (random.nextInt(11)) {
           case 0 -> graph.append("Div", x, length);
           case 1 -> graph.append("Div", x, expanded(graph.append("Clip", length, least), x));
           case 2 -> mul(x, graph.append("Reciprocal", commutative("Max", length, least)));
@@ -322,6 +322,14 @@ final class SpelledGraph {
           case 7 ->
               graph.append(
                   "Div", x, graph.append("Sqrt", graph.append("Clip", meanSquare(x, size), least)));
+          case 8 -> {
+            Value root = graph.append("Sqrt", graph.append("Clip", meanSquare(x, size), least));
+            yield graph.append("Div", x, add(root, number(0.5)));
+          }
+          case 9 -> {
+            Value root = graph.append("Sqrt", commutative("Max", meanSquare(x, size), least));
+            yield graph.append("Div", x, commutative("Max", root, number(1.2)));
+          }
           default -> graph.append("Div", x, graph.append("Sqrt", meanSquare(x, size)));
         };
     return random.nextBoolean() ? unit : mul(unit, number(Math.sqrt(size)));
