@@ -54,6 +54,7 @@ public final class Pipeline {
         new SpellOutEinsum(),
         new SpellOutFusedMatMul(),
         new RecomposeSoftmax(),
+        new UnifyRowGuards(),
         new LowerScoreTransposes(),
         new TurnColumnSoftmax(),
         new LowerScoreTransposes(),

@@ -182,7 +182,7 @@ final class RecomposeSoftmax implements Pass<Compilation> {
   }
 
   /** The one axis, counted from the start, that a reduction goes over and keeps. */
-  private static OptionalInt keptAxis(Node reduction, ValueFacts facts) {
+  static OptionalInt keptAxis(Node reduction, ValueFacts facts) {
     int rank = rank(reduction.requiredInput(0), facts);
     if (rank == 0 || reduction.intAttribute("keepdims", 1) == 0) {
       return OptionalInt.empty();
