@@ -8,6 +8,7 @@ import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.shape.Dim;
+import io.sparsedit.compiler.shape.FusedOperand;
 import io.sparsedit.compiler.shape.ValueFacts;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -55,10 +56,7 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
     if (node.is("Gemm")) {
       return node.input(2).isEmpty();
     }
-    return node.domain().equals("com.microsoft")
-        && node.opType().equals("FusedMatMul")
-        && node.intAttribute("transBatchA", 0) == 0
-        && node.intAttribute("transBatchB", 0) == 0;
+    return node.domain().equals("com.microsoft") && node.opType().equals("FusedMatMul");
   }
 
   private static Tensor half(float number) {
@@ -76,12 +74,12 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
     Value[] operands = new Value[2];
     for (int i = 0; i < 2; i++) {
       Value operand = node.requiredInput(i);
-      boolean transposed = node.intAttribute(i == 0 ? "transA" : "transB", 0) != 0;
+      FusedOperand turn = FusedOperand.of(node, i);
       int rank = facts.shape(operand).map(List<Dim>::size).orElse(0);
-      if (transposed && rank < 2) {
+      if (turn.turns() && rank < 2) {
         return false;
       }
-      operands[i] = transposed ? insert.swapLast(operand, rank) : operand;
+      operands[i] = turn.turns() ? insert.transpose(operand, turn.permutation(rank)) : operand;
     }
     Value product = insert.node("MatMul", operands);
     float alpha = node.floatAttribute("alpha", 1);

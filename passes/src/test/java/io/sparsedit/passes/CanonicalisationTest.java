@@ -73,6 +73,27 @@ final class CanonicalisationTest {
   }
 
   @Test
+  void fusedMatMulThatMovesBatchesIsSpeltOut() {
+    check(
+        new SpellOutFusedMatMul(),
+        g -> {
+          Value tokensFirst = g.transpose(g.tokens, 1, 0, 2);
+          return g.softmax(
+              g.node(
+                  "com.microsoft.FusedMatMul",
+                  List.of(tokensFirst, tokensFirst),
+                  "transBatchA",
+                  1,
+                  "transBatchB",
+                  1,
+                  "transB",
+                  1));
+        },
+        "Transpose com.microsoft.FusedMatMul Softmax",
+        "Transpose Transpose Transpose MatMul Softmax");
+  }
+
+  @Test
   void gemmBeforeSoftmaxIsSpeltOut() {
     check(
         new SpellOutFusedMatMul(),

@@ -65,21 +65,17 @@ final class MatrixRules {
 
   private static void fusedMatMul(Call call) {
     call.type(0, call.firstType(0, 1));
-    Shape a = transposed(call.shape(0), call.longAttribute("transA", 0) != 0);
-    Shape b = transposed(call.shape(1), call.longAttribute("transB", 0) != 0);
-    boolean batchesMoved =
-        call.longAttribute("transBatchA", 0) != 0 || call.longAttribute("transBatchB", 0) != 0;
-    if (batchesMoved) {
-      throw call.unknown("the effect of transBatchA or transBatchB");
-    }
-    call.shape(0, matMul(call, a, b));
+    call.shape(0, matMul(call, turned(call, 0), turned(call, 1)));
   }
 
-  private static Shape transposed(Shape shape, boolean swap) {
-    int rank = shape.rank();
-    return swap && rank > 1
-        ? shape.with(rank - 1, shape.dim(-2)).with(rank - 2, shape.dim(-1))
-        : shape;
+  /** An operand of a FusedMatMul as it is multiplied. */
+  private static Shape turned(Call call, int operand) {
+    Shape shape = call.shape(operand);
+    FusedOperand turn = FusedOperand.of(call.node(), operand);
+    if (!turn.turns() || shape.rank() < 2) {
+      return shape;
+    }
+    return new Shape(turn.permutation(shape.rank()).stream().map(shape::dim).toList());
   }
 
   private static void quantizedWeight(Call call) {

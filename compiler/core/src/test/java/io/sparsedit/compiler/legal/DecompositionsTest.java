@@ -229,6 +229,27 @@ final class DecompositionsTest {
 
   @ParameterizedTest
   @ValueSource(ints = {0, 1})
+  void fusedMatMulThatMovesBatches(int swap) {
+    Spelled spelled = new Spelled(17);
+    Value a = swap == 0 ? spelled.floats("a", 5, 2, 3, 8) : spelled.floats("a", 8, 2, 3, 5);
+    Value b = swap == 0 ? spelled.floats("b", 8, 2, 3, 4) : spelled.floats("b", 4, 2, 3, 8);
+    Value y =
+        spelled.node(
+            MS + "FusedMatMul",
+            some(a, b),
+            "transA",
+            swap,
+            "transB",
+            swap,
+            "transBatchA",
+            1,
+            "transBatchB",
+            1);
+    spelled.output(y).check(TOLERANCE * 4);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1})
   void logarithmOfASumOfExponentials(int keep) {
     Spelled spelled = new Spelled(18);
     Value axes = spelled.graph.addConstant("axes", Tensor.vector(-1, 0));

@@ -332,6 +332,12 @@ final class OperatorShapesTest {
             .with("num_heads", 2),
         microsoft("Attention").in("B", "S", 6).in(6, 24).in(24).with("num_heads", 2),
         microsoft("FusedMatMul").in("B", "S", 8).in("B", "T", 8).with("transB", 1),
+        microsoft("FusedMatMul").in("S", "B", 8).in("B", 8, "T").with("transBatchA", 1),
+        microsoft("FusedMatMul")
+            .in("B", "S", 8)
+            .in("T", "B", 8)
+            .with("transB", 1)
+            .with("transBatchB", 1),
         microsoft("SkipLayerNormalization").in("B", "S", 8).in("B", "S", 8).in(8),
         microsoft("QuickGelu").in("B", "S"),
         microsoft("FastGelu").in("B", "S"));
