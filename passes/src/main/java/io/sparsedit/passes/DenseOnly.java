@@ -15,6 +15,9 @@ final class DenseOnly {
   /** STRING: what the queries are, where there is {@link #KEY_TOKENS}. */
   static final String QUERY_TOKENS = "query_tokens";
 
+  /** INT: 1 where scores or probabilities are rounded to few bits. */
+  static final String ROUNDED = "rounded";
+
   private DenseOnly() {}
 
   /**
@@ -35,6 +38,11 @@ final class DenseOnly {
     float cap = attention.floatAttribute("softcap", 0);
     if (cap != 0) {
       return Optional.of("its scores are capped by tanh (softcap " + cap + ")");
+    }
+    if (attention.intAttribute(ROUNDED, 0) != 0) {
+      return Optional.of(
+          "its scores or probabilities are quantised: compile the model before it is quantised, or"
+              + " quantise it without the matrix products of its attention");
     }
     String keys = attention.stringAttribute(KEY_TOKENS, "");
     if (!keys.isEmpty()) {

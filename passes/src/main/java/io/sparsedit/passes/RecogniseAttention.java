@@ -51,6 +51,9 @@ final class RecogniseAttention implements Pass<Compilation> {
 
   private static final Set<String> PACKED = Set.of("PackedAttention", "PackedMultiHeadAttention");
 
+  /** ONNX Runtime's, of models in its QOperator format. */
+  private static final String INTEGER_SOFTMAX = "QLinearSoftmax";
+
   /** Steps between a softmax and the product that a rule ends with. */
   private static final int MAX_DISTANCE = 16;
 
@@ -91,8 +94,12 @@ final class RecogniseAttention implements Pass<Compilation> {
         Rewriter.Applied step = steps.remove(match.root());
         Rewriter.Applied whole = step == null ? applied : applied.after(step);
         taken.addAll(match.nodes());
-        if (attentionOf(applied).isPresent()) {
+        Optional<Node> attention = attentionOf(applied);
+        if (attention.isPresent()) {
           List.of("q", "k", "v").forEach(name -> requireValue(match, name));
+          if (match.nodes().stream().anyMatch(node -> node.is("QuantizeLinear"))) {
+            attention.get().setAttribute(DenseOnly.ROUNDED, 1);
+          }
           rewrites.add(whole);
         } else {
           again = true;
@@ -258,6 +265,11 @@ final class RecogniseAttention implements Pass<Compilation> {
   }
 
   private static String reason(Node node, Compilation compilation, RuleEngine engine) {
+    if (node.opType().equals(INTEGER_SOFTMAX)) {
+      return "it is computed in integers: compile the model before it is quantised, or quantise it"
+          + " with QuantizeLinear and DequantizeLinear (QuantFormat.QDQ), and without the matrix"
+          + " products of its attention";
+    }
     Optional<String> rejected =
         compilation.rejections().stream()
             .filter(rejection -> rejection.match().nodes().contains(node))
@@ -347,7 +359,7 @@ final class RecogniseAttention implements Pass<Compilation> {
   }
 
   private static boolean mayBeAttention(Node node) {
-    return node.is("Softmax") || isFusedAttention(node);
+    return node.is("Softmax") || node.opType().equals(INTEGER_SOFTMAX) || isFusedAttention(node);
   }
 
   private static boolean isFusedAttention(Node node) {

@@ -18,8 +18,9 @@ import java.util.OptionalLong;
  * @param call the planner
  * @param spatial the band of spatial heads
  * @param temporal the band of temporal heads
+ * @param oneFrame whether the first frame is the whole video
  */
-record SvgBands(SvgPlan call, SvgBand spatial, SvgBand temporal) {
+record SvgBands(SvgPlan call, SvgBand spatial, SvgBand temporal, boolean oneFrame) {
   /** Above this, rounding does not explain a density. */
   private static final double SLACK = 1e-6;
 
@@ -42,7 +43,7 @@ record SvgBands(SvgPlan call, SvgBand spatial, SvgBand temporal) {
       bands[i] =
           SvgBand.of(call, i == 1, (int) frames.getAsLong(), (int) perFrame.getAsLong(), text);
     }
-    return Optional.of(new SvgBands(call, bands[0], bands[1]));
+    return Optional.of(new SvgBands(call, bands[0], bands[1], frames.getAsLong() == 1));
   }
 
   /** What to tell the user, once for all sites that are alike. */
@@ -58,14 +59,14 @@ record SvgBands(SvgPlan call, SvgBand spatial, SvgBand temporal) {
   }
 
   private SvgBands withoutIndex() {
-    return new SvgBands(call.atSite(0), spatial, temporal);
+    return new SvgBands(call.atSite(0), spatial, temporal, oneFrame);
   }
 
   private double density() {
     return Math.max(spatial.density(), temporal.density());
   }
 
-  private String note(int sites) {
+  String note(int sites) {
     StringBuilder note = new StringBuilder("SVG, ");
     note.append(sites == 1 ? "1 site" : sites + " sites").append(": ");
     note.append(width(spatial));
@@ -74,6 +75,14 @@ record SvgBands(SvgPlan call, SvgBand spatial, SvgBand temporal) {
     }
     if (call.sink() != FrameSink.NONE) {
       note.append(", with the frame sink");
+    }
+    if (Math.min(spatial.density(), temporal.density()) > 1 - SLACK) {
+      note.append(". That is everything, so that nothing is saved: ");
+      return note.append(
+              oneFrame && call.sink() != FrameSink.NONE
+                  ? "the frame sink is the whole of a video of one frame. Give --frame-sink none."
+                  : "give a smaller --block-size or --density, or another --method.")
+          .toString();
     }
     String asked = "--density " + Float.toString(call.density());
     if (call.budget() && density() > call.density() + SLACK) {

@@ -23,6 +23,10 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class ExporterSpellingsTest {
   private static final String SELF = "self 2 24 to 24";
 
+  private static final String QUANTISED =
+      ": its scores or probabilities are quantised: compile the model before it is quantised, or"
+          + " quantise it without the matrix products of its attention";
+
   private static final List<Spelling> SPELLINGS = new ArrayList<>();
 
   private static void add(
@@ -203,13 +207,22 @@ final class ExporterSpellingsTest {
         SELF,
         g -> {
           Value[] x = g.qkv();
-          Value lanes = g.reshape(x[1], BATCH, HEADS, VIDEO, HEAD_DIM / 2, 2);
-          Value pairs =
-              g.concat(4, g.op("Neg", g.slice(lanes, 4, 1, 2)), g.slice(lanes, 4, 0, 1));
-          Value folded = g.reshape(pairs, BATCH * HEADS, VIDEO, HEAD_DIM);
-          Value turned = g.transpose(folded, 0, 2, 1);
+          Value turned = g.transpose(folded(g, pairs(g, x[1])), 0, 2, 1);
           Value kt = g.reshape(turned, BATCH, HEADS, HEAD_DIM, VIDEO);
           return attend(g, g.op("MatMul", g.op("Mul", x[0], g.number(0.5)), kt), x[2]);
+        });
+    add(
+        "[batch * heads, tokens, head dimension], of which the values alone are split in sight",
+        17,
+        SELF,
+        g -> {
+          Value[] x = g.qkv();
+          Value q = folded(g, pairs(g, x[0]));
+          Value k = folded(g, pairs(g, x[1]));
+          Value v = g.reshape(x[2], BATCH * HEADS, VIDEO, HEAD_DIM);
+          Value scores = g.op("MatMul", q, g.transpose(k, 0, 2, 1));
+          Value p = g.softmax(g.op("Mul", scores, g.number(0.5)));
+          return g.merged(g.reshape(g.op("MatMul", p, v), BATCH, HEADS, VIDEO, HEAD_DIM));
         });
     add(
         "Einsum as JAX names its axes, division on the queries",
@@ -220,6 +233,16 @@ final class ExporterSpellingsTest {
           Value s = g.einsum("bthd,bThd->bhtT", q, g.heads(g.tokens));
           return g.einsum("bhtT,bThd->bthd", g.softmax(s), g.heads(g.tokens));
         });
+  }
+
+  /** [B,H,S,D] to what is left of it when a rotation has joined pairs of lanes, [B,H,S,D/2,2]. */
+  private static Value pairs(SpelledGraph g, Value x) {
+    Value lanes = g.reshape(x, BATCH, HEADS, VIDEO, HEAD_DIM / 2, 2);
+    return g.concat(4, g.op("Neg", g.slice(lanes, 4, 1, 2)), g.slice(lanes, 4, 0, 1));
+  }
+
+  private static Value folded(SpelledGraph g, Value pairs) {
+    return g.reshape(pairs, BATCH * HEADS, VIDEO, HEAD_DIM);
   }
 
   private static void masks() {
@@ -315,11 +338,19 @@ final class ExporterSpellingsTest {
     addInexact(
         "probabilities rounded to eight bits",
         17,
-        "none: found DequantizeLinear",
+        SELF + QUANTISED,
         g -> {
           Value[] x = g.qkv();
           Value p = rounded(g, g.softmax(g.scores(x[0], x[1])));
           return g.merged(g.op("MatMul", p, x[2]));
+        });
+    addInexact(
+        "scores rounded to eight bits",
+        17,
+        SELF + QUANTISED,
+        g -> {
+          Value[] x = g.qkv();
+          return attend(g, rounded(g, g.scores(x[0], x[1])), x[2]);
         });
   }
 
