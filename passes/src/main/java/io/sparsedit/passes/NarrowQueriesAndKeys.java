@@ -52,8 +52,7 @@ final class NarrowQueriesAndKeys implements Pass<Compilation> {
         // They are removed last, after the node that reads them.
         casts.addAll(applied.nodes());
         applied =
-            new Rewriter.Applied(
-                applied.match(), casts, applied.constants(), applied.replaced());
+            new Rewriter.Applied(applied.match(), casts, applied.constants(), applied.replaced());
       }
       rewrites.add(applied);
     }

@@ -25,8 +25,8 @@ import java.util.OptionalInt;
  *   after    o = p
  * </pre>
  *
- * The first is PyTorch's safe softmax, the second a part of its {@code nan_to_num}. Softmax over the
- * last axis is meant: its results are between 0 and 1, or not numbers in all of a row.
+ * The first is PyTorch's safe softmax, the second a part of its {@code nan_to_num}. Softmax over
+ * the last axis is meant: its results are between 0 and 1, or not numbers in all of a row.
  */
 final class UnifyRowGuards implements Pass<Compilation> {
   /** Chains of guards and casts are shorter. */

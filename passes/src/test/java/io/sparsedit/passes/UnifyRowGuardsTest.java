@@ -21,9 +21,7 @@ final class UnifyRowGuardsTest {
   private static Value zeros(SpelledGraph g) {
     int elements =
         SpelledGraph.BATCH * SpelledGraph.HEADS * SpelledGraph.VIDEO * SpelledGraph.VIDEO;
-    long[] dims = {
-      SpelledGraph.BATCH, SpelledGraph.HEADS, SpelledGraph.VIDEO, SpelledGraph.VIDEO
-    };
+    long[] dims = {SpelledGraph.BATCH, SpelledGraph.HEADS, SpelledGraph.VIDEO, SpelledGraph.VIDEO};
     return g.graph.addConstant("zeros", Tensor.ofFloats(dims, new float[elements]));
   }
 

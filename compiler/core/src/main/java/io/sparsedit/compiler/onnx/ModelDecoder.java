@@ -184,7 +184,7 @@ final class ModelDecoder {
       String name = initializer.getValues().getName();
       if (graph.value(name).filter(graph.inputs()::contains).isEmpty()) {
         requireNew(graph, name, source.at(where + "sparse initializer"));
-        graph.declareValue(name);
+        graph.declareValue(name).setType(Types.of(initializer));
       }
     }
     GraphProto sorted = NodeOrder.sorted(proto);
@@ -290,6 +290,12 @@ final class ModelDecoder {
         requireNew(graph, output, place);
       }
       node.addOutput(output);
+    }
+    if (node.is("Constant") && node.outputs().size() == 1) {
+      // Its attribute stays as it is: the output alone tells the shape.
+      proto.getAttributeList().stream()
+          .filter(AttributeProto::hasSparseTensor)
+          .forEach(sparse -> node.output().setType(Types.of(sparse.getSparseTensor())));
     }
     node.setOverload(proto.getOverload());
     node.setDocString(proto.getDocString());

@@ -156,7 +156,8 @@ final class ModelEncoder {
   }
 
   private static void encodeValueInfo(Graph graph, GraphProto kept, GraphProto.Builder proto) {
-    Set<Value> done = new HashSet<>();
+    // A sparse initializer says itself what it is.
+    Set<Value> done = new HashSet<>(graph.declaredValues());
     Set<Value> atBorder = new HashSet<>(graph.inputs());
     atBorder.addAll(graph.outputs());
     for (ValueInfoProto info : kept.getValueInfoList()) {
@@ -167,7 +168,8 @@ final class ModelEncoder {
           proto.addValueInfo(info);
         }
       } else if (Types.isDeclared(value)) {
-        if (done.add(value) || atBorder.contains(value)) {
+        boolean sparse = graph.declaredValues().contains(value);
+        if (done.add(value) || atBorder.contains(value) || sparse) {
           proto.addValueInfo(Types.encode(value));
         }
       }

@@ -1,5 +1,6 @@
 package io.sparsedit.compiler.onnx;
 
+import ai.onnx.proto.OnnxMl.SparseTensorProto;
 import ai.onnx.proto.OnnxMl.TensorShapeProto;
 import ai.onnx.proto.OnnxMl.TensorShapeProto.Dimension;
 import ai.onnx.proto.OnnxMl.TypeProto;
@@ -48,6 +49,12 @@ final class Types {
   }
 
   /** Whether the value has a declaration beyond its name. */
+  /** What the tensor is that a sparse one stands for. */
+  static ValueType of(SparseTensorProto sparse) {
+    long[] dims = sparse.getDimsList().stream().mapToLong(Long::longValue).toArray();
+    return ValueType.TensorType.of(DataType.ofCode(sparse.getValues().getDataType()), dims);
+  }
+
   static boolean isDeclared(Value value) {
     return value.type().isPresent() || !value.extras().isEmpty();
   }

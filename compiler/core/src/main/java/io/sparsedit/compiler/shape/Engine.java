@@ -186,6 +186,10 @@ final class Engine {
         facts.put(value, Fact.of(tensor));
       }
     }
+    // Sparse initializers.
+    for (Value value : graph.declaredValues()) {
+      declared(value).ifPresent(fact -> facts.putIfAbsent(value, fact));
+    }
     for (Node node : graph.nodes()) {
       infer(node);
     }

@@ -27,7 +27,8 @@ public record FusedOperand(boolean batchesMoved, boolean swapped) {
   }
 
   /**
-   * The permutation as Transpose has it: axis i of what is multiplied is axis perm[i] of the operand.
+   * The permutation as Transpose has it: axis i of what is multiplied is axis perm[i] of the
+   * operand.
    *
    * @param rank of the operand, 2 at least
    */
