@@ -22,7 +22,8 @@ import java.util.Optional;
  * </pre>
  *
  * The plan is one segment of all tokens; with the action DENSE, a constant, the kernel does not
- * read it. The same numbers up to rounding, but that a batch element without any key gives 0.
+ * read it. The same numbers up to rounding; a batch element without any key gives 0, as exporters'
+ * guards have it, or the mean of the values, as large finite numbers have it ({@link FiniteFill}).
  * TensorRT 10.6's fused attention takes such a mask at a third of its speed. The portable model
  * stays as it is.
  */
@@ -30,6 +31,11 @@ final class AttendByPlugin implements Pass<EngineModel> {
   private static final String DOMAIN = "sparsedit";
   private static final String ATTENTION = "BlockSparseAttention";
   private static final String SITE = "site";
+
+  /** Positions among the operator's inputs. */
+  private static final int VALUES = 2;
+
+  private static final int BIAS = 8;
 
   private final MaskedSites sites;
 
@@ -78,9 +84,15 @@ final class AttendByPlugin implements Pass<EngineModel> {
       offsets,
       offsets,
       keep,
-      bias(site, emit, model),
+      row(site, emit, model),
       emit.constant("dense", Tensor.ofInts(new long[] {index + 1}, new int[(int) index + 1]))
     };
+    FiniteFill fill = new FiniteFill(model.facts());
+    if (!fill.isAbsent(site.mask())) {
+      FiniteFill.Exact exact = fill.exact(emit, site, inputs[BIAS], inputs[VALUES]);
+      inputs[BIAS] = exact.bias();
+      inputs[VALUES] = exact.values();
+    }
     whole.opsets().putIfAbsent(DOMAIN, 1L);
     Node node = whole.graph().insertBefore(site.product(), DOMAIN, ATTENTION, "", List.of(inputs));
     node.setAttribute(SITE, index);
@@ -115,7 +127,8 @@ final class AttendByPlugin implements Pass<EngineModel> {
     return Tensor.ofInts(new long[] {site.batch(), site.heads(), count}, all);
   }
 
-  private static Value bias(MaskedSite site, Emit emit, EngineModel model) {
+  /** The mask as f32 [B,1,1,S] with one number for each key, as it stands in the graph. */
+  private static Value row(MaskedSite site, Emit emit, EngineModel model) {
     KeyBias bias = new KeyBias(model.facts());
     if (site.mask() instanceof MaskedSite.Mask.Bias added) {
       return bias.whole(

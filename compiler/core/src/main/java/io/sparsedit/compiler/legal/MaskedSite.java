@@ -40,7 +40,7 @@ record MaskedSite(
   private static final int RANK = 4;
 
   /** Smaller biases than this leave nothing of a key's weight. */
-  private static final double NOTHING = -1e4;
+  static final double NOTHING = -1e4;
 
   private static final List<Long> TURN = List.of(0L, 1L, 3L, 2L);
   private static final List<Long> TURN_TOKENS_FIRST = List.of(0L, 2L, 3L, 1L);
