@@ -37,7 +37,7 @@ __device__ void WriteItem(AttentionItem* slot, int4 head, int4 first, int4 secon
 // Whether the head has an order of its own (`order` is null where all are natural), and where the
 // keys with a bias lie. All blocks of a head take part.
 __device__ void ReadOrder(const ScheduleParams& params, int head, const std::int32_t* order) {
-  const int tokens = params.shape.tokens;
+  const int tokens = KeyTokens(params.shape);
   const int batch = head / params.shape.heads;
   const float* bias = params.key_bias == nullptr
                           ? nullptr
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kCountWarps * 32) CountKernel(const SchedulePa
   ReadOrder(params, head,
             params.plan.key_order == nullptr
                 ? nullptr
-                : params.plan.key_order + static_cast<std::int64_t>(head) * params.shape.tokens);
+                : params.plan.key_order + static_cast<std::int64_t>(head) * KeyTokens(params.shape));
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int query_segments = params.shape.query_segments;
   const int key_segments = params.shape.key_segments;
@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
   __shared__ int base;
   __shared__ int warps[kThreads / 32];
   const int head = blockIdx.x;
-  const int tokens = params.shape.tokens;
+  const int queries = params.shape.tokens, tokens = KeyTokens(params.shape);
   const int group_rows = params.group_rows, groups = params.groups;
   const int4 none = make_int4(0, 0, 0, 0);
   AttentionQueue* queue = params.work.queues;
@@ -177,12 +177,12 @@ __global__ void __launch_bounds__(kThreads) ScheduleKernel(const ScheduleParams 
 
   if (params.action != nullptr && !ActionIsSparse(*params.action)) {
     const int step = group_rows * groups;
-    const int count = (tokens + step - 1) / step;
+    const int count = (queries + step - 1) / step;
     if (threadIdx.x == 0) base = atomicAdd(&queue->made, count);
     __syncthreads();
     for (int i = threadIdx.x; i < count; i += kThreads) {
       WriteItem(&items[base + i], head_words,
-                make_int4(-1, i * step, min(step, tokens - i * step), tokens), none);
+                make_int4(-1, i * step, min(step, queries - i * step), tokens), none);
     }
     return;
   }

@@ -7,7 +7,8 @@
 //   lse              f32 [B,H,S], original token order, or null: natural logarithm of the softmax
 //                    denominator of the scaled, biased logits
 //   plan             see kernels/plan.h; the natural order where query_order or key_order is null
-//   key_bias         f32 [B,S], additive (0 or -inf for padding), in token order, or null
+//   key_bias         f32 [B,S], additive (0 or -inf for padding), in token order, or null. On
+//                    the fast path finite ones below -3e7 count as -3e7
 //   means_k, means_v f32 [B,H,Nk,D] of the current K and V, or null. With them every skipped,
 //                    non-empty key segment j adds one pseudo-key (means_k[j], bias log |segment j|)
 //                    with value means_v[j] (compensation, SVG-EAR, arXiv 2603.08982). Means are
@@ -17,6 +18,7 @@
 //                    this bias, -inf for a segment whose keys are all masked
 //   action           i32 scalar on the device, or null for PLAN_SPARSE. DENSE and PLAN_DENSE attend
 //                    every key without reading the plan.
+// k, v, key_bias and the keys' side of the plan have shape.key_tokens tokens where that is not 0.
 // D is a multiple of 16 from 32 to 128. Scores, softmax and accumulation are f32. A row without any
 // key, or with only -inf biases, gives 0 and an LSE of -inf. scale must be positive.
 //
@@ -149,7 +151,7 @@ inline BlockSparseAttentionWorkspace CarveBlockSparseAttentionWorkspace(const Pl
       parts.items[kind] =
           carver.Take<AttentionItem>(all_heads * CeilDiv(groups, kAttentionGroups));
     }
-    const std::int64_t rows = shape.tokens + (compensate ? shape.key_segments : 0);
+    const std::int64_t rows = KeyTokens(shape) + (compensate ? shape.key_segments : 0);
     parts.keys = carver.Take<std::uint16_t>(all_heads * rows * head_dim);
     parts.values = carver.Take<std::uint16_t>(all_heads * rows * head_dim);
     parts.biases = carver.Take<float>(all_heads * rows);

@@ -17,6 +17,9 @@
 namespace sparsedit::attention {
 
 constexpr int kBoxSizes = 8;  // boxes of 1, 2, 4, ..., 128 rows
+// A finite bias is no lower: times the scale its rounding in f32 is then less than 4, in log2, and a
+// tile of such keys alone, before others raise the maximum, does not overflow in f16.
+constexpr float kLowestBias = -3e7f;
 
 // Tensor maps of k and v as given (source 0) and in key order with pseudo-keys after them (source 1),
 // a box size each.
@@ -33,12 +36,12 @@ struct HopperParams {
   const std::int32_t* key_offsets;
   const std::int32_t* keep;
   const std::int32_t* action;
-  const float* key_bias;  // [B,S], or null
-  const float* biases;    // [B,H,S + pseudo_keys] in key order, where K and V were gathered
+  const float* key_bias;  // [B, key_tokens], or null
+  const float* biases;    // [B,H,key_tokens + pseudo_keys] in key order, where K and V were gathered
   const AttentionItem* items;
   AttentionQueue* queue;
-  Strides strides;
-  int heads, tokens, query_segments, key_segments;
+  Strides strides;  // of q and o
+  int heads, tokens, key_tokens, query_segments, key_segments;
   int pseudo_keys;  // key_segments with compensation, else 0
   float scale, inverse_scale;
 };
@@ -228,7 +231,7 @@ struct TileBiases {
     biased = of_item;
     of_rows = ordered ? params.biases + OrderedAt(all_head)
                       : params.key_bias +
-                            static_cast<std::int64_t>(all_head / params.heads) * params.tokens;
+                            static_cast<std::int64_t>(all_head / params.heads) * params.key_tokens;
   }
   // They are its pseudo-keys, all of which have a bias.
   __device__ void StartPseudoKeys(int all_head) {
@@ -236,7 +239,11 @@ struct TileBiases {
     of_rows = params.biases + OrderedAt(all_head);
   }
   __device__ std::int64_t OrderedAt(int all_head) const {
-    return static_cast<std::int64_t>(all_head) * (params.tokens + params.pseudo_keys);
+    return static_cast<std::int64_t>(all_head) * (params.key_tokens + params.pseudo_keys);
+  }
+
+  __device__ float InRawScores(float bias) const {
+    return (bias == kNegativeInfinity ? bias : fmaxf(bias, kLowestBias)) * params.inverse_scale;
   }
 
   // `length` rows from `row` on become rows `fill` and following of the tile. Where they have biases
@@ -253,11 +260,11 @@ struct TileBiases {
     for (int n = 0; n < kOfLane; ++n) {
       const int i = lane + 32 * n;
       const bool reads = touched && i < length;
-      read[n] = reads ? of_rows[row + i] * params.inverse_scale : 0.0f;
-      if (!reads || row + i < params.tokens) continue;
+      read[n] = reads ? InRawScores(of_rows[row + i]) : 0.0f;
+      if (!reads || row + i < params.key_tokens) continue;
 #pragma unroll
       for (int part = 0; part < C::kBiases; ++part) {
-        const bool no_use = keep[part] == nullptr || Keeps(keep[part], row + i - params.tokens);
+        const bool no_use = keep[part] == nullptr || Keeps(keep[part], row + i - params.key_tokens);
         kept |= (no_use ? 1u : 0u) << (n * C::kBiases + part);
       }
     }

@@ -187,9 +187,9 @@ struct Producer {
   __device__ void StreamPart(int all_head, int segment, int keys, bool sparse) {
     batch = all_head / params.heads;
     head = all_head % params.heads;
-    end_row = params.tokens + (sparse ? params.pseudo_keys : 0);
+    end_row = params.key_tokens + (sparse ? params.pseudo_keys : 0);
     if (!sparse) {
-      Put(0, params.tokens);
+      Put(0, params.key_tokens);
       Finish();
       return;
     }
@@ -231,7 +231,7 @@ struct Producer {
     }
     maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
     if (kIsKeys) biases.StartPseudoKeys(all_head);
-    Put(params.tokens, params.pseudo_keys);
+    Put(params.key_tokens, params.pseudo_keys);
     Finish();
   }
 
@@ -533,16 +533,15 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   const EncodeTiled encode = FindEncodeTiled();
   SPARSEDIT_REQUIRE(encode != nullptr, Status::kUnsupported);
   const int pseudo_keys = args.means_k == nullptr ? 0 : args.shape.key_segments;
-  const Strides strides = StridesOf(args.shape, args.head_dim, args.layout);
+  const int key_tokens = KeyTokens(args.shape);
+  const Strides strides = KeyStridesOf(args.shape, args.head_dim, args.layout);
   PlanShape ordered = args.shape;
-  ordered.tokens += pseudo_keys;
+  ordered.tokens = key_tokens + pseudo_keys;
   const Strides ordered_strides = StridesOf(ordered, args.head_dim, Layout::kBhsd);
   TensorMaps maps;
   const int dim = args.head_dim;
-  if (!EncodeMaps(encode, maps.k[0], args.type, args.k, dim, args.shape.tokens, args.shape,
-                  strides) ||
-      !EncodeMaps(encode, maps.v[0], args.type, args.v, dim, args.shape.tokens, args.shape,
-                  strides) ||
+  if (!EncodeMaps(encode, maps.k[0], args.type, args.k, dim, key_tokens, args.shape, strides) ||
+      !EncodeMaps(encode, maps.v[0], args.type, args.v, dim, key_tokens, args.shape, strides) ||
       !EncodeMaps(encode, maps.k[1], args.type, workspace.keys, dim, ordered.tokens, args.shape,
                   ordered_strides) ||
       !EncodeMaps(encode, maps.v[1], args.type, workspace.values, dim, ordered.tokens, args.shape,
@@ -559,9 +558,10 @@ Status LaunchHopperAttention(const BlockSparseAttentionArgs& args,
   params.action = args.action;
   params.key_bias = args.key_bias;
   params.biases = workspace.biases;
-  params.strides = strides;
+  params.strides = StridesOf(args.shape, args.head_dim, args.layout);
   params.heads = args.shape.heads;
   params.tokens = args.shape.tokens;
+  params.key_tokens = key_tokens;
   params.query_segments = args.shape.query_segments;
   params.key_segments = args.shape.key_segments;
   params.pseudo_keys = pseudo_keys;

@@ -23,7 +23,7 @@ constexpr int kPitch = kMaxDim + 1;
 
 struct PortableParams {
   BlockSparseAttentionArgs args;
-  Strides strides;
+  Strides strides, key_strides;  // of q and o, of k and v
   const AttentionItem* items;
   const AttentionQueue* queue;
 };
@@ -105,17 +105,21 @@ __global__ void __launch_bounds__(kThreads) PortableKernel(const PortableParams 
   const AttentionPart item = params.items[blockIdx.x].parts[0];
   const int all_head = params.items[blockIdx.x].head;
   const bool sparse = item.segment >= 0;
-  const int dim = args.head_dim, tokens = args.shape.tokens;
+  const int dim = args.head_dim, tokens = KeyTokens(args.shape);
   const int batch = all_head / args.shape.heads, head = all_head % args.shape.heads;
   const std::int64_t offset = batch * params.strides.batch + head * params.strides.head;
   const T* q = static_cast<const T*>(args.q) + offset;
-  const T* k = static_cast<const T*>(args.k) + offset;
-  const T* v = static_cast<const T*>(args.v) + offset;
-  const std::int64_t order_at = static_cast<std::int64_t>(all_head) * tokens;
+  const std::int64_t key_offset =
+      batch * params.key_strides.batch + head * params.key_strides.head;
+  const T* k = static_cast<const T*>(args.k) + key_offset;
+  const T* v = static_cast<const T*>(args.v) + key_offset;
+  const std::int64_t order_at = static_cast<std::int64_t>(all_head) * args.shape.tokens;
   const std::int32_t* query_order =
       sparse && args.plan.query_order != nullptr ? args.plan.query_order + order_at : nullptr;
   const std::int32_t* key_order =
-      sparse && args.plan.key_order != nullptr ? args.plan.key_order + order_at : nullptr;
+      sparse && args.plan.key_order != nullptr
+          ? args.plan.key_order + static_cast<std::int64_t>(all_head) * tokens
+          : nullptr;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 
   for (int i = threadIdx.x; i < kRows * dim; i += kThreads) {
@@ -145,7 +149,7 @@ __global__ void __launch_bounds__(kThreads) PortableKernel(const PortableParams 
           float value = 0.0f;
           if (row < keys) {
             const int token = key_order == nullptr ? first + row : key_order[first + row];
-            value = ToFloat(source[token * params.strides.token + d]);
+            value = ToFloat(source[token * params.key_strides.token + d]);
           }
           tile[row][d] = value;
         }
@@ -225,6 +229,7 @@ Status LaunchPortableAttention(const BlockSparseAttentionArgs& args,
                                const BlockSparseAttentionWorkspace& workspace,
                                CUstream_st* stream) {
   const PortableParams params{args, StridesOf(args.shape, args.head_dim, args.layout),
+                              KeyStridesOf(args.shape, args.head_dim, args.layout),
                               workspace.items[0], workspace.queues};
   const unsigned blocks = static_cast<unsigned>(workspace.item_capacity);
   switch (args.type) {

@@ -118,7 +118,7 @@ struct UnionProducer {
                          const AttentionPart (&of)[C::kWarpgroups]) {
     batch = all_head / params.heads;
     head = all_head % params.heads;
-    end_row = params.tokens + params.pseudo_keys;
+    end_row = params.key_tokens + params.pseudo_keys;
     if (kIsKeys) biases.StartKeys(all_head, ordered, biased);
     offsets =
         params.key_offsets + static_cast<std::int64_t>(all_head) * (params.key_segments + 1);
@@ -162,7 +162,7 @@ struct UnionProducer {
       if (fill > 0) Close();  // of another tensor map
       maps = (kIsKeys ? all_maps.k : all_maps.v)[1];
       if (kIsKeys) biases.StartPseudoKeys(all_head);
-      Put(params.tokens, params.pseudo_keys, all);
+      Put(params.key_tokens, params.pseudo_keys, all);
     }
     if (fill > 0) Close();
     BarrierWait(shared.KeysEmpty(at.stage), at.parity ^ 1);

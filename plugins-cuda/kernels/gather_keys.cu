@@ -136,9 +136,9 @@ Status LaunchGatherKeys(const BlockSparseAttentionArgs& args,
                       args.plan.key_offsets,
                       workspace.heads,
                       args.action,
-                      StridesOf(args.shape, args.head_dim, args.layout),
+                      KeyStridesOf(args.shape, args.head_dim, args.layout),
                       args.shape.heads,
-                      args.shape.tokens,
+                      KeyTokens(args.shape),
                       args.means_k == nullptr ? 0 : args.shape.key_segments};
   const dim3 grid(static_cast<unsigned>(CeilDiv(params.tokens + params.means_rows, kRowsPerBlock)),
                   args.shape.batch * args.shape.heads);

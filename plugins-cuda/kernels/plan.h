@@ -4,6 +4,7 @@
 // Shapes, with B batch, H heads, S tokens, Nq and Nk query and key segments:
 //   query_order, key_order      i32 [B,H,S]     position -> token; null for the natural order
 //   query_offsets, key_offsets  i32 [B,H,N+1]   segment starts; first 0, last S; empty allowed
+// Attention takes keys of another number of tokens than queries too: those of key_order and key_offsets.
 //   keep                        i32 [B,H,Nq,ceil(Nk/32)]   bit j%32 of word j/32, lowest bit first
 #ifndef SPARSEDIT_KERNELS_PLAN_H_
 #define SPARSEDIT_KERNELS_PLAN_H_
@@ -62,7 +63,12 @@ struct PlanShape {
   int tokens = 0;          // S
   int query_segments = 0;  // Nq
   int key_segments = 0;    // Nk
+  int key_tokens = 0;      // tokens of the keys where they are others than the queries; else 0
 };
+
+SPARSEDIT_HOST_DEVICE constexpr int KeyTokens(const PlanShape& shape) {
+  return shape.key_tokens == 0 ? shape.tokens : shape.key_tokens;
+}
 
 SPARSEDIT_HOST_DEVICE constexpr int KeepWords(int key_segments) { return (key_segments + 31) / 32; }
 
@@ -94,7 +100,9 @@ inline Status CheckPlanShape(const PlanShape& shape) {
   SPARSEDIT_REQUIRE(shape.batch > 0 && shape.heads > 0 && shape.tokens > 0,
                     Status::kInvalidArgument);
   SPARSEDIT_REQUIRE(shape.query_segments > 0 && shape.key_segments > 0, Status::kInvalidArgument);
-  SPARSEDIT_REQUIRE(shape.tokens <= (1 << 24), Status::kUnsupported);
+  SPARSEDIT_REQUIRE(shape.key_tokens >= 0, Status::kInvalidArgument);
+  SPARSEDIT_REQUIRE(shape.tokens <= (1 << 24) && shape.key_tokens <= (1 << 24),
+                    Status::kUnsupported);
   SPARSEDIT_REQUIRE(shape.query_segments <= 65535 && shape.key_segments <= 65535,
                     Status::kUnsupported);
   SPARSEDIT_REQUIRE(static_cast<std::int64_t>(shape.batch) * shape.heads <= 65535,

@@ -18,6 +18,12 @@ inline Strides StridesOf(const PlanShape& shape, int head_dim, Layout layout) {
   return {tokens * heads * head_dim, head_dim, heads * head_dim};
 }
 
+// The same of k and v.
+inline Strides KeyStridesOf(PlanShape shape, int head_dim, Layout layout) {
+  shape.tokens = KeyTokens(shape);
+  return StridesOf(shape, head_dim, layout);
+}
+
 }  // namespace sparsedit
 
 #endif  // SPARSEDIT_KERNELS_STRIDES_H_

@@ -44,8 +44,9 @@ bool AdaSpaPlanOp::MakeSignature(const Settings& settings, int inputs, Signature
   const int size = settings.block_size, more = TextSegments(settings.text);
   const std::vector<Extent> each_token = {
       {Variable::kBatch}, {Variable::kHeads}, {Variable::kTokens}};
-  std::vector<Tensor> plan = PlanTensors({Constant(0), Blocks(size, more + 1), Blocks(size, more + 1),
-                                          Blocks(size, more), BlockWords(size, more)});
+  std::vector<Tensor> plan = PlanTensors({Constant(0), Constant(0), Blocks(size, more + 1),
+                                          Blocks(size, more + 1), Blocks(size, more),
+                                          BlockWords(size, more)});
 
   signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
                        Geometry()};

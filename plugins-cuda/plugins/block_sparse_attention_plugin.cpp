@@ -14,14 +14,15 @@ enum Input { kQ, kK, kV, kQueryOrder, kKeyOrder, kQueryOffsets, kKeyOffsets, kKe
 constexpr int kInputs = kKeep + 2;
 
 PlanShape ShapeOf(const Extents& extents) {
-  return {extents.Of(Variable::kBatch), extents.Of(Variable::kHeads),
-          extents.Of(Variable::kTokens), extents.Of(Variable::kQuerySegments),
-          extents.Of(Variable::kKeySegments)};
+  return {extents.Of(Variable::kBatch),       extents.Of(Variable::kHeads),
+          extents.Of(Variable::kTokens),      extents.Of(Variable::kQuerySegments),
+          extents.Of(Variable::kKeySegments), extents.Of(Variable::kKeyTokens)};
 }
 
 SegmentMeansProblem MeansOf(const BlockSparseAttentionOp::Settings& settings,
                             const Extents& extents, DataType type) {
   auto problem = ProblemOfSize<SegmentMeansProblem>(extents, type, settings.layout);
+  problem.tokens = extents.Of(Variable::kKeyTokens);
   problem.segments = extents.Of(Variable::kKeySegments);
   return problem;
 }
@@ -71,16 +72,18 @@ const char* BlockSparseAttentionOp::Settings::Check() const {
 bool BlockSparseAttentionOp::MakeSignature(const Settings& settings, int inputs,
                                            Signature* signature) {
   if (inputs != kInputs && inputs != kInputs + 1) return false;
-  signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout),
-                       Activation("v", settings.layout)};
+  constexpr Variable keys = Variable::kKeyTokens;
+  signature->inputs = {Activation("q", settings.layout), Activation("k", settings.layout, keys),
+                       Activation("v", settings.layout, keys)};
   for (Tensor& tensor : PlanTensors({{Variable::kTokens, 0, true},
+                                     {keys, 0, true},
                                      {Variable::kQuerySegments, 1},
                                      {Variable::kKeySegments, 1},
                                      {Variable::kQuerySegments},
                                      {Variable::kKeepWords}})) {
     signature->inputs.push_back(std::move(tensor));
   }
-  if (inputs != kInputs) signature->inputs.push_back(KeyBias());
+  if (inputs != kInputs) signature->inputs.push_back(KeyBias(keys));
   signature->inputs.push_back(Action());
   signature->outputs = {Activation("o", settings.layout)};
   return true;

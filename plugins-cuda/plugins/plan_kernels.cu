@@ -49,18 +49,19 @@ __global__ void __launch_bounds__(kThreads)
   if (!ActionIsSparse(*static_cast<volatile std::int32_t*>(safe))) return;
   const std::int64_t heads = static_cast<std::int64_t>(shape.batch) * shape.heads;
   bool fits = true;
-  const std::int32_t* const orders[] = {plan.query_order, plan.key_order};
-  for (const std::int32_t* order : orders) {
-    if (order == nullptr) continue;
-    ForEach(heads * shape.tokens, [&](std::int64_t i) {
-      fits = fits && static_cast<unsigned>(order[i]) < static_cast<unsigned>(shape.tokens);
+  const auto check_order = [&](const std::int32_t* order, int tokens) {
+    if (order == nullptr) return;
+    ForEach(heads * tokens, [&](std::int64_t i) {
+      fits = fits && static_cast<unsigned>(order[i]) < static_cast<unsigned>(tokens);
     });
-  }
+  };
+  check_order(plan.query_order, shape.tokens);
+  check_order(plan.key_order, KeyTokens(shape));
   ForEach(heads * (shape.query_segments + 1), [&](std::int64_t i) {
     fits = fits && OffsetFits(plan.query_offsets, i, shape.query_segments, shape.tokens);
   });
   ForEach(heads * (shape.key_segments + 1), [&](std::int64_t i) {
-    fits = fits && OffsetFits(plan.key_offsets, i, shape.key_segments, shape.tokens);
+    fits = fits && OffsetFits(plan.key_offsets, i, shape.key_segments, KeyTokens(shape));
   });
   const int words = KeepWords(shape.key_segments);
   const std::uint32_t unused = shape.key_segments % 32 == 0 ? 0 : ~0u << shape.key_segments % 32;

@@ -81,6 +81,7 @@ bool Svg2PlanOp::MakeSignature(const Settings& settings, int inputs, Signature* 
   const int query_segments = SegmentsOf(settings.query_clusters, settings.text);
   const int key_segments = SegmentsOf(settings.key_clusters, settings.text);
   const PlanExtents plan = {{Variable::kTokens},
+                            {Variable::kTokens},
                             Constant(query_segments + 1),
                             Constant(key_segments + 1),
                             Constant(query_segments),

@@ -91,6 +91,7 @@ bool SvgPlanOp::MakeSignature(const Settings& settings, int inputs, Signature* s
   const int key_more = query_more + (settings.sink == FrameSink::kCorrected ? 1 : 0);
   signature->outputs =
       PlanTensors({{Variable::kTokens},
+                   {Variable::kTokens},
                    Blocks(size, query_more + 1),
                    Blocks(size, key_more + 1),
                    Blocks(size, query_more),

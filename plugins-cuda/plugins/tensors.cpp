@@ -30,23 +30,23 @@ const char* NameOf(Variable variable) {
 
 }  // namespace
 
-Tensor Activation(const char* name, Layout layout) {
+Tensor Activation(const char* name, Layout layout, Variable tokens) {
   if (layout == Layout::kBhsd) {
     return {name,
             Element::kOfQ,
-            {{Variable::kBatch}, {Variable::kHeads}, {Variable::kTokens}, {Variable::kHeadDim}}};
+            {{Variable::kBatch}, {Variable::kHeads}, {tokens}, {Variable::kHeadDim}}};
   }
   return {name,
           Element::kOfQ,
-          {{Variable::kBatch}, {Variable::kTokens}, {Variable::kHeads}, {Variable::kHeadDim}}};
+          {{Variable::kBatch}, {tokens}, {Variable::kHeads}, {Variable::kHeadDim}}};
 }
 
 Tensor Geometry() { return {"geometry", Element::kInt32, {Constant(3)}}; }
 
-Tensor KeyBias() {
+Tensor KeyBias(Variable tokens) {
   return {"key_bias",
           Element::kFloat32,
-          {{Variable::kBatch}, Constant(1), Constant(1), {Variable::kTokens}}};
+          {{Variable::kBatch}, Constant(1), Constant(1), {tokens}}};
 }
 
 Tensor Action() { return {"action", Element::kInt32, {{Variable::kSites}}}; }
@@ -54,8 +54,8 @@ Tensor Action() { return {"action", Element::kInt32, {{Variable::kSites}}}; }
 std::vector<Tensor> PlanTensors(const PlanExtents& extents, const std::string& prefix) {
   const Extent batch = {Variable::kBatch}, heads = {Variable::kHeads};
   return {
-      {prefix + "query_order", Element::kInt32, {batch, heads, extents.tokens}},
-      {prefix + "key_order", Element::kInt32, {batch, heads, extents.tokens}},
+      {prefix + "query_order", Element::kInt32, {batch, heads, extents.query_tokens}},
+      {prefix + "key_order", Element::kInt32, {batch, heads, extents.key_tokens}},
       {prefix + "query_offsets", Element::kInt32, {batch, heads, extents.query_offsets}},
       {prefix + "key_offsets", Element::kInt32, {batch, heads, extents.key_offsets}},
       {prefix + "keep", Element::kInt32, {batch, heads, extents.query_segments, extents.keep_words}},

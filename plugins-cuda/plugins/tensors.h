@@ -62,15 +62,15 @@ struct Tensor {
 };
 
 // q, k, v or o.
-Tensor Activation(const char* name, Layout layout);
+Tensor Activation(const char* name, Layout layout, Variable tokens = Variable::kTokens);
 // geometry, key_bias and action, as every operator that takes them does.
 Tensor Geometry();
-Tensor KeyBias();
+Tensor KeyBias(Variable tokens = Variable::kTokens);
 Tensor Action();
 
 // The extents in which plans differ.
 struct PlanExtents {
-  Extent tokens;  // of the orders
+  Extent query_tokens, key_tokens;  // of the orders
   Extent query_offsets, key_offsets;
   Extent query_segments, keep_words;
 };

@@ -61,6 +61,18 @@ void TestWorkspace() {
   CHECK(bytes(DataType::kFloat32, 128, false) < 2u * 2 * 100 * 128 * 2);
 }
 
+void TestOtherKeys() {
+  PlanShape cross = kShape;
+  cross.key_tokens = 20;
+  CHECK(CheckPlanShape(cross) == Status::kOk && KeyTokens(cross) == 20 && KeyTokens(kShape) == 100);
+  CHECK(BlockSparseAttentionWorkspaceBytes(cross, 128, DataType::kBFloat16, false) <
+        BlockSparseAttentionWorkspaceBytes(kShape, 128, DataType::kBFloat16, false));
+  cross.key_tokens = -1;
+  CHECK(CheckPlanShape(cross) == Status::kInvalidArgument);
+  cross.key_tokens = (1 << 24) + 1;
+  CHECK(CheckPlanShape(cross) == Status::kUnsupported);
+}
+
 HostAttention MakeProblem(double density, bool compensate) {
   Random random(7);
   HostAttention a;
@@ -87,6 +99,39 @@ void TestReferenceDense() {
     CHECK(AttentionRow(dense, 1, token, expected, &expected_lse) == token);
     CHECK(std::abs(lse - expected_lse) < 1e-9);
     for (int d = 0; d < 8; ++d) CHECK(std::abs(out[d] - expected[d]) < 1e-9);
+  }
+}
+
+// Keys of fewer tokens are what is left of more of them where a plan keeps the first alone.
+void TestReferenceOtherKeys() {
+  for (const Layout layout : {Layout::kBhsd, Layout::kBshd}) {
+    HostAttention all = MakeProblem(0.0, false);
+    all.layout = layout;
+    all.plan.query_order.clear();
+    all.plan.key_order.clear();
+    all.plan.shape.query_segments = 1;
+    all.plan.shape.key_segments = 2;
+    all.plan.query_offsets = {0, 100, 0, 100};
+    all.plan.key_offsets = {0, 30, 100, 0, 30, 100};
+    all.plan.keep = {1, 1};
+    HostAttention few = all;
+    few.dense = true;
+    few.plan.shape.key_tokens = 30;
+    for (int head = 0; head < 2; ++head) {
+      for (int token = 0; token < 30; ++token) {
+        for (int d = 0; d < 8; ++d) {
+          few.k[few.KeyAt(0, head, token) + d] = all.k[all.KeyAt(0, head, token) + d];
+          few.v[few.KeyAt(0, head, token) + d] = all.v[all.KeyAt(0, head, token) + d];
+        }
+      }
+    }
+    double out[8], expected[8], lse = 0.0, expected_lse = 0.0;
+    for (int row = 0; row < 200; row += 11) {
+      AttentionRow(all, row / 100, row % 100, expected, &expected_lse);
+      AttentionRow(few, row / 100, row % 100, out, &lse);
+      CHECK(std::abs(lse - expected_lse) < 1e-9);
+      for (int d = 0; d < 8; ++d) CHECK(std::abs(out[d] - expected[d]) < 1e-9);
+    }
   }
 }
 
@@ -126,7 +171,9 @@ void TestReferenceWeightedMeans() {
 int main() {
   sparsedit::test::TestArguments();
   sparsedit::test::TestWorkspace();
+  sparsedit::test::TestOtherKeys();
   sparsedit::test::TestReferenceDense();
+  sparsedit::test::TestReferenceOtherKeys();
   sparsedit::test::TestReferenceNothingKept();
   sparsedit::test::TestReferenceWeightedMeans();
   return sparsedit::test::Report("attention_host_test");

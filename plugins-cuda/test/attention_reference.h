@@ -66,7 +66,7 @@ struct HostPlan {
       }
       pairs += keys * (qo[i + 1] - qo[i]);
     }
-    return pairs / shape.tokens / shape.tokens;
+    return pairs / shape.tokens / KeyTokens(shape);
   }
 };
 
@@ -113,10 +113,11 @@ inline HostPlan RandomPlan(Random& random, const PlanShape& shape, double densit
   for (int head = 0; head < heads; ++head) {
     append(plan.query_offsets,
            SkewedOffsets(random, shape.tokens, shape.query_segments, with_empty));
-    append(plan.key_offsets, SkewedOffsets(random, shape.tokens, shape.key_segments, with_empty));
+    append(plan.key_offsets,
+           SkewedOffsets(random, KeyTokens(shape), shape.key_segments, with_empty));
     if (with_order) {
       append(plan.query_order, RandomOrder(random, shape.tokens));
-      append(plan.key_order, RandomOrder(random, shape.tokens));
+      append(plan.key_order, RandomOrder(random, KeyTokens(shape)));
     }
     for (int i = 0; i < shape.query_segments; ++i) {
       for (int j = 0; j < shape.key_segments; ++j) {
@@ -183,10 +184,19 @@ struct HostAttention {
   std::vector<float> means_bias;         // of the pseudo-keys; filled with the means
 
   std::int64_t At(int batch, int head, int token) const {
-    const PlanShape& s = plan.shape;
+    return At(batch, head, token, plan.shape.tokens);
+  }
+  // The same in k and v.
+  std::int64_t KeyAt(int batch, int head, int token) const {
+    return At(batch, head, token, KeyTokens(plan.shape));
+  }
+
+ private:
+  std::int64_t At(int batch, int head, int token, int tokens) const {
+    const int heads = plan.shape.heads;
     return (layout == Layout::kBhsd
-                ? (static_cast<std::int64_t>(batch) * s.heads + head) * s.tokens + token
-                : (static_cast<std::int64_t>(batch) * s.tokens + token) * s.heads + head) *
+                ? (static_cast<std::int64_t>(batch) * heads + head) * tokens + token
+                : (static_cast<std::int64_t>(batch) * tokens + token) * heads + head) *
            head_dim;
   }
 };
@@ -209,13 +219,13 @@ inline void FillMeans(HostAttention& a) {
         const int token =
             a.plan.key_order.empty()
                 ? p
-                : a.plan.key_order[static_cast<std::int64_t>(bh) * s.tokens + p];
-        const std::int64_t at = a.At(bh / s.heads, bh % s.heads, token);
+                : a.plan.key_order[static_cast<std::int64_t>(bh) * KeyTokens(s) + p];
+        const std::int64_t at = a.KeyAt(bh / s.heads, bh % s.heads, token);
         const double weight =
             a.key_bias.empty()
                 ? 1.0
                 : std::exp(static_cast<double>(
-                      a.key_bias[static_cast<std::int64_t>(bh / s.heads) * s.tokens + token]));
+                      a.key_bias[static_cast<std::int64_t>(bh / s.heads) * KeyTokens(s) + token]));
         size += weight;
         for (int d = 0; d < a.head_dim; ++d) {
           k[d] += weight * a.k[at + d];
@@ -253,13 +263,14 @@ inline int AttentionRow(const HostAttention& a, int bh, int position, double* ou
     terms.push_back({Dot(q, key, a.head_dim) * a.scale + bias, value});
   };
   auto add_position = [&](int p) {
-    const int t = ordered && !a.plan.key_order.empty() ? a.plan.key_order[order_at + p] : p;
-    const std::int64_t at = a.At(batch, head, t);
+    const std::int64_t keys_at = static_cast<std::int64_t>(bh) * KeyTokens(s);
+    const int t = ordered && !a.plan.key_order.empty() ? a.plan.key_order[keys_at + p] : p;
+    const std::int64_t at = a.KeyAt(batch, head, t);
     add(a.k.data() + at, a.v.data() + at,
-        a.key_bias.empty() ? 0.0 : a.key_bias[static_cast<std::int64_t>(batch) * s.tokens + t]);
+        a.key_bias.empty() ? 0.0 : a.key_bias[static_cast<std::int64_t>(batch) * KeyTokens(s) + t]);
   };
   if (a.dense) {
-    for (int p = 0; p < s.tokens; ++p) add_position(p);
+    for (int p = 0; p < KeyTokens(s); ++p) add_position(p);
   } else {
     const std::int32_t* query_offsets =
         a.plan.query_offsets.data() + static_cast<std::int64_t>(bh) * (s.query_segments + 1);

@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "kernels/block_sparse_attention.h"
@@ -35,6 +36,7 @@ struct Case {
   int text = 0;
   bool text_first = false;
   int biased_from = 0, biased_to = 1 << 24;  // with key_bias: the tokens that have one
+  float hidden = 0.0f;                       // if below 0: that is the bias of all of them
 };
 
 HostAttention MakeProblem(const Case& c, std::uint64_t seed) {
@@ -47,24 +49,24 @@ HostAttention MakeProblem(const Case& c, std::uint64_t seed) {
   a.layout = c.layout;
   a.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
   a.dense = !ActionIsSparse(c.action);
-  const std::size_t count = static_cast<std::size_t>(c.shape.batch) * c.shape.heads *
-                            c.shape.tokens * c.head_dim;
-  auto fill = [&](std::vector<float>& to, double gain) {
-    to.resize(count);
+  auto fill = [&](std::vector<float>& to, int tokens, double gain) {
+    to.resize(static_cast<std::size_t>(c.shape.batch) * c.shape.heads * tokens * c.head_dim);
     for (float& x : to) x = RoundTo(c.type, static_cast<float>(random.Normal() * gain));
   };
-  fill(a.q, c.logit_gain);
-  fill(a.k, c.logit_gain);
-  fill(a.v, 1.0);
+  const int key_tokens = KeyTokens(c.shape);
+  fill(a.q, c.shape.tokens, c.logit_gain);
+  fill(a.k, key_tokens, c.logit_gain);
+  fill(a.v, key_tokens, 1.0);
   if (c.key_bias || c.mask_all) {
-    a.key_bias.resize(static_cast<std::size_t>(c.shape.batch) * c.shape.tokens);
+    a.key_bias.resize(static_cast<std::size_t>(c.shape.batch) * key_tokens);
     for (std::size_t i = 0; i < a.key_bias.size(); ++i) {
       // The second batch's a little later.
-      const int token = static_cast<int>(i % c.shape.tokens - i / c.shape.tokens * 11);
+      const int token = static_cast<int>(i % key_tokens - i / key_tokens * 11);
       const bool outside = token < c.biased_from || token >= c.biased_to;
-      const bool masked = (c.mask_all && i < static_cast<std::size_t>(c.shape.tokens)) ||
+      const bool masked = (c.mask_all && i < static_cast<std::size_t>(key_tokens)) ||
                           random.Below(5) == 0;
-      a.key_bias[i] = outside  ? 0.0f
+      a.key_bias[i] = outside          ? 0.0f
+                      : c.hidden < 0.0f ? c.hidden
                       : masked ? -std::numeric_limits<float>::infinity()
                                : static_cast<float>(random.Below(3) - 1);
     }
@@ -196,6 +198,24 @@ std::vector<Case> Cases(bool quick) {
              {"", {2, 1, 500, 3, 5}, 128, bf16, Layout::kBhsd, 0.3, 1.0, 0}, 310, 330);
   add_biased("bias of a few keys, natural order",
              {"", {2, 1, 500, 3, 12}, 64, f16, Layout::kBshd, 0.6, 1.0, 2, true, false}, 310, 330);
+  // Keys of another number of tokens, as of text in cross-attention.
+  const auto add_cross = [&](std::string name, Case c) {
+    c.name = "cross-attention, " + std::move(name);
+    c.biased_from = 60;
+    cases.push_back(std::move(c));
+  };
+  add_cross("dense", {"", {2, 2, 700, 1, 1, 77}, 128, bf16, Layout::kBshd, 2.0, 1.0, 0});
+  add_cross("dense, key bias",
+            {"", {2, 2, 500, 1, 1, 150}, 64, f16, Layout::kBhsd, 2.0, 1.0, 0, false, false, true});
+  add_cross("more keys than queries", {"", {2, 2, 90, 2, 9, 701}, 128, f16, Layout::kBshd, 0.5});
+  // Large finite biases of whole tiles before any key without.
+  for (const float hidden : {-1e4f, -1e9f, -1e20f, -std::numeric_limits<float>::max()}) {
+    Case c{"finite bias", {1, 2, 500, 3, 9}, 128, f16, Layout::kBshd, 2.0, 1.0, 2, true, false};
+    c.hidden = hidden;
+    add_biased(c.name, c, 0, 300);
+    c.action = 0, c.type = bf16;
+    add_biased(c.name + ", dense", c, 0, 300);
+  }
   add_blocks("blocks, bias, compensation",
              {"", {1, 1, 500}, 64, f16, Layout::kBshd, 0.3, 1.0, 2, false, true, true, false, true},
              64, 0.3, -1, 30, true);
@@ -255,6 +275,19 @@ std::vector<Case> Cases(bool quick) {
         c.shape = {2, 2, 9001};
         add_blocks(blocks + ", long band", c, block, 0.0, 1500 / block, 0, false);
         add_blocks(blocks + ", long", c, block, 0.2, -1, 226, true);
+      }
+      for (Layout layout : {Layout::kBhsd, Layout::kBshd}) {
+        const std::string name = tag + (layout == Layout::kBhsd ? "BHSD " : "BSHD ");
+        for (const int keys : {1, 64, 80, 333, 4001}) {
+          Case c{"", {2, 3, 1001, 5, 7, keys}, dim, type, layout, 0.5, 1.0, 0};
+          add_cross(name + std::to_string(keys) + " keys, dense", c);
+          c.action = 2;
+          add_cross(name + std::to_string(keys) + " keys", c);
+          c.key_bias = c.compensate = true;
+          add_cross(name + std::to_string(keys) + " keys, bias, compensation", c);
+          c.compensate = c.with_order = false;
+          add_cross(name + std::to_string(keys) + " keys, natural order, bias", c);
+        }
       }
       for (const auto& [from, to] :
            {std::pair{0, 1}, {0, 90}, {700, 701}, {640, 800}, {1190, 1200}}) {

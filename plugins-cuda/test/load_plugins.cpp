@@ -382,7 +382,9 @@ Node AdaSpaNode(bool bshd, const char* text, bool key_bias, bool last_keep) {
   return node;
 }
 
-Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order) {
+// `cross`: keys are half as many as queries.
+Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order,
+                   bool cross = false) {
   Node node;
   node.name = "BlockSparseAttention";
   node.attributes = [=](Fields& fields) {
@@ -393,19 +395,22 @@ Node AttentionNode(bool bshd, bool key_bias, bool compensate, bool natural_order
   node.outputs = 1;
   node.bshd = bshd;
   node.shapes = [=](int tokens, trt::DataType of_q) {
+    const int keys = cross ? tokens / 2 : tokens;
     const Described activation = {QDims(bshd, tokens, 64), of_q};
-    Shapes shapes = {activation, activation, activation};
+    const Described of_keys = {QDims(bshd, keys, 64), of_q};
+    Shapes shapes = {activation, of_keys, of_keys};
     for (const Described& shape : PlanShapes(tokens, 0)) shapes.push_back(shape);
+    shapes[4].dims[2] = keys;
     if (natural_order) shapes[3].dims[2] = shapes[4].dims[2] = 0;
-    if (key_bias) shapes.push_back({{2, 1, 1, tokens}, kF32});
+    if (key_bias) shapes.push_back({{2, 1, 1, keys}, kF32});
     shapes.push_back({{5}, kI32});
     shapes.push_back(activation);
     return shapes;
   };
   node.output_shapes = {bshd ? "B,S,H,D" : "B,H,S,D"};
   node.workspace = [=](int tokens, DataType type) {
-    std::size_t bytes =
-        BlockSparseAttentionWorkspaceBytes({2, 3, tokens, 6, 40}, 64, type, compensate);
+    std::size_t bytes = BlockSparseAttentionWorkspaceBytes(
+        {2, 3, tokens, 6, 40, cross ? tokens / 2 : tokens}, 64, type, compensate);
     if (compensate) bytes += sizeof(float) * 2 * 3 * 40 * (2 * 64 + 1);
     return bytes;
   };
@@ -1030,6 +1035,7 @@ void TestLibrary(void* nvinfer, const char* path, void* parsers) {
       TestNode(host, AttentionNode(bshd, true, false, natural_order));
       TestNode(host, AttentionNode(bshd, false, true, natural_order));
       TestNode(host, AttentionNode(bshd, true, true, natural_order));
+      TestNode(host, AttentionNode(bshd, true, true, natural_order, true));
     }
   }
   const QkNormRopeKind kinds[] = {
