@@ -2,7 +2,8 @@
 //
 //   q, k, v, query_order, key_order, query_offsets, key_offsets, keep [, key_bias], action -> o
 //
-// An order of no elements stands for the natural one. Compensation's means are taken in the
+// k, v, key_order and key_bias may have another number of tokens than q, as in cross-attention. An
+// order of no elements stands for the natural one. Compensation's means are taken in the
 // workspace; compensation of masked keys (key_bias) is not supported and refused.
 #ifndef SPARSEDIT_PLUGINS_BLOCK_SPARSE_ATTENTION_PLUGIN_H_
 #define SPARSEDIT_PLUGINS_BLOCK_SPARSE_ATTENTION_PLUGIN_H_

@@ -6,8 +6,9 @@ import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
+import io.sparsedit.compiler.legal.AttendDensely;
+import io.sparsedit.compiler.legal.DenseSites;
 import io.sparsedit.compiler.legal.Legalisation;
-import io.sparsedit.compiler.legal.MaskedSites;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.ort.OrtRunner;
@@ -21,6 +22,7 @@ import java.util.Set;
 import java.util.function.ToDoubleBiFunction;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -78,7 +80,7 @@ final class LegalisationZooTest {
     Model before = OnnxReader.read(ZooGraphs.weighted(name, folder));
     Model after = OnnxReader.read(ZooGraphs.weighted(name, folder));
 
-    Legalisation.apply(after, Optional.of(new MaskedSites(64, false, Precision.KEEP, 1)));
+    Legalisation.apply(after, Optional.of(new DenseSites(100_000, false, Precision.KEEP, 1)));
 
     List<Node> sites =
         after.graph().nodeList().stream()
@@ -101,6 +103,31 @@ final class LegalisationZooTest {
         after.functions().add(call.function(after.opset()));
       }
     }
+    compare(before, after, LegalisationZooTest::error, TOLERANCE);
+  }
+
+  /** Self-, cross- and joint attention, with masks and without, in standard operators again. */
+  @ParameterizedTest
+  @CsvSource({
+    "cogvideox_2b-ts17-static, 2",
+    "cosmos-dynamo23-static, 4",
+    "cosmos-ts17-static, 4",
+    "flux-ts17-static, 2",
+    "ltx-dynamo18-static, 4",
+    "ltx-ts17-static, 4",
+    "wan21_t2v-dynamo18-static, 4",
+    "wan21_t2v-ts17-fusedqkv, 4",
+    "wan21_t2v-ts17-static, 4",
+  })
+  void denseAttentionIsThatOfTheOperator(String name, int sites) {
+    Model before = OnnxReader.read(ZooGraphs.weighted(name, folder));
+    Model after = OnnxReader.read(ZooGraphs.weighted(name, folder));
+
+    Legalisation.apply(after, Optional.of(new DenseSites(1, false, Precision.KEEP, 1)));
+
+    assertThat(GraphVerifier.problems(after)).isEmpty();
+    assertThat(after.graph().nodes()).noneMatch(node -> node.is("Softmax"));
+    assertThat(AttendDensely.in(after)).isEqualTo(sites);
     compare(before, after, LegalisationZooTest::error, TOLERANCE);
   }
 

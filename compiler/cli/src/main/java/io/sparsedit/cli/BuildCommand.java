@@ -116,10 +116,16 @@ final class BuildCommand implements Callable<Integer> {
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {
       export =
           EngineGraph.write(
-              bundle, dense, engine.precision(), engine.masked(), engine.range(), file, progress);
+              bundle,
+              dense,
+              engine.precision(),
+              engine.attention(),
+              engine.range(),
+              file,
+              progress);
     }
     out.println("Wrote " + String.join(", ", export.files()));
-    EngineArguments.printSome(out, EngineArguments.MASKED, export.masked());
+    EngineArguments.printSome(out, EngineArguments.DENSE, export.dense());
     if (!export.shapes().isEmpty()) {
       out.println("Shapes for trtexec, which does not derive the state's:");
       export.trtexecOptions().forEach(option -> out.println("  " + option));

@@ -10,7 +10,7 @@ import io.sparsedit.compiler.engine.EngineOptions;
 import io.sparsedit.compiler.engine.InputRange;
 import io.sparsedit.compiler.engine.InputShapes;
 import io.sparsedit.compiler.engine.TimingCache;
-import io.sparsedit.compiler.legal.MaskedAttention;
+import io.sparsedit.compiler.legal.DenseAttention;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.tensorrt.PluginLibrary;
 import java.io.PrintWriter;
@@ -30,7 +30,7 @@ final class EngineArguments {
   private static final int MAX_LEVEL = 5;
 
   /** Comes before the name of each. */
-  static final String MASKED = "dense under a mask of keys, by SparseDiT's kernel: ";
+  static final String DENSE = "dense, by SparseDiT's kernel: ";
 
   @Option(
       names = "--plugin-library",
@@ -100,16 +100,16 @@ final class EngineArguments {
   private Precision precision = Precision.KEEP;
 
   @Option(
-      names = "--masked-attention",
+      names = "--dense-attention",
       paramLabel = "WHO",
-      defaultValue = "tensorrt",
+      defaultValue = "auto",
       description = {
-        "Who computes self-attention that is left dense under a mask of keys.",
-        "tensorrt: TensorRT (default).",
-        "auto: SparseDiT's kernel where it was faster when timed by itself, else TensorRT.",
-        "plugin: SparseDiT's kernel wherever it can."
+        "Who computes attention that is left dense, in self- and cross-attention.",
+        "auto: SparseDiT's kernel where it is known to be faster, else TensorRT (default).",
+        "plugin: SparseDiT's kernel wherever it can.",
+        "tensorrt: TensorRT."
       })
-  private MaskedAttention masked = MaskedAttention.TENSORRT;
+  private DenseAttention attention = DenseAttention.AUTO;
 
   @Option(
       names = "--allow-tf32",
@@ -178,8 +178,8 @@ final class EngineArguments {
   }
 
   /** Who computes dense attention under a mask of keys. */
-  MaskedAttention masked() {
-    return masked;
+  DenseAttention attention() {
+    return attention;
   }
 
   /** The sizes that the engine is to take. */
@@ -283,7 +283,7 @@ final class EngineArguments {
         library(),
         range(),
         precision,
-        masked,
+        attention,
         dense,
         tf32,
         level,
@@ -308,7 +308,7 @@ final class EngineArguments {
         engine.tensorRt(),
         engine.gpu(),
         engine.seconds());
-    printSome(out, MASKED, engine.masked());
+    printSome(out, DENSE, engine.dense());
     printSome(out, "copy beside a plugin: ", engine.copies());
     printSome(out, "TensorRT: ", engine.warnings());
   }

@@ -101,29 +101,27 @@ final class BuildCommandTest {
 
   /** No GPU is asked for, and so by default nothing is known to be faster. */
   @Test
-  void denseAttentionUnderAMaskCallsThePluginWhereThatIsAskedFor() {
+  void denseAttentionCallsThePluginWhereThatIsAskedFor() {
     Path bundle = compiled("hunyuanvideo-ts17-static", "0");
     Path onnx = folder.resolve("hunyuan.trt.onnx");
 
     CommandLineRun usual = CommandLineRun.of("build", bundle, "--onnx", onnx);
 
     assertThat(usual.exitCode()).isZero();
-    assertThat(usual.out()).doesNotContain("dense under a mask");
+    assertThat(usual.out()).doesNotContain("by SparseDiT's kernel");
     assertThat(attentionPlugins(onnx)).isEqualTo(1);
 
     CommandLineRun run =
-        CommandLineRun.of("build", bundle, "--onnx", onnx, "--masked-attention", "plugin");
+        CommandLineRun.of("build", bundle, "--onnx", onnx, "--dense-attention", "plugin");
 
     assertThat(run.exitCode()).isZero();
     assertThat(run.out())
-        .contains(
-            "dense under a mask of keys, by SparseDiT's kernel:"
-                + " /transformer_blocks.0/attn/MatMul_1");
+        .contains("dense, by SparseDiT's kernel: ", "/transformer_blocks.0/attn/MatMul_1");
     assertThat(attentionPlugins(onnx)).isEqualTo(2);
 
     CommandLineRun dense =
         CommandLineRun.of(
-            "build", bundle, "--onnx", onnx, "--dense", "--masked-attention", "plugin");
+            "build", bundle, "--onnx", onnx, "--dense", "--dense-attention", "plugin");
 
     assertThat(dense.exitCode()).isZero();
     assertThat(attentionPlugins(onnx)).isZero();

@@ -9,7 +9,7 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.legal.AttendDensely;
-import io.sparsedit.compiler.legal.MaskedSites;
+import io.sparsedit.compiler.legal.DenseSites;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.tensorrt.EngineBuilder;
@@ -56,7 +56,7 @@ public final class BuildEngine {
       AttendDensely.in(model);
     }
     PluginLibrary plugins = tools.plugins();
-    List<String> masked =
+    List<String> dense =
         EngineGraph.of(
             model,
             plugins.operators(),
@@ -90,7 +90,7 @@ public final class BuildEngine {
       copy(plugins.file(), library);
       ObjectNode entry = describe(engine, library, entries, tools, options, shapes, compiler);
       describe(copies, entry.putArray("copies"));
-      masked.forEach(entry.putArray("maskedAttention")::add);
+      dense.forEach(entry.putArray("denseAttention")::add);
       String engineFile = entry.path("file").asText();
       String pluginFile = entry.path("plugins").path("file").asText();
       long bytes = size(engine);
@@ -106,18 +106,18 @@ public final class BuildEngine {
           options.precision(),
           (System.nanoTime() - start) / 1e9,
           usual(shapes),
-          masked,
+          dense,
           copies.stream().map(BuildEngine::text).toList(),
           warnings);
     }
   }
 
   /** A dense engine is TensorRT's alone: others are compared with it. */
-  private static Optional<MaskedSites> sites(EngineOptions options, BuildTools tools) {
+  private static Optional<DenseSites> sites(EngineOptions options, BuildTools tools) {
     return options.dense()
         ? Optional.empty()
         : options
-            .masked()
+            .attention()
             .sites(tools.gpu().capability(), options.precision(), tools.plugins().pluginVersion());
   }
 

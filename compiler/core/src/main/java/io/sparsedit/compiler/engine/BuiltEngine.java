@@ -15,7 +15,7 @@ import java.util.Map;
  * @param precision what became of the graph's f32
  * @param seconds how long the build took
  * @param shapes the shapes that it is tuned for, of each input with a dynamic dimension
- * @param masked dense attention under a mask of keys that SparseDiT's kernel computes
+ * @param dense attention that is left dense, which SparseDiT's kernel computes
  * @param copies layers beside plugins that only move data, a line each
  * @param warnings what TensorRT warned of, each once
  */
@@ -28,6 +28,6 @@ public record BuiltEngine(
     Precision precision,
     double seconds,
     Map<String, List<Long>> shapes,
-    List<String> masked,
+    List<String> dense,
     List<String> copies,
     List<String> warnings) {}

@@ -6,9 +6,9 @@ import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.legal.AttendDensely;
+import io.sparsedit.compiler.legal.DenseAttention;
+import io.sparsedit.compiler.legal.DenseSites;
 import io.sparsedit.compiler.legal.Legalisation;
-import io.sparsedit.compiler.legal.MaskedAttention;
-import io.sparsedit.compiler.legal.MaskedSites;
 import io.sparsedit.compiler.legal.PadHeadDimension;
 import io.sparsedit.compiler.legal.Precision;
 import io.sparsedit.compiler.onnx.OnnxReader;
@@ -48,7 +48,7 @@ public final class EngineGraph {
    * @param version the version of the plugins
    * @param library what messages call the plugin library
    * @param precision what becomes of f32
-   * @param masked who computes dense attention under a mask of keys; of a dense model TensorRT
+   * @param attention who computes attention that is left dense; of a dense model TensorRT
    * @return the names of what calls a plugin instead of being left dense
    */
   static List<String> of(
@@ -57,12 +57,12 @@ public final class EngineGraph {
       int version,
       String library,
       Precision precision,
-      Optional<MaskedSites> masked) {
+      Optional<DenseSites> attention) {
     PadHeadDimension.in(model);
     CallPlugins.in(model, plugins, version, library);
     OmitNeutralAttributes.in(model.graph());
     List<Node> sites = CallPlugins.calls(model.graph());
-    Legalisation.apply(model, masked);
+    Legalisation.apply(model, attention);
     List<String> added =
         CallPlugins.calls(model.graph()).stream()
             .filter(node -> !sites.contains(node))
@@ -83,8 +83,8 @@ public final class EngineGraph {
    * @param folder the bundle
    * @param dense whether all sites are to be dense
    * @param precision what becomes of f32
-   * @param masked who computes dense attention under a mask of keys; TensorRT, if that depends on
-   *     the GPU
+   * @param attention who computes attention that is left dense; TensorRT, if that depends on the
+   *     GPU
    * @param range the sizes that its engine is to take; none: they are left open
    * @param file where to; external weights are linked or copied beside it
    * @param progress told of each stage
@@ -95,7 +95,7 @@ public final class EngineGraph {
       Path folder,
       boolean dense,
       Precision precision,
-      MaskedAttention masked,
+      DenseAttention attention,
       InputRange range,
       Path file,
       Progress progress) {
@@ -116,8 +116,8 @@ public final class EngineGraph {
     }
     Set<String> operators = new TreeSet<>();
     CallPlugins.calls(model.graph()).forEach(node -> operators.add(node.opType()));
-    Optional<MaskedSites> sites =
-        dense ? Optional.empty() : masked.sites(NO_GPU, precision, PLUGIN_VERSION);
+    Optional<DenseSites> sites =
+        dense ? Optional.empty() : attention.sites(NO_GPU, precision, PLUGIN_VERSION);
     List<String> added =
         of(model, List.copyOf(operators), PLUGIN_VERSION, "the plugin library", precision, sites);
     Map<String, EngineBuilder.Shapes> shapes =
@@ -154,20 +154,20 @@ public final class EngineGraph {
    * What was written.
    *
    * @param files the names of the files, the model first
-   * @param masked dense attention under a mask of keys that calls SparseDiT's plugin
+   * @param dense attention that is left dense and calls SparseDiT's plugin
    * @param shapes the sizes of every dynamic input, the state's too
    * @param open the inputs whose sizes are left open, as in {@code latents [batch, 16]}, without
    *     those that follow from others
    */
   public record Export(
       List<String> files,
-      List<String> masked,
+      List<String> dense,
       Map<String, EngineBuilder.Shapes> shapes,
       List<String> open) {
     /** Keeps its own copies. */
     public Export {
       files = List.copyOf(files);
-      masked = List.copyOf(masked);
+      dense = List.copyOf(dense);
       shapes = Collections.unmodifiableMap(new TreeMap<>(shapes));
       open = List.copyOf(open);
     }

@@ -1,6 +1,6 @@
 package io.sparsedit.compiler.engine;
 
-import io.sparsedit.compiler.legal.MaskedAttention;
+import io.sparsedit.compiler.legal.DenseAttention;
 import io.sparsedit.compiler.legal.Precision;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -11,7 +11,7 @@ import java.util.Optional;
  * @param pluginLibrary the plugin library
  * @param range the sizes that it takes, of a model with dynamic ones
  * @param precision what becomes of the graph's f32
- * @param masked who computes attention that is left dense under a mask of keys
+ * @param attention who computes attention that is left dense
  * @param dense whether every site is dense: an engine to compare the sparse one with
  * @param tf32 whether f32 matrix products may round their inputs to TF32
  * @param level TensorRT's optimisation level from 0 to 5, or -1 for its default
@@ -23,7 +23,7 @@ public record EngineOptions(
     Path pluginLibrary,
     InputRange range,
     Precision precision,
-    MaskedAttention masked,
+    DenseAttention attention,
     boolean dense,
     boolean tf32,
     int level,

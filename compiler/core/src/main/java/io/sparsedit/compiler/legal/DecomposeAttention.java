@@ -98,6 +98,9 @@ final class DecomposeAttention implements Pass<EngineModel> {
       DataType exact = precision.isFloating() ? precision : type;
       Value weights = emit.cast(emit.softmax(emit.cast(biased, type, exact)), exact, type);
       Value result = emit.node("MatMul", weights, repeat(value, keyHeads.getAsLong(), group));
+      if (!node.name().isEmpty()) {
+        Emit.owner(result).setName(node.name() + ".MatMul");
+      }
       Optional<Value> sees = masking.sees();
       if (sees.isPresent()) {
         result = orZero(sees.get(), result);

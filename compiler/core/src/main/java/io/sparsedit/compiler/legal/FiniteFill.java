@@ -17,7 +17,7 @@ import java.util.Set;
  * that knows -inf alone.
  *
  * <pre>
- *   before   row [B,1,1,S], of 0 and -1e9, say
+ *   before   row [B,1,1,T], of 0 and -1e9, say
  *   after    top  = Max(ReduceMax(row), lowest)
  *            bias = Where(row - top <= -1e4, -inf, row - top)
  *            v2   = Where(top <= -1e8, ReduceMean(v, tokens), v)
@@ -47,14 +47,14 @@ final class FiniteFill {
   }
 
   /** Whether a mask hides keys by nothing but -inf, as far as the graph tells. */
-  boolean isAbsent(MaskedSite.Mask mask) {
-    return mask instanceof MaskedSite.Mask.Choice choice
+  boolean isAbsent(DenseSite.Mask mask) {
+    return mask instanceof DenseSite.Mask.Choice choice
         ? isHarmless(choice.instead())
-        : isHarmless(((MaskedSite.Mask.Bias) mask).value());
+        : isHarmless(mask.value());
   }
 
   private static boolean isHarmless(double number) {
-    return number > MaskedSite.NOTHING || number == Double.NEGATIVE_INFINITY;
+    return number > DenseSite.NOTHING || number == Double.NEGATIVE_INFINITY;
   }
 
   private boolean isHarmless(Value value) {
@@ -92,18 +92,18 @@ final class FiniteFill {
   /**
    * The bias and the values with which the kernel gives what the graph does.
    *
-   * @param row f32 [B,1,1,S]
-   * @param values [B,H,S,D]
+   * @param row f32 [B,1,1,T], the mask
+   * @param values [B,H,T,D]
    */
-  Exact exact(Emit emit, MaskedSite site, Value row, Value values) {
+  static Exact exact(Emit emit, DenseSite.Mask mask, Value row, Value values) {
     Value lowest = emit.real("lowest", Emit.lowest(DataType.FLOAT), DataType.FLOAT);
     Value top = emit.node("Max", emit.reduce("ReduceMax", row, KEY_AXIS), lowest);
     Value rest = emit.node("Sub", row, top);
-    Value hidden = emit.node("LessOrEqual", rest, real(emit, "nothing", MaskedSite.NOTHING));
+    Value hidden = emit.node("LessOrEqual", rest, real(emit, "nothing", DenseSite.NOTHING));
     Value bias = emit.node("Where", hidden, real(emit, "hidden", Double.NEGATIVE_INFINITY), rest);
-    boolean replaced = site.mask() instanceof MaskedSite.Mask.Choice;
+    boolean replaced = mask instanceof DenseSite.Mask.Choice;
     Value none =
-        emit.node("LessOrEqual", top, real(emit, "none", replaced ? MaskedSite.NOTHING : SWALLOWS));
+        emit.node("LessOrEqual", top, real(emit, "none", replaced ? DenseSite.NOTHING : SWALLOWS));
     // Tokens before heads where the graph has them so: then a plugin can read that.
     Optional<Node> swap =
         values

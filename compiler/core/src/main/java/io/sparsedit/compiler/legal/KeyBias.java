@@ -2,6 +2,7 @@ package io.sparsedit.compiler.legal;
 
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ShapeTable;
@@ -21,7 +22,8 @@ import java.util.Set;
  * </pre>
  *
  * It may be written with as many rows and heads as the scores have, if they are copies that {@code
- * Expand} made, also in front of elementwise operators.
+ * Expand} or {@code Tile} made, also in front of elementwise operators, and folded to [B*H,1,S] in
+ * between.
  */
 final class KeyBias {
   private static final int RANK = 4;
@@ -32,6 +34,10 @@ final class KeyBias {
   /** Operators whose result has, in each place, what their operands have in that place. */
   private static final Set<String> ELEMENTWISE =
       Set.of("Add", "And", "Cast", "Identity", "Mul", "Not", "Or", "Sub", "Where");
+
+  /** Operators that keep the elements in their order. */
+  private static final Set<String> FOLDS =
+      Set.of("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze");
 
   private final ShapeTable facts;
   private final Map<Value, Boolean> known = new HashMap<>();
@@ -55,7 +61,7 @@ final class KeyBias {
 
   private boolean find(Value value) {
     return isNarrow(value)
-        || expanded(value).filter(this::is).isPresent()
+        || repeated(value).filter(this::is).isPresent()
         || elementwise(value)
             .filter(n -> n.presentInputs().stream().allMatch(this::is))
             .isPresent();
@@ -75,8 +81,42 @@ final class KeyBias {
     return own < 0 || shape.get(own).is(1);
   }
 
-  private static Optional<Value> expanded(Value value) {
-    return value.producer().filter(node -> node.is("Expand")).map(node -> node.requiredInput(0));
+  /** What a tensor repeats, over queries and heads or not at all. */
+  private Optional<Value> repeated(Value value) {
+    Optional<Node> node = value.producer().filter(n -> n.domain().isEmpty());
+    if (node.isEmpty()) {
+      return Optional.empty();
+    }
+    return switch (node.get().opType()) {
+      case "Expand" -> Optional.of(node.get().requiredInput(0));
+      case "Tile" ->
+          facts
+              .constant(node.get().requiredInput(1))
+              .flatMap(Tensor::longs)
+              .filter(KeyBias::areOfQueriesAndHeads)
+              .map(repeats -> node.get().requiredInput(0));
+      default -> unfolded(value);
+    };
+  }
+
+  private static boolean areOfQueriesAndHeads(long[] repeats) {
+    return repeats.length == RANK && repeats[0] == 1 && repeats[KEY_AXIS] == 1;
+  }
+
+  /** The tensor of the same shape that one was made of by other shapes in between. */
+  private Optional<Value> unfolded(Value value) {
+    Optional<List<Long>> shape = facts.fixedShape(value);
+    Value at = value;
+    while (shape.isPresent()
+        && at.producer()
+            .filter(n -> n.domain().isEmpty() && FOLDS.contains(n.opType()))
+            .isPresent()) {
+      at = at.producer().orElseThrow().requiredInput(0);
+      if (facts.fixedShape(at).equals(shape)) {
+        return Optional.of(at);
+      }
+    }
+    return Optional.empty();
   }
 
   private static Optional<Node> elementwise(Value value) {
@@ -90,8 +130,8 @@ final class KeyBias {
     if (isNarrow(value)) {
       return value;
     }
-    Optional<Value> source = expanded(value);
-    if (source.isPresent()) {
+    Optional<Value> source = repeated(value);
+    if (source.isPresent() && is(source.get())) {
       return row(emit, source.get());
     }
     Value made = rows.get(value);

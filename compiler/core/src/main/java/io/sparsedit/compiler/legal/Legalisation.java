@@ -15,9 +15,9 @@ public final class Legalisation {
   private Legalisation() {}
 
   /** The passes in order. */
-  private static List<Pass<EngineModel>> passes(Optional<MaskedSites> masked) {
+  private static List<Pass<EngineModel>> passes(Optional<DenseSites> dense) {
     List<Pass<EngineModel>> passes = new ArrayList<>(spelling());
-    masked.ifPresent(sites -> passes.add(new AttendByPlugin(sites)));
+    dense.ifPresent(sites -> passes.add(new AttendByPlugin(sites)));
     passes.addAll(tuning());
     return passes;
   }
@@ -63,11 +63,11 @@ public final class Legalisation {
   /**
    * Changes the model, which keeps its types.
    *
-   * @param masked the attention under masks of keys that calls SparseDiT's plugin; empty: none
+   * @param dense the attention that is left dense and calls SparseDiT's plugin; empty: none
    * @return what each pass did
    */
-  public static List<PassRecord> apply(Model model, Optional<MaskedSites> masked) {
-    return run(model, passes(masked));
+  public static List<PassRecord> apply(Model model, Optional<DenseSites> dense) {
+    return run(model, passes(dense));
   }
 
   /**

@@ -26,7 +26,7 @@ final class AttendByPluginTest {
   private static final int TOKENS = 10;
   private static final int WIDTH = 32;
   private static final float SCALE = 0.25f;
-  private static final MaskedSites ALL = new MaskedSites(1, false, Precision.KEEP, 1);
+  private static final DenseSites ALL = new DenseSites(1, false, Precision.KEEP, 1);
 
   private final Spelled spelled = new Spelled(18);
   private final Value query = spelled.floats("q", BATCH, HEADS, TOKENS, WIDTH);
@@ -77,7 +77,7 @@ final class AttendByPluginTest {
         .toList();
   }
 
-  private Model rewritten(MaskedSites sites) {
+  private Model rewritten(DenseSites sites) {
     Model model = ModelCopy.of(spelled.model);
     Legalisation.apply(model, Optional.of(sites));
     assertThat(GraphVerifier.problems(model)).isEmpty();
@@ -184,6 +184,26 @@ final class AttendByPluginTest {
             spelled.graph.addConstant("shape", Tensor.vector(BATCH, 1, TOKENS, TOKENS)));
     spelled.output(attended(spelled.node("Add", scores(), additive(all))));
     check();
+  }
+
+  /** As diffusers prepares masks of text: copied for each head, folded and unfolded. */
+  @Test
+  void aMaskThatWasTiledOverHeads() {
+    Value bias = spelled.floats("bias", BATCH, 1, 1, TOKENS);
+    Value copies = spelled.graph.addConstant("copies", Tensor.vector(1, HEADS, 1, 1));
+    Value folded = reshaped(spelled.node("Tile", bias, copies), BATCH * HEADS, 1, TOKENS);
+    Value all = reshaped(folded, BATCH, HEADS, 1, TOKENS);
+    spelled.output(attended(spelled.node("Add", scores(), all)));
+    check();
+  }
+
+  @Test
+  void aMaskThatWasTiledOverTheBatchStays() {
+    Value one = spelled.floats("bias", 1, 1, 1, TOKENS);
+    Value copies = spelled.graph.addConstant("copies", Tensor.vector(BATCH, HEADS, 1, 1));
+    Value all = spelled.node("Tile", one, copies);
+    spelled.output(attended(spelled.node("Add", scores(), all)));
+    stays();
   }
 
   @Test
@@ -390,9 +410,12 @@ final class AttendByPluginTest {
   }
 
   @Test
-  void attentionWithoutAMaskStays() {
+  void attentionWithoutAMask() {
     spelled.output(attended(scores()));
-    stays();
+    Node plugin = check();
+    assertThat(plugin.inputs()).hasSize(9);
+    assertThat(plugin.requiredInput(0)).extracting(Value::name).isEqualTo("q");
+    assertThat(plugin.requiredInput(1)).extracting(Value::name).isEqualTo("k");
   }
 
   @Test
@@ -412,13 +435,49 @@ final class AttendByPluginTest {
     stays();
   }
 
+  /** Cross-attention. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 4, 25})
+  void keysOfAnotherLength(int length) {
+    Value text = spelled.floats("text", BATCH, HEADS, length, WIDTH);
+    Value scores = spelled.node("MatMul", query, turned(text));
+    Value weights = softmax(spelled.node("Mul", scores, number(SCALE)));
+    Value values = spelled.floats("vt", BATCH, HEADS, length, WIDTH);
+    spelled.output(spelled.node("MatMul", weights, values));
+    Node plugin = check();
+    assertThat(offsets(plugin, 5)).containsOnly(0, TOKENS);
+    assertThat(offsets(plugin, 6)).containsOnly(0, length);
+  }
+
+  private static double[] offsets(Node plugin, int input) {
+    return plugin.requiredInput(input).constant().orElseThrow().doubles().orElseThrow();
+  }
+
   @Test
-  void keysOfAnotherLengthStay() {
-    Value keys = spelled.floats("text", BATCH, HEADS, WIDTH, 4);
-    Value scores = spelled.node("MatMul", query, keys);
-    Value bias = spelled.floats("bias", 1, 1, 1, 4);
-    Value weights = softmax(spelled.node("Add", scores, bias));
-    spelled.output(spelled.node("MatMul", weights, spelled.floats("vt", BATCH, HEADS, 4, WIDTH)));
+  void keysOfAnotherLengthUnderAMask() {
+    Value text = spelled.floats("text", BATCH, HEADS, WIDTH, 4);
+    Value mask = spelled.bools("kept", new long[] {BATCH, 1, 1, 4}, 1, 1, 0, 0, 0, 0, 0, 0);
+    Value bias = spelled.node("Where", mask, number(0), number(-1e9));
+    Value scores = spelled.node("Add", spelled.node("MatMul", query, text), bias);
+    Value values = spelled.floats("vt", BATCH, HEADS, 4, WIDTH);
+    spelled.output(spelled.node("MatMul", softmax(scores), values));
+    check();
+  }
+
+  /** A product that broadcasts keys and values to the batch. */
+  @Test
+  void keysOfAnotherBatchStay() {
+    Value text = spelled.floats("text", 1, HEADS, WIDTH, 4);
+    Value values = spelled.floats("vt", 1, HEADS, 4, WIDTH);
+    Value weights = softmax(spelled.node("MatMul", query, text));
+    spelled.output(spelled.node("MatMul", weights, values));
+    stays();
+  }
+
+  @Test
+  void valuesOfAnotherWidthStay() {
+    Value values = spelled.floats("wide", BATCH, HEADS, TOKENS, 2 * WIDTH);
+    spelled.output(spelled.node("MatMul", softmax(scores()), values));
     stays();
   }
 
@@ -433,24 +492,27 @@ final class AttendByPluginTest {
 
   @Test
   void whatTheKernelIsNotFasterAtStays() {
-    MaskedSites fast = new MaskedSites(1000, true, Precision.BF16, 1);
-    assertThat(fast.take(1000, 128, DataType.FLOAT)).isTrue();
-    assertThat(fast.take(1000, 64, DataType.FLOAT16)).isTrue();
-    assertThat(fast.take(999, 128, DataType.FLOAT)).isFalse();
-    assertThat(fast.take(1000, 96, DataType.FLOAT)).isFalse();
-    assertThat(new MaskedSites(1, true, Precision.KEEP, 1).take(1000, 128, DataType.FLOAT))
-        .isFalse();
-    assertThat(ALL.take(1, 96, DataType.FLOAT)).isTrue();
-    assertThat(ALL.take(1, 256, DataType.FLOAT)).isFalse();
-    assertThat(ALL.take(1, 40, DataType.FLOAT)).isFalse();
-    assertThat(ALL.take(1, 64, DataType.DOUBLE)).isFalse();
+    DenseSites fast = new DenseSites(2L * 1000 * 500 * 64, true, Precision.BF16, 1);
+    assertThat(fast.take(1, 1000, 500, 128, DataType.FLOAT)).isTrue();
+    assertThat(fast.take(2, 1000, 500, 64, DataType.FLOAT16)).isTrue();
+    assertThat(fast.take(2, 999, 500, 64, DataType.FLOAT16)).isFalse();
+    assertThat(fast.take(2, 1000, 499, 64, DataType.FLOAT16)).isFalse();
+    assertThat(fast.take(2, 1000, 500, 96, DataType.FLOAT)).isFalse();
+    DenseSites kept = new DenseSites(1, true, Precision.KEEP, 1);
+    assertThat(kept.take(1, 1000, 500, 128, DataType.FLOAT)).isFalse();
+    assertThat(ALL.take(1, 1, 1, 96, DataType.FLOAT)).isTrue();
+    assertThat(ALL.take(1, 1, 1, 256, DataType.FLOAT)).isFalse();
+    assertThat(ALL.take(1, 1, 1, 40, DataType.FLOAT)).isFalse();
+    assertThat(ALL.take(1, 1, 1, 64, DataType.DOUBLE)).isFalse();
+    assertThat(ALL.take(65_536, 1, 1, 64, DataType.FLOAT)).isFalse();
+    assertThat(ALL.take(1, 1, (1 << 24) + 1, 64, DataType.FLOAT)).isFalse();
   }
 
   @Test
   void whoComputesItHangsOnTheGpu() {
-    assertThat(MaskedAttention.AUTO.sites(90, Precision.KEEP, 1)).isPresent();
-    assertThat(MaskedAttention.AUTO.sites(89, Precision.KEEP, 1)).isEmpty();
-    assertThat(MaskedAttention.TENSORRT.sites(90, Precision.KEEP, 1)).isEmpty();
-    assertThat(MaskedAttention.PLUGIN.sites(0, Precision.KEEP, 1)).isPresent();
+    assertThat(DenseAttention.AUTO.sites(90, Precision.KEEP, 1)).isPresent();
+    assertThat(DenseAttention.AUTO.sites(89, Precision.KEEP, 1)).isEmpty();
+    assertThat(DenseAttention.TENSORRT.sites(90, Precision.KEEP, 1)).isEmpty();
+    assertThat(DenseAttention.PLUGIN.sites(0, Precision.KEEP, 1)).isPresent();
   }
 }

@@ -10,32 +10,34 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * Dense self-attention under a mask of keys, as exporters and the other passes write it.
+ * Dense attention, under a mask of keys maybe, as exporters and the other passes write it.
  *
  * <pre>
- *   s = MatMul(Mul(q, a), Mul(Transpose(k, 0 1 3 2), b))      q, k, v: [B,H,S,D]   s: [B,H,S,S]
- *   t = Add(Mul(s, c), bias)     or   Where(mask, Mul(s, c), -inf)
+ *   s = MatMul(Mul(q, a), Mul(Transpose(k, 0 1 3 2), b))      q: [B,H,S,D]   k, v: [B,H,T,D]
+ *   t = Mul(s, c)     or   Add(Mul(s, c), bias)     or   Where(mask, Mul(s, c), -inf)
  *   p = Softmax(t)               and then   Where(IsNaN(p), 0, p)
  *   o = MatMul(p, v)             with Casts anywhere between the products
  * </pre>
  *
  * @param product the second product
  * @param query [B,H,S,D], without its factor
- * @param key [B,H,S,D], or [B,H,D,S] if it is {@code turned}, without its factor
+ * @param key [B,H,T,D], or [B,H,D,T] if it is {@code turned}, without its factor
  * @param turned whether the keys are given as the product takes them
  * @param scale all factors' product
- * @param mask what decides which keys count
+ * @param mask what decides which keys count; empty: all do
  * @param dims B, H, S and D
+ * @param keyTokens T
  * @param type of queries, keys, values and the result
  */
-record MaskedSite(
+record DenseSite(
     Node product,
     Value query,
     Value key,
     boolean turned,
     double scale,
-    Mask mask,
+    Optional<Mask> mask,
     List<Long> dims,
+    long keyTokens,
     DataType type) {
   private static final int RANK = 4;
 
@@ -52,7 +54,10 @@ record MaskedSite(
     record Bias(Value value) implements Mask {}
 
     /** Scores of keys where it is not {@code keeps} are replaced. */
-    record Choice(Value condition, boolean keeps, double instead) implements Mask {}
+    record Choice(Value value, boolean keeps, double instead) implements Mask {}
+
+    /** What is the same for all queries and heads. */
+    Value value();
   }
 
   long batch() {
@@ -76,7 +81,7 @@ record MaskedSite(
   }
 
   /** The site whose second product a node is, if it is one and the graph fixes its sizes. */
-  static Optional<MaskedSite> of(Node product, EngineModel model) {
+  static Optional<DenseSite> of(Node product, EngineModel model) {
     return new Reader(product, model).read();
   }
 
@@ -85,13 +90,15 @@ record MaskedSite(
 
   /** Goes from the second product up. */
   private record Reader(Node product, EngineModel model) {
-    Optional<MaskedSite> read() {
+    Optional<DenseSite> read() {
       Optional<Value> weights = unguarded(product.requiredInput(0));
       Optional<Node> softmax =
           weights.flatMap(Value::producer).filter(node -> GuardAfterProduct.isSoftmax(node, model));
-      Optional<Node> masking =
-          softmax.flatMap(node -> beforeCasts(node.requiredInput(0))).flatMap(Value::producer);
-      return masking.flatMap(this::masked);
+      Optional<Value> scores = softmax.map(node -> node.requiredInput(0));
+      Optional<Node> masking = scores.flatMap(this::beforeCasts).flatMap(Value::producer);
+      return masking
+          .flatMap(this::masked)
+          .or(() -> scores.flatMap(value -> site(value, Optional.empty())));
     }
 
     private ShapeTable facts() {
@@ -132,11 +139,11 @@ record MaskedSite(
           : Optional.empty();
     }
 
-    private Optional<MaskedSite> masked(Node node) {
+    private Optional<DenseSite> masked(Node node) {
       if (node.is("Add")) {
         for (int i = 0; i < 2; i++) {
-          Optional<MaskedSite> site =
-              site(node.requiredInput(i), new Mask.Bias(node.requiredInput(1 - i)));
+          Optional<DenseSite> site =
+              site(node.requiredInput(i), Optional.of(new Mask.Bias(node.requiredInput(1 - i))));
           if (site.isPresent()) {
             return site;
           }
@@ -148,16 +155,14 @@ record MaskedSite(
           if (instead.isPresent() && instead.getAsDouble() <= NOTHING) {
             return site(
                 node.requiredInput(i),
-                new Mask.Choice(node.requiredInput(0), i == 1, instead.getAsDouble()));
+                Optional.of(new Mask.Choice(node.requiredInput(0), i == 1, instead.getAsDouble())));
           }
         }
       }
       return Optional.empty();
     }
 
-    private Optional<MaskedSite> site(Value scores, Mask mask) {
-      Value masking =
-          mask instanceof Mask.Bias bias ? bias.value() : ((Mask.Choice) mask).condition();
+    private Optional<DenseSite> site(Value scores, Optional<Mask> mask) {
       double scale = 1;
       Optional<Value> at = beforeCasts(scores);
       Optional<Scaled> inner = at.flatMap(this::factor);
@@ -167,7 +172,7 @@ record MaskedSite(
         inner = at.flatMap(this::factor);
       }
       Optional<Node> first = at.flatMap(Value::producer).filter(node -> node.is("MatMul"));
-      if (first.isEmpty() || !new KeyBias(facts()).is(masking)) {
+      if (first.isEmpty() || !mask.map(Mask::value).stream().allMatch(new KeyBias(facts())::is)) {
         return Optional.empty();
       }
       Scaled query = stripped(first.get().requiredInput(0));
@@ -177,11 +182,12 @@ record MaskedSite(
       if (dims.isEmpty()) {
         return Optional.empty();
       }
-      Optional<Scaled> straight = beforeTurning(turned.value(), dims.get()).map(this::stripped);
+      List<Long> keyDims = turnedBack(facts().fixedShape(turned.value()).orElseThrow());
+      Optional<Scaled> straight = beforeTurning(turned.value(), keyDims).map(this::stripped);
       Scaled key = straight.orElse(new Scaled(turned.value(), 1));
       double factors = scale * query.factor() * turned.factor() * key.factor();
       return Optional.of(
-              new MaskedSite(
+              new DenseSite(
                   product,
                   query.value(),
                   key.value(),
@@ -189,21 +195,30 @@ record MaskedSite(
                   factors,
                   mask,
                   dims.get(),
+                  keyDims.get(2),
                   facts().elementType(product.output())))
           .filter(site -> factors > 0 && factors < Float.MAX_VALUE);
     }
 
-    /** Whether shapes and types are those of self-attention. */
+    /** With the last two axes exchanged. */
+    private static List<Long> turnedBack(List<Long> dims) {
+      return List.of(dims.get(0), dims.get(1), dims.get(3), dims.get(2));
+    }
+
+    /** Whether shapes and types are those of attention. */
     private boolean fits(List<Long> dims, Value query, Value key) {
       DataType type = facts().elementType(product.output());
       Value values = product.requiredInput(1);
-      List<Long> turned =
-          dims.size() == RANK
-              ? List.of(dims.get(0), dims.get(1), dims.get(3), dims.get(2))
-              : List.of();
+      Optional<List<Long>> keys =
+          facts().fixedShape(key).filter(d -> d.size() == RANK).map(Reader::turnedBack);
       return dims.size() == RANK
-          && facts().fixedShape(key).filter(turned::equals).isPresent()
-          && facts().fixedShape(values).filter(dims::equals).isPresent()
+          && keys.filter(
+                  d ->
+                      d.get(0).equals(dims.get(0))
+                          && d.get(1).equals(dims.get(1))
+                          && d.get(3).equals(dims.get(3)))
+              .isPresent()
+          && facts().fixedShape(values).equals(keys)
           && facts().fixedShape(product.output()).filter(dims::equals).isPresent()
           && type.isFloating()
           && facts().elementType(query) == type
@@ -239,7 +254,7 @@ record MaskedSite(
       return at;
     }
 
-    /** Keys [B,H,S,D] of which others were made by exchanging the last two axes. */
+    /** Keys [B,H,T,D] of which others were made by exchanging the last two axes. */
     private Optional<Value> beforeTurning(Value turned, List<Long> dims) {
       Optional<Node> node = turned.producer();
       if (node.filter(n -> turns(n, TURN)).isPresent()) {
@@ -258,7 +273,7 @@ record MaskedSite(
           .filter(keys -> facts().fixedShape(keys).filter(dims::equals).isPresent());
     }
 
-    /** Heads beside one another, [B*H,S,D]. */
+    /** Heads beside one another, [B*H,T,D]. */
     private static List<Long> folded(List<Long> dims) {
       return List.of(dims.get(0) * dims.get(1), dims.get(2), dims.get(3));
     }
@@ -282,7 +297,7 @@ record MaskedSite(
     }
   }
 
-  /** Keys as [B,H,S,D]. */
+  /** Keys as [B,H,T,D]. */
   Value keys(Emit emit) {
     if (!turned) {
       return key;
