@@ -6,6 +6,7 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Makes a [B,H,S,D] tensor the transpose of a [B,S,H,D] one.
@@ -17,9 +18,9 @@ import java.util.List;
  *            v = Transpose(Concat(v1, v2, axis = 1), 0 2 1 3)
  * </pre>
  *
- * {@code QkNormRope} writes either order at the same price, and a Concat over tokens or a Cast
- * moves the same elements in either order, so that nothing is lost where the transpose is needed
- * after all.
+ * {@code QkNormRope} writes either order at the same price, and a Concat over tokens, a Cast or a
+ * repetition of heads moves the same elements in either order, so that nothing is lost where the
+ * transpose is needed after all.
  */
 final class LowerHeadTransposes {
   /** The operator that writes either layout. */
@@ -49,7 +50,12 @@ final class LowerHeadTransposes {
     }
     return isHeadMajorPreparation(node)
         ? node.outputs().stream().noneMatch(Value::isGraphOutput)
-        : movesTokens(node) && node.presentInputs().stream().allMatch(LowerHeadTransposes::canMake);
+        : RepeatedHeads.at(node)
+                .map(RepeatedHeads::source)
+                .filter(LowerHeadTransposes::canMake)
+                .isPresent()
+            || (movesTokens(node)
+                && node.presentInputs().stream().allMatch(LowerHeadTransposes::canMake));
   }
 
   /** The same tensor, made by a transpose. */
@@ -67,6 +73,16 @@ final class LowerHeadTransposes {
         }
       }
       return swapAfter(graph, after, value);
+    }
+    Optional<RepeatedHeads> repeated = RepeatedHeads.at(node);
+    if (repeated.isPresent()) {
+      Value source = make(graph, repeated.get().source());
+      Value tokensFirst = source.producer().orElseThrow().requiredInput(0);
+      Value swapped = swapBefore(graph, node, repeated.get().tokensFirst(graph, tokensFirst));
+      value.type().ifPresent(swapped::setType);
+      value.replaceAllUsesWith(swapped);
+      removeUnused(graph, value);
+      return swapped;
     }
     List<Value> made = new ArrayList<>();
     for (Value input : List.copyOf(node.presentInputs())) {
@@ -106,6 +122,19 @@ final class LowerHeadTransposes {
     value.clearType();
     uses.forEach(use -> use.node().setInput(use.index(), swapped));
     return swapped;
+  }
+
+  /** Removes what computes a value, as far up as nobody else reads it. */
+  private static void removeUnused(Graph graph, Value value) {
+    Optional<Node> node = value.producer();
+    if (!value.isUnused() || value.isGraphOutput() || node.isEmpty()) {
+      return;
+    }
+    Optional<Value> first = node.get().input(0);
+    if (node.get().outputs().stream().allMatch(output -> output == value)) {
+      graph.remove(node.get());
+      first.ifPresent(input -> removeUnused(graph, input));
+    }
   }
 
   private static Node next(Graph graph, Node node) {

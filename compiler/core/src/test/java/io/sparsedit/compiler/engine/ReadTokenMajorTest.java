@@ -2,10 +2,12 @@ package io.sparsedit.compiler.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
+import io.sparsedit.compiler.ir.ValueType;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -128,6 +130,49 @@ final class ReadTokenMajorTest {
     assertThat(site.attention.stringAttribute("layout", "")).isEqualTo("BSHD");
     assertThat(GraphVerifier.problems(site.model)).isEmpty();
     assertThat(site.run()).isEqualTo(before);
+  }
+
+  @Test
+  void headsThatAreRepeatedAreRepeatedInTheirOwnOrder() {
+    site.prepare("BSHD", "BHSD");
+    IntStream.range(0, 3).forEach(input -> repeatHeads(input, 1, 4, 5, 3));
+    Map<String, List<Double>> before = site.run();
+
+    assertThat(ReadTokenMajor.in(site.graph)).isEqualTo(1);
+
+    assertThat(site.count("Transpose")).isZero();
+    assertThat(site.count("Expand")).isEqualTo(3);
+    assertThat(site.attention.stringAttribute("layout", "")).isEqualTo("BSHD");
+    assertThat(GraphVerifier.problems(site.model)).isEmpty();
+    assertThat(site.run()).isEqualTo(before);
+  }
+
+  /** What a -1 stands for is not looked up. */
+  @Test
+  void repeatedHeadsOfASizeThatTheGraphDoesNotSayStayAsTheyAre() {
+    IntStream.range(0, 3).forEach(input -> repeatHeads(input, 1, -1, 5, 3));
+
+    assertThat(ReadTokenMajor.in(site.graph)).isZero();
+  }
+
+  /** Each of two heads twice. */
+  private void repeatHeads(int input, long... shape) {
+    Value heads = site.attention.requiredInput(input);
+    Value each = constant("Unsqueeze", heads, 2);
+    Value repeated = constant("Reshape", constant("Expand", each, 1, 2, 2, 5, 3), shape);
+    for (Node node : List.of(site.planner, site.attention)) {
+      for (int i = 0; i < node.inputCount(); i++) {
+        if (node.requiredInput(i) == heads) {
+          node.setInput(i, repeated);
+        }
+      }
+    }
+    site.graph.outputs().get(0).setType(ValueType.TensorType.of(DataType.FLOAT, 1, 5, 4, 3));
+  }
+
+  private Value constant(String operator, Value value, long... numbers) {
+    return site.graph.insertBefore(
+        site.planner, operator, value, site.graph.addConstant("n", Tensor.vector(numbers)));
   }
 
   /** An activation as the concatenation of its first two tokens and its last three. */
