@@ -28,8 +28,10 @@ public record BuildTools(PluginLibrary plugins, Gpu gpu, TensorRt tensorRt) {
           SparsifyException.Kind.NO_GPU,
           "there is no plugin library "
               + pluginLibrary
-              + ". Build it (cmake -S plugins-cuda -B build/cuda && cmake --build build/cuda), and"
-              + " name another place with --plugin-library or SPARSEDIT_PLUGINS.");
+              + ". Where there is an NVIDIA GPU with its driver, build it (cmake -S plugins-cuda -B"
+              + " build/cuda && cmake --build build/cuda -j --target sparsedit_plugins;"
+              + " docs/tensorrt.md), and name another place with --plugin-library or"
+              + " SPARSEDIT_PLUGINS. Without a GPU the bundle runs in ONNX Runtime.");
     }
     try {
       PluginLibrary plugins = PluginLibrary.load(pluginLibrary);
