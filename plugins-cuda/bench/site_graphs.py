@@ -28,6 +28,7 @@ GRAPHS = {
     "heads64": dict(head_dim=64, video=(4, 16, 12)),
     "heads128": dict(head_dim=128, video=(5, 16, 10)),
     "gqa": dict(heads=4, key_heads=2),
+    "gqa-plain": dict(heads=4, key_heads=2, prepared=False),
     "gqa-text-mask": dict(heads=4, key_heads=1, hidden=LOWEST, text=16, batch=2),
     "gqa128": dict(head_dim=128, heads=4, key_heads=2, video=(4, 8, 8)),
     "mask": dict(hidden=LOWEST, batch=2),
