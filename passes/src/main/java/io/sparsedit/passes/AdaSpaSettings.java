@@ -35,9 +35,9 @@ public record AdaSpaSettings(
 
   public AdaSpaSettings {
     MethodSettings.requireDensity(density);
-    if (!(recallThreshold >= 0)) {
+    if (!(recallThreshold >= 0) || Float.isInfinite(recallThreshold)) {
       throw SparsifyException.usage(
-          "--recall-threshold must not be negative, but is " + recallThreshold);
+          "--recall-threshold must be 0 or more, but is " + recallThreshold);
     }
     MethodSettings.requireBlockSize(blockSize);
   }
@@ -79,7 +79,9 @@ public record AdaSpaSettings(
   /** The settings that a plan gives; those that it does not name are as published. */
   static AdaSpaSettings read(PlanObject plan) {
     return new AdaSpaSettings(
-        (float) plan.number("density", "a number above 0", d -> d > 0).orElse(PUBLISHED.density),
+        (float)
+            plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1)
+                .orElse(PUBLISHED.density),
         (float)
             plan.number("recallThreshold", "a number from 0 on", r -> r >= 0)
                 .orElse(PUBLISHED.recallThreshold),

@@ -20,6 +20,7 @@ import io.sparsedit.passes.functions.SvgBand;
 import io.sparsedit.passes.report.InspectionJson;
 import io.sparsedit.passes.report.ReportHtml;
 import io.sparsedit.passes.report.VerificationJson;
+import io.sparsedit.passes.verify.TableLengths;
 import io.sparsedit.passes.verify.VerificationReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -31,6 +32,15 @@ import java.util.TreeSet;
 
 /** Writes what a bundle says of itself: {@code bundle.json} (docs/bundle.md) and the reports. */
 final class BundleDescription {
+  /** The portable model. */
+  static final String MODEL = "model.onnx";
+
+  private static final String REPORT = "report.json";
+  private static final String REPORT_PAGE = "report.html";
+
+  /** The files of every bundle. */
+  static final Set<String> FILES = Set.of(MODEL, BundleFolder.DESCRIPTION, REPORT, REPORT_PAGE);
+
   private final Compilation compilation;
   private final Inspection inspection;
   private final VerificationReport verification;
@@ -50,8 +60,8 @@ final class BundleDescription {
   /** Writes the descriptions and completes the bundle; the names of its files. */
   List<String> write(BundleFolder bundle, String modelFile, String version) {
     ObjectNode report = report(version);
-    bundle.writeJson("report.json", report);
-    bundle.writeText("report.html", ReportHtml.of(report));
+    bundle.writeJson(REPORT, report);
+    bundle.writeText(REPORT_PAGE, ReportHtml.of(report));
     ObjectNode description = description(bundle.resolve(modelFile), modelFile);
     return bundle.commit(version, description);
   }
@@ -208,7 +218,9 @@ final class BundleDescription {
     for (Value input : compilation.model().graph().inputs()) {
       if (!added.contains(input.name()) && input.constant().isEmpty()) {
         facts.shape(input).ifPresent(dims -> dims.forEach(dim -> sizes.addAll(dim.symbols())));
-        inputs.add(tensor(input, facts, sizes));
+        ObjectNode described = tensor(input, facts, sizes);
+        TableLengths.of(input, facts).ifPresent(length -> described.put("tableLength", length));
+        inputs.add(described);
       }
     }
     ArrayNode outputs = root.putArray("outputs");

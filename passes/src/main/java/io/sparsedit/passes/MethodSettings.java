@@ -13,6 +13,9 @@ public sealed interface MethodSettings
   /** Whether each skipped key segment is represented by one pseudo-key. */
   boolean compensate();
 
+  /** More than there are tokens in any video: what a setting counts of them, memory must hold. */
+  int MOST_TOKENS = 1 << 17;
+
   /** The planner of a site. */
   Planner planner(PlannedSite site);
 
@@ -35,16 +38,21 @@ public sealed interface MethodSettings
     };
   }
 
-  /** Refuses a density that is no part of something. */
+  /** Refuses a density that is no part of something, such as 25 where 25 % is meant. */
   static void requireDensity(float density) {
     // "not above" also rejects NaN.
-    if (!(density > 0)) {
-      throw SparsifyException.usage("a density must be above 0, not " + density);
+    if (!(density > 0 && density <= 1)) {
+      throw SparsifyException.usage(
+          "a density must be above 0 and at most 1, which keeps everything, not " + density);
     }
   }
 
-  /** Refuses empty blocks. */
+  /** Refuses empty blocks, and such as are longer than any video. */
   static void requireBlockSize(int blockSize) {
+    if (blockSize > MOST_TOKENS) {
+      throw SparsifyException.usage(
+          "--block-size must be at most " + MOST_TOKENS + ", not " + blockSize);
+    }
     if (blockSize < 1) {
       throw SparsifyException.usage("--block-size must be at least 1, not " + blockSize);
     }

@@ -40,8 +40,6 @@ import java.util.stream.Stream;
  * <p>The two lists of passes below are the compiler; everything else is around them.
  */
 public final class Pipeline {
-  private static final String MODEL_FILE = "model.onnx";
-
   /** From the exporter's graph to sites of which it is known what becomes of them. */
   static List<Pass<Compilation>> recognition() {
     return List.of(
@@ -191,6 +189,7 @@ public final class Pipeline {
     progress.stage("read " + file);
     Compilation compilation = new Compilation(file, OnnxReader.read(file), options);
     requireOpset(compilation);
+    WeightFiles.of(compilation.model()).requireOtherNames(BundleDescription.FILES);
     Inspection inspection = recognise(compilation, rewriting(instruments), progress);
     requireSparseSites(inspection);
 
@@ -205,10 +204,10 @@ public final class Pipeline {
       progress.stage("write " + output);
       List<WeightFiles.Placed> placed =
           WeightFiles.of(compilation.model()).placeIn(bundle.folder(), weights);
-      OnnxWriter.write(compilation.model(), bundle.resolve(MODEL_FILE));
+      OnnxWriter.write(compilation.model(), bundle.resolve(BundleDescription.MODEL));
       List<String> files =
           new BundleDescription(compilation, inspection, verification, placed)
-              .write(bundle, MODEL_FILE, version);
+              .write(bundle, BundleDescription.MODEL, version);
       boolean linked = placed.stream().anyMatch(WeightFiles.Placed::linked);
       return new CompileResult(
           inspection, Optional.of(verification), files, linked, SvgBands.notes(compilation));
@@ -234,7 +233,9 @@ public final class Pipeline {
               + description.path("source").path("file").asText()
               + "), or compile again.");
     }
-    Path compiledFile = bundle.resolve(description.path("model").path("file").asText(MODEL_FILE));
+    Path compiledFile =
+        BundleFolder.member(
+            bundle, description.path("model").path("file").asText(BundleDescription.MODEL));
     Model compiled = OnnxReader.read(compiledFile);
     if (!Sha256.of(compiledFile).equals(description.path("model").path("sha256").asText())) {
       throw SparsifyException.failure(

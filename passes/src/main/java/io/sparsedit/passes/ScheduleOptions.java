@@ -80,7 +80,7 @@ public record ScheduleOptions(
   /** Dense warm-up, then a plan every so many steps. */
   SiteSchedule periodic(Preset published, boolean planDuringWarmupByDefault) {
     if (searchSteps.isPresent()) {
-      return new SiteSchedule.Searches(searchSteps.get());
+      return searchesAt(searchSteps.get(), published);
     }
     return new SiteSchedule.Periodic(
         denseWarmup.orElse(published.denseWarmup()),
@@ -99,7 +99,7 @@ public record ScheduleOptions(
   SiteSchedule searches(Preset published, List<Integer> publishedAt, int publishedSteps) {
     int count = steps(published);
     if (searchSteps.isPresent()) {
-      return new SiteSchedule.Searches(searchSteps.get());
+      return searchesAt(searchSteps.get(), published);
     }
     List<Integer> scaled =
         publishedAt.stream().map(at -> at * count / publishedSteps).distinct().toList();
@@ -116,6 +116,18 @@ public record ScheduleOptions(
     List<Integer> at = new ArrayList<>();
     for (int step = first; step < count || at.isEmpty(); step += replanInterval.getAsInt()) {
       at.add(step);
+    }
+    return new SiteSchedule.Searches(at);
+  }
+
+  private SiteSchedule searchesAt(List<Integer> at, Preset published) {
+    if (at.get(0) >= steps(published)) {
+      throw SparsifyException.usage(
+          "--search-steps begins at step "
+              + at.get(0)
+              + " of "
+              + steps(published)
+              + ", counted from 0: no step would be sparse. Begin earlier, or give more --steps");
     }
     return new SiteSchedule.Searches(at);
   }

@@ -57,7 +57,7 @@ public record Svg2Settings(
    * @throws SparsifyException if it is not above 0
    */
   public static Selection topP(float mass) {
-    if (!(mass > 0)) {
+    if (!(mass > 0) || Float.isInfinite(mass)) {
       throw SparsifyException.usage("--top-p must be above 0, not " + mass);
     }
     return new Selection.TopP(mass);
@@ -66,7 +66,7 @@ public record Svg2Settings(
   /**
    * By a density.
    *
-   * @throws SparsifyException if it is not above 0
+   * @throws SparsifyException if it is not above 0 and at most 1
    */
   public static Selection budget(float density, Selection.Ranking ranking) {
     MethodSettings.requireDensity(density);
@@ -83,6 +83,10 @@ public record Svg2Settings(
     public Clusters {
       if (query < 1 || key < 1) {
         throw SparsifyException.usage("--clusters must be positive, not " + query + "," + key);
+      }
+      if (query > MOST_TOKENS || key > MOST_TOKENS) {
+        throw SparsifyException.usage(
+            "--clusters must be at most " + MOST_TOKENS + " each, not " + query + "," + key);
       }
     }
 
@@ -195,7 +199,8 @@ public record Svg2Settings(
 
   private static Selection selection(PlanObject plan) {
     OptionalDouble mass = plan.number("topP", "a number above 0", p -> p > 0);
-    OptionalDouble density = plan.number("density", "a number above 0", d -> d > 0);
+    OptionalDouble density =
+        plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1);
     Optional<Selection.Ranking> ranking =
         plan.text("ranking")
             .map(

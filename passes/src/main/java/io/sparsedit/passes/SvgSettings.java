@@ -48,6 +48,10 @@ public record SvgSettings(
     if (sampledRows < 1) {
       throw SparsifyException.usage("--sampled-rows must be at least 1, not " + sampledRows);
     }
+    if (sampledRows > MOST_TOKENS) {
+      throw SparsifyException.usage(
+          "--sampled-rows must be at most " + MOST_TOKENS + ", not " + sampledRows);
+    }
     MethodSettings.requireBlockSize(blockSize);
   }
 
@@ -98,7 +102,8 @@ public record SvgSettings(
 
   /** The settings that a plan gives; those that it does not name are as published. */
   static SvgSettings read(PlanObject plan) {
-    OptionalDouble density = plan.number("density", "a number above 0", d -> d > 0);
+    OptionalDouble density =
+        plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1);
     OptionalDouble frames = plan.number("profileFrames", "a number above 0", f -> f > 0);
     return new SvgSettings(
         floatOf(density),

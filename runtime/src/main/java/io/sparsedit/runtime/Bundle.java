@@ -12,6 +12,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * What {@code sparsify-model compile} left in a folder, as its {@code bundle.json} describes it.
@@ -258,6 +259,15 @@ public final class Bundle {
   /** The model's own inputs by name, in the model's order: what a run needs. */
   public Map<String, TensorType> inputs() {
     return content.inputs();
+  }
+
+  /**
+   * The length of the table in which an input of integers is looked up, so that its elements must
+   * be from 0 to one below; empty where the graph tells of none.
+   */
+  public OptionalLong tableLength(String input) {
+    Long length = content.tableLengths().get(input);
+    return length == null ? OptionalLong.empty() : OptionalLong.of(length);
   }
 
   /** The model's own outputs by name, in the model's order: what a run can give. */

@@ -28,6 +28,7 @@ final class BundleReader {
       Optional<String> actionInput,
       List<Bundle.StateTensor> state,
       Map<String, TensorType> inputs,
+      Map<String, Long> tableLengths,
       Map<String, TensorType> outputs,
       int steps,
       Rule rule) {}
@@ -108,6 +109,7 @@ final class BundleReader {
             .map(tensor -> stateTensor(tensor, sites.size()))
             .toList(),
         tensors(root.get("inputs")),
+        tableLengths(root.get("inputs")),
         tensors(root.get("outputs")),
         schedule.get("steps").integer(1),
         rule);
@@ -272,6 +274,17 @@ final class BundleReader {
       }
     }
     return Collections.unmodifiableMap(out);
+  }
+
+  /** Of the inputs that are places in a table, its length. */
+  private static Map<String, Long> tableLengths(Json inputs) {
+    Map<String, Long> lengths = new LinkedHashMap<>();
+    for (Json input : inputs.elements()) {
+      input
+          .find("tableLength")
+          .ifPresent(length -> lengths.put(input.get("name").string(), length.count()));
+    }
+    return Collections.unmodifiableMap(lengths);
   }
 
   private static TensorType type(Json tensor) {

@@ -201,8 +201,11 @@ public final class Model implements AutoCloseable {
       throw new BackendException(
           BackendException.Reason.UNAVAILABLE,
           "ONNX Runtime is not usable here ("
-              + e
-              + "); put com.microsoft.onnxruntime:onnxruntime on the class path",
+              + (e.getCause() == null ? e : e.getCause())
+              + "); com.microsoft.onnxruntime:onnxruntime must be on the class path, and the"
+              + " temporary folder "
+              + System.getProperty("java.io.tmpdir")
+              + ", into which it unpacks its library, must take files",
           e);
     }
   }

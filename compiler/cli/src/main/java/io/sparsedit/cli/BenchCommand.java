@@ -9,6 +9,7 @@ import io.sparsedit.cli.bench.BenchText;
 import io.sparsedit.cli.bench.Benchmark;
 import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.BundleFolder;
 import io.sparsedit.runtime.Action;
 import io.sparsedit.runtime.Model;
 import java.io.PrintWriter;
@@ -184,6 +185,7 @@ final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws JsonProcessingException {
     if (output != null) {
+      BundleFolder.requireOutside(bundle, output);
       AtomicFile.requireWritable(output);
     }
     BenchReport report;
@@ -227,11 +229,19 @@ final class BenchCommand implements Callable<Integer> {
     atLeast("--layers", layers, 0);
     Model.Options options = Model.Options.defaults().withTarget(target).withCudaGraphs(cudaGraphs);
     if (threads != null) {
-      atLeast("--threads", threads, 1);
+      Threads.require(threads);
       options = options.withThreads(threads);
     }
     if (steps != null) {
       atLeast("--steps", steps, 1);
+    }
+    for (double fraction : denseWarmups) {
+      if (!(fraction >= 0 && fraction <= 1)) {
+        throw SparsifyException.usage("--dense-warmups must be from 0 to 1, not " + fraction);
+      }
+    }
+    for (int interval : replanIntervals) {
+      atLeast("--replan-intervals", interval, 1);
     }
     Set<Action> chosen = actions.isEmpty() ? EnumSet.noneOf(Action.class) : EnumSet.copyOf(actions);
     return new BenchSetup(

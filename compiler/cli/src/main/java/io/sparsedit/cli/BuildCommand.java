@@ -7,6 +7,7 @@ import io.sparsedit.compiler.engine.EngineGraph;
 import io.sparsedit.compiler.engine.TritonRepository;
 import java.io.PrintWriter;
 import java.io.Writer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -92,6 +93,9 @@ final class BuildCommand implements Callable<Integer> {
     }
     if (triton != null) {
       // Not only after a build that takes minutes.
+      if (Files.exists(triton) && !Files.isDirectory(triton)) {
+        throw SparsifyException.usage("--triton " + triton + " is no folder; name one");
+      }
       TritonRepository.check(bundle);
     }
     try (ConsoleProgress progress = common.progress(spec.commandLine().getErr())) {

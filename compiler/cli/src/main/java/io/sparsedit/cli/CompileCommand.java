@@ -15,8 +15,10 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
 /** {@code sparsify-model compile}. */
@@ -104,6 +106,7 @@ final class CompileCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    requireEngineOptionsFit();
     // What an engine needs is looked for first: compiling takes long.
     Optional<BuildTools> tools =
         target == Target.TENSORRT ? Optional.of(engine.tools()) : Optional.empty();
@@ -144,6 +147,21 @@ final class CompileCommand implements Callable<Integer> {
     out.flush();
     tools.ifPresent(this::build);
     return 0;
+  }
+
+  /** What says how an engine is built says nothing where none is. */
+  private void requireEngineOptionsFit() {
+    if (target == Target.TENSORRT) {
+      return;
+    }
+    ParseResult parsed = spec.commandLine().getParseResult();
+    for (OptionSpec option : CommandSpec.forAnnotatedObject(new EngineArguments()).options()) {
+      if (parsed.hasMatchedOption(option.longestName())) {
+        throw SparsifyException.usage(
+            option.longestName()
+                + " is for engines: add --target tensorrt, or give it to sparsify-model build");
+      }
+    }
   }
 
   private void build(BuildTools tools) {

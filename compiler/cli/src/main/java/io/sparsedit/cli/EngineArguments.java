@@ -233,6 +233,9 @@ final class EngineArguments {
   BuildTools tools(Path bundle) {
     requireSense();
     BundleFolder.requireBundle(bundle);
+    if (layerInfo != null) {
+      BundleFolder.requireOutside(bundle, layerInfo);
+    }
     return BuildTools.find(library());
   }
 

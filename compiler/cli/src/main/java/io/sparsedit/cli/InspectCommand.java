@@ -97,6 +97,7 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
+    requireOutputs();
     Inspection inspection;
     Optional<NodeExplanation> explanation = Optional.empty();
     Optional<Examination.Drawing> drawing = Optional.empty();
@@ -146,6 +147,18 @@ final class InspectCommand implements Callable<Integer> {
     return inspection.sites().isEmpty() && explanation.isEmpty()
         ? SparsifyException.Kind.NOTHING_TO_SPARSIFY.exitCode()
         : 0;
+  }
+
+  private void requireOutputs() {
+    if (svg != null) {
+      OutputFiles.require("--svg", svg, model);
+    }
+    if (plan != null) {
+      OutputFiles.require("--plan", plan, model);
+      if (svg != null) {
+        OutputFiles.requireTwo("--svg", svg, "--plan", plan);
+      }
+    }
   }
 
   private static String pretty(ObjectNode node) throws JsonProcessingException {

@@ -1,15 +1,20 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.onnx.WeightFiles;
 import io.sparsedit.passes.Method;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.runtime.Action;
 import io.sparsedit.runtime.Model;
+import java.io.File;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.OutputStream;
 import java.io.OutputStreamWriter;
-import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -28,13 +33,28 @@ public final class Main {
 
   /** Runs the command line and ends the process with its exit code. */
   public static void main(String[] args) {
-    PrintWriter out = writer(System.out);
+    // Not System.out, which does not tell what could not be written.
+    CheckedOutput output = new CheckedOutput(new FileOutputStream(FileDescriptor.out));
     PrintWriter err = writer(System.err);
-    System.exit(run(args, out, err));
+    System.exit(run(args, output, err));
   }
 
-  private static PrintWriter writer(PrintStream stream) {
+  private static PrintWriter writer(OutputStream stream) {
     return new PrintWriter(new OutputStreamWriter(stream, StandardCharsets.UTF_8), true);
+  }
+
+  /** Runs the command line; results that cannot be written are a failure. */
+  static int run(String[] args, CheckedOutput output, PrintWriter err) {
+    PrintWriter out = writer(output);
+    int exitCode = run(args, out, err);
+    out.flush();
+    if (output.failure().isEmpty()) {
+      return exitCode;
+    }
+    err.println(
+        "sparsify-model: the output cannot be written: "
+            + AtomicFile.reason(output.failure().get()));
+    return exitCode == 0 ? SparsifyException.Kind.FAILURE.exitCode() : exitCode;
   }
 
   /**
@@ -57,6 +77,7 @@ public final class Main {
             .setExecutionExceptionHandler(
                 (exception, failed, parsed) -> report(exception, failed, args))
             .setParameterExceptionHandler(Main::reportUsage)
+            .registerConverter(Path.class, new PathConverter())
             .registerConverter(Method.class, text -> choice(Method.class, text))
             .registerConverter(VerifyMode.class, text -> choice(VerifyMode.class, text))
             .registerConverter(Model.Target.class, text -> choice(Model.Target.class, text))
@@ -89,7 +110,7 @@ public final class Main {
 
   /** {@code sparsify-model wan.onnx -o DIR} means {@code sparsify-model compile ...}. */
   private static String[] withDefaultCommand(String[] args) {
-    if (args.length > 0 && args[0].endsWith(".onnx")) {
+    if (args.length > 0 && args[0].toLowerCase(Locale.ROOT).endsWith(".onnx")) {
       List<String> all = new ArrayList<>(List.of("compile"));
       all.addAll(Arrays.asList(args));
       return all.toArray(String[]::new);
@@ -132,6 +153,18 @@ public final class Main {
     CommandLine failed = exception.getCommandLine();
     PrintWriter err = failed.getErr();
     err.println("sparsify-model: " + usage(exception));
+    Arrays.stream(args)
+        .filter(arg -> arg.startsWith("-") && new File(arg).exists())
+        .findFirst()
+        .ifPresent(
+            name ->
+                err.println(
+                    "There is a file '"
+                        + name
+                        + "', but what begins with '-' is an option: write"
+                        + " ./"
+                        + name
+                        + "."));
     if (!CommandLine.UnmatchedArgumentException.printSuggestions(exception, err)) {
       err.println("See '" + failed.getCommandSpec().qualifiedName() + " --help'.");
     }

@@ -9,6 +9,7 @@ import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.engine.BuildTools;
 import io.sparsedit.runtime.sampling.Condition;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -254,8 +255,12 @@ final class QualityCommand implements Callable<Integer> {
     if (!(shift > 0)) {
       throw SparsifyException.usage("--shift must be above 0, not " + shift);
     }
-    if (threads != null && threads < 1) {
-      throw SparsifyException.usage("--threads must be at least 1, not " + threads);
+    if (threads != null) {
+      Threads.require(threads);
+    }
+    if (inputs != null && !Files.isDirectory(inputs)) {
+      throw SparsifyException.failure(
+          "cannot read the inputs in " + inputs + ": it must be a folder of NAME.pb files");
     }
     return new Setup(
         model,
@@ -284,9 +289,14 @@ final class QualityCommand implements Callable<Integer> {
       for (Path file : conditions) {
         try {
           samples.add(new Setup.Sample(seed, Optional.of(Condition.read(file))));
-        } catch (IOException | IllegalArgumentException e) {
+        } catch (FileNotFoundException | IllegalArgumentException e) {
           throw new SparsifyException(
               SparsifyException.Kind.USAGE, String.valueOf(e.getMessage()), e);
+        } catch (IOException e) {
+          throw new SparsifyException(
+              SparsifyException.Kind.FAILURE,
+              "cannot read the condition " + file + ": " + AtomicFile.reason(e),
+              e);
         }
       }
     }
@@ -296,11 +306,11 @@ final class QualityCommand implements Callable<Integer> {
   private List<Candidate> candidates() {
     List<SweepLine> all = lines.stream().map(SweepLine::parse).toList();
     if (sweep != null) {
-      List<SweepLine> both = new ArrayList<>(SweepLine.parseAll(read(sweep)));
+      List<SweepLine> both = new ArrayList<>(SweepLine.parseAll(sweep.toString(), read(sweep)));
       both.addAll(all);
       all = both;
     } else if (all.isEmpty()) {
-      all = SweepLine.parseAll(defaultSweep());
+      all = SweepLine.parseAll(DEFAULT_SWEEP, defaultSweep());
     }
     List<Candidate> candidates = new ArrayList<>();
     for (SweepLine line : all) {
@@ -326,11 +336,17 @@ final class QualityCommand implements Callable<Integer> {
       new CommandLine(CommandSpec.forAnnotatedObject(method))
           .setCaseInsensitiveEnumValuesAllowed(true)
           .parseArgs(all.toArray(String[]::new));
+      return new Candidate(series, arguments, method.toOptions(common));
     } catch (CommandLine.ParameterException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.USAGE, "in the sweep's line " + series + ": " + e.getMessage(), e);
+      throw misspelt(SparsifyException.Kind.USAGE, series, e);
+    } catch (SparsifyException e) {
+      throw misspelt(e.kind(), series, e);
     }
-    return new Candidate(series, arguments, method.toOptions(common));
+  }
+
+  private static SparsifyException misspelt(
+      SparsifyException.Kind kind, String series, RuntimeException e) {
+    return new SparsifyException(kind, "in the sweep's line " + series + ": " + e.getMessage(), e);
   }
 
   private static String read(Path file) {

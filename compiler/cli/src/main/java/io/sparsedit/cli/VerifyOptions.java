@@ -1,7 +1,9 @@
 package io.sparsedit.cli;
 
+import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -37,7 +39,16 @@ final class VerifyOptions {
               + " this. Without it only the run with everything kept can fail.")
   private @Nullable Double maxError;
 
+  /**
+   * What the user asks for.
+   *
+   * @throws SparsifyException if the options contradict each other, or the inputs are no folder
+   */
   VerifyRequest toRequest() {
+    if (inputs != null && !Files.isDirectory(inputs)) {
+      throw SparsifyException.failure(
+          "cannot read the inputs in " + inputs + ": it must be a folder of .pb files");
+    }
     return new VerifyRequest(mode, Optional.ofNullable(inputs), Optional.ofNullable(maxError));
   }
 }

@@ -13,6 +13,9 @@ import io.sparsedit.compiler.ir.ValueType;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -129,12 +132,147 @@ final class BadInputTest {
     expectFailure(file, 1, "turned.onnx", "Transpose 'turned'", "has no axis 9", "export it again");
   }
 
+  /** ONNX Runtime takes neither, so that nothing can be compared, and that is said of the file. */
+  @Test
+  void irVersionAndOpsetThatOnnxRuntimeDoesNotKnow() throws IOException {
+    Model newer = OnnxReader.read(WAN);
+    newer.opsets().put("", 99L);
+    Path opset = folder.resolve("opset.onnx");
+    OnnxWriter.write(newer, opset);
+    expectFailure(opset, 1, "opset.onnx cannot be verified", "--verify none");
+
+    byte[] bytes = Files.readAllBytes(WAN);
+    assertThat(bytes[0]).as("the field irVersion").isEqualTo((byte) 8);
+    bytes[1] = 99;
+    expectFailure(
+        file("ir.onnx", bytes),
+        1,
+        "ir.onnx cannot be verified",
+        "alone: model 'site': ONNX Runtime cannot load the model: Unsupported model IR version: 99",
+        "--verify none");
+  }
+
+  @Test
+  void outputsThatWouldReplaceTheModel() throws IOException {
+    Path model = Files.copy(WAN, folder.resolve("wan.onnx"));
+    for (String option : List.of("--plan", "--svg")) {
+      CommandLineRun run = CommandLineRun.of("inspect", model, option, model);
+      assertThat(run.exitCode()).as(run.err()).isEqualTo(2);
+      assertThat(run.err()).contains(option + " " + model + " is the model itself");
+    }
+    Path both = folder.resolve("both");
+    CommandLineRun twice = CommandLineRun.of("inspect", model, "--svg", both, "--plan", both);
+    assertThat(twice.exitCode()).isEqualTo(2);
+    assertThat(twice.err()).contains("--svg and --plan both name");
+
+    assertThat(Files.mismatch(model, WAN)).isEqualTo(-1);
+    assertThat(names()).containsExactly("wan.onnx");
+  }
+
+  @Test
+  void emptyNames() {
+    for (List<String> arguments :
+        List.of(
+            List.of("inspect", ""),
+            List.of("compile", WAN.toString(), "-o", ""),
+            List.of("verify", "", WAN.toString()))) {
+      CommandLineRun run = CommandLineRun.of(arguments.toArray());
+      assertThat(run.exitCode()).as(run.err()).isEqualTo(2);
+      assertThat(run.err()).contains("the name is empty");
+    }
+  }
+
+  /** What can be known before minutes of work is said before them. */
+  @Test
+  void placesThatCannotBeWrittenToAndInputsThatAreNotThere() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    CommandLineRun below =
+        CommandLineRun.of("compile", WAN, "-o", file.resolve("deep").resolve("out"));
+    assertThat(below.exitCode()).isEqualTo(1);
+    assertThat(below.err()).contains(file + " is a file. Choose another output folder.");
+
+    Path absent = folder.resolve("absent");
+    CommandLineRun inputs =
+        CommandLineRun.of("compile", absent, "-o", folder.resolve("out"), "--inputs", absent);
+    assertThat(inputs.exitCode()).isEqualTo(1);
+    assertThat(inputs.err()).contains("cannot read the inputs in " + absent);
+
+    CommandLineRun engine =
+        CommandLineRun.of("compile", WAN, "-o", folder.resolve("out"), "--precision", "bf16");
+    assertThat(engine.exitCode()).isEqualTo(2);
+    assertThat(engine.err()).contains("--precision is for engines: add --target tensorrt");
+  }
+
+  @Test
+  void descriptionThatLeadsOutOfTheBundle() throws IOException {
+    Path bundle = folder.resolve("bundle");
+    assertThat(CommandLineRun.of("compile", WAN, "-o", bundle, "--verify", "none").exitCode())
+        .isZero();
+    Path description = bundle.resolve("bundle.json");
+    Files.writeString(
+        description,
+        Files.readString(description)
+            .replace(
+                "\"file\" : \"model.onnx\",\n    \"sha256\"",
+                "\"file\" : \"../wan.onnx\", \"sha256\""));
+    Files.copy(bundle.resolve("model.onnx"), folder.resolve("wan.onnx"));
+    for (List<Object> arguments :
+        List.<List<Object>>of(
+            List.of("verify", bundle, WAN),
+            List.of("build", bundle, "--onnx", folder.resolve("engine.onnx")),
+            List.of("bench", bundle))) {
+      CommandLineRun run = CommandLineRun.of(arguments.toArray());
+      assertThat(run.exitCode()).as(run.err()).isEqualTo(1);
+      assertThat(run.err()).contains("bundle.json", "../wan.onnx").doesNotContain("unexpected");
+    }
+  }
+
+  /** A class label of a model with one class: 1 would be none. */
+  @Test
+  void integersThatAreLookedUpInATableOfOneRow() throws IOException {
+    Model model = OnnxReader.read(WAN);
+    Graph graph = model.graph();
+    Value label = graph.addInput("label", ValueType.TensorType.of(DataType.INT64, 1));
+    Value table =
+        graph.addInitializer("table", Tensor.ofFloats(new long[] {1, 1}, 0.5f).named("table"));
+    Value output = graph.outputs().get(0);
+    Value sum = graph.append("Add", output, graph.append("Gather", table, label));
+    sum.setType(output.type().orElseThrow());
+    graph.addOutput(sum);
+    Path file = folder.resolve("label.onnx");
+    OnnxWriter.write(model, file);
+    Path bundle = folder.resolve("bundle");
+
+    CommandLineRun compiled = CommandLineRun.of("compile", file, "-o", bundle);
+    assertThat(compiled.exitCode()).as(compiled.err()).isZero();
+    assertThat(compiled.out()).contains("Verification (full)");
+    assertThat(Files.readString(bundle.resolve("bundle.json"))).contains("\"tableLength\" : 1");
+
+    CommandLineRun benched =
+        CommandLineRun.of("bench", bundle, "--repeat", 2, "--warm-up", 0, "--actions", "DENSE");
+    assertThat(benched.exitCode()).as(benched.err()).isZero();
+  }
+
   @Test
   void missingExternalData() throws IOException {
     Path model = copyOfExternalModel();
     Files.delete(model.resolveSibling("model.onnx.data"));
 
-    expectFailure(model, 1, "model.onnx.data");
+    expectFailure(model, 1, "model.onnx.data", "tensor '", "and 29 more in the same file");
+  }
+
+  /** The bundle's model would take the place of the weights that it reads. */
+  @Test
+  void externalDataUnderTheNameOfAFileOfTheBundle() throws IOException {
+    Path model = copyOfExternalModel();
+    byte[] content = Files.readAllBytes(model);
+    String text = new String(content, StandardCharsets.ISO_8859_1);
+    Files.move(model.resolveSibling("model.onnx.data"), model.resolveSibling("./report.json"));
+    Files.write(
+        model,
+        text.replace("model.onnx.data", "././report.json").getBytes(StandardCharsets.ISO_8859_1));
+
+    expectFailure(model, 1, "model.onnx", "'././report.json'", "under another name");
   }
 
   @Test
@@ -213,6 +351,33 @@ final class BadInputTest {
 
     assertThat(smaller.exitCode()).isEqualTo(2);
     assertThat(smaller.err()).contains("--video 2x2x2 is 8 tokens").contains("64");
+  }
+
+  /** As a full disk refuses to take it; a reader that has gone, such as head, is no failure. */
+  @Test
+  void outputThatCannotBeWritten() {
+    for (String reason : List.of("No space left on device", "Broken pipe")) {
+      CheckedOutput output =
+          new CheckedOutput(
+              new OutputStream() {
+                @Override
+                public void write(int b) throws IOException {
+                  throw new IOException(reason);
+                }
+              });
+      StringWriter err = new StringWriter();
+      int exitCode =
+          Main.run(new String[] {"inspect", WAN.toString()}, output, new PrintWriter(err));
+
+      boolean full = !reason.equals("Broken pipe");
+      assertThat(exitCode).isEqualTo(full ? 1 : 0);
+      assertThat(err.toString())
+          .isEqualTo(
+              full
+                  ? "sparsify-model: the output cannot be written: No space left on device; free"
+                      + " some, or write to another place\n"
+                  : "");
+    }
   }
 
   @Test

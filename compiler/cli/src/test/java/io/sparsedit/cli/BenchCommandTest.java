@@ -190,4 +190,16 @@ final class BenchCommandTest {
     assertThat(taken.err()).contains(bundle + ": cannot be written: there is a folder");
     assertThat(taken.exitCode()).isEqualTo(1);
   }
+
+  @Test
+  void theBundlesFolderIsForTheBundleAloneAndThreadsAreFew() {
+    for (String name : new String[] {"bundle.json", "bench.json"}) {
+      CommandLineRun run = CommandLineRun.of("bench", bundle, "-o", bundle.resolve(name));
+      assertThat(run.err()).contains("the bundle's folder is for the bundle alone");
+      assertThat(run.exitCode()).isEqualTo(2);
+    }
+    CommandLineRun run = CommandLineRun.of("bench", bundle, "--threads", 1_000_000);
+    assertThat(run.err()).contains("--threads must be at most").contains("processors");
+    assertThat(run.exitCode()).isEqualTo(2);
+  }
 }

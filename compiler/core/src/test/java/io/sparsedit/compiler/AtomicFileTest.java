@@ -4,9 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class AtomicFileTest {
@@ -51,5 +56,56 @@ class AtomicFileTest {
     Files.createDirectories(inTheWay.resolve("way"));
     assertThatThrownBy(() -> AtomicFile.write(inTheWay, out -> {}))
         .hasMessage(inTheWay + ": cannot be written: there is a folder of this name");
+  }
+
+  @Test
+  void aSymbolicLinkStaysAndLeadsToTheNewFile() throws IOException {
+    Path file = Files.writeString(folder.resolve("report.json"), "old");
+    Path link = Files.createSymbolicLink(folder.resolve("link"), Path.of("report.json"));
+    Path early = Files.createSymbolicLink(folder.resolve("early"), Path.of("later.json"));
+
+    AtomicFile.write(link, out -> out.write('n'));
+    AtomicFile.requireWritable(early);
+    AtomicFile.write(early, out -> out.write('l'));
+
+    assertThat(link).isSymbolicLink();
+    assertThat(Files.readString(file)).isEqualTo("n");
+    assertThat(early).isSymbolicLink();
+    assertThat(Files.readString(folder.resolve("later.json"))).isEqualTo("l");
+    assertThat(folder.toFile().list())
+        .containsExactlyInAnyOrder("report.json", "link", "early", "later.json");
+  }
+
+  @Test
+  void linksInACircleAreNamed() throws IOException {
+    Path circle = Files.createSymbolicLink(folder.resolve("circle"), Path.of("circle"));
+
+    assertThatThrownBy(() -> AtomicFile.write(circle, out -> {}))
+        .hasMessage(circle + ": cannot be written: its symbolic links lead in a circle; remove it");
+    assertThat(circle).isSymbolicLink();
+  }
+
+  /** As /dev/stdout and /dev/null are, which must not become files. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void whatIsNoFileIsWrittenToAndNotReplaced() throws Exception {
+    Path pipe = folder.resolve("pipe");
+    assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor()).isZero();
+    CompletableFuture<String> read =
+        CompletableFuture.supplyAsync(
+            () -> {
+              try {
+                return Files.readString(pipe);
+              } catch (IOException e) {
+                throw new UncheckedIOException(e);
+              }
+            });
+
+    AtomicFile.requireWritable(pipe);
+    AtomicFile.write(pipe, out -> out.write('n'));
+
+    assertThat(read.get(10, TimeUnit.SECONDS)).isEqualTo("n");
+    assertThat(Files.isRegularFile(pipe)).isFalse();
+    assertThat(folder.toFile().list()).containsExactly("pipe");
   }
 }

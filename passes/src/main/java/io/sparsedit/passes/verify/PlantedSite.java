@@ -79,7 +79,7 @@ final class PlantedSite {
     }
     query = noisy(type, dims, centres, queryGroup, amplitude, random);
     key = noisy(type, dims, centres, keyGroup, amplitude, random);
-    value = TestInputs.random(type, dims, random, "v");
+    value = TestInputs.random(type, dims, random, "v", 1);
   }
 
   private static Tensor noisy(

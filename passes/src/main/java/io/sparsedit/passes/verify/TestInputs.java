@@ -14,6 +14,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -84,8 +85,11 @@ final class TestInputs {
   }
 
   /**
-   * Seeded inputs: standard normal numbers, ones for integers (valid as steps, lengths and
-   * indices), true for booleans. Symbolic dimensions become 1 on the first axis, 8 elsewhere.
+   * Seeded inputs: standard normal numbers, ones for integers (valid as steps, lengths and indices;
+   * zeros where they are places in a table of one row), true for booleans. Symbolic dimensions
+   * become 1 on the first axis, 8 elsewhere.
+   *
+   * @throws SparsifyException if an input has no rank, or is too large to be made up
    */
   static Map<String, Tensor> random(Model model, ValueFacts facts) {
     Random random = new Random(SEED);
@@ -105,7 +109,8 @@ final class TestInputs {
         dims[axis] =
             dim.constant().orElseGet(() -> sizes.computeIfAbsent(dim.toString(), name -> size));
       }
-      made.put(input.name(), random(type, dims, random, input.name()));
+      long integer = TableLengths.of(input, facts).orElse(2) > 1 ? 1 : 0;
+      made.put(input.name(), random(type, dims, random, input.name(), integer));
     }
     return made;
   }
@@ -114,12 +119,26 @@ final class TestInputs {
     return model.graph().inputs().stream().filter(v -> v.constant().isEmpty()).toList();
   }
 
-  /** A seeded tensor of the given type and shape. */
-  static Tensor random(DataType type, long[] dims, Random random, String name) {
-    int elements = 1;
+  private static int elements(DataType type, long[] dims, String name) {
+    double elements = 1;
     for (long dim : dims) {
-      elements = Math.multiplyExact(elements, Math.toIntExact(dim));
+      elements *= dim;
     }
+    if (elements * type.bits() / 8 > Integer.MAX_VALUE) {
+      throw SparsifyException.failure(
+          "input '"
+              + name
+              + "', "
+              + type.shortName()
+              + Arrays.toString(dims)
+              + ", is too large to be made up: check each site alone with --verify sites");
+    }
+    return (int) elements;
+  }
+
+  /** A seeded tensor of the given type and shape; in an integer one all elements are the same. */
+  static Tensor random(DataType type, long[] dims, Random random, String name, long integer) {
+    int elements = elements(type, dims, name);
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(Math.toIntExact(type.bytes(elements)))
             .order(ByteOrder.LITTLE_ENDIAN);
@@ -130,9 +149,10 @@ final class TestInputs {
         case DOUBLE -> bytes.putDouble(normal);
         case FLOAT16 -> bytes.putShort(HalfFloat.fromFloat(normal));
         case BFLOAT16 -> bytes.putShort((short) (Float.floatToRawIntBits(normal) >>> 16));
-        case INT64 -> bytes.putLong(1);
-        case INT32 -> bytes.putInt(1);
-        case BOOL, UINT8, INT8 -> bytes.put((byte) 1);
+        case INT64 -> bytes.putLong(integer);
+        case INT32 -> bytes.putInt((int) integer);
+        case UINT8, INT8 -> bytes.put((byte) integer);
+        case BOOL -> bytes.put((byte) 1);
         default ->
             throw SparsifyException.failure(
                 "no random input of type "

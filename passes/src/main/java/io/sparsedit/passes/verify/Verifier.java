@@ -18,6 +18,7 @@ import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.functions.Svg2Plan;
 import io.sparsedit.passes.functions.TextPosition;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -74,6 +75,11 @@ public final class Verifier {
   public static VerificationReport verify(
       Model original, Model compiled, VerifyRequest request, Progress progress) {
     return new Verifier(original, compiled, request, progress).run();
+  }
+
+  /** The file that the user gave, for messages. */
+  private String file() {
+    return original.source().map(Path::toString).orElse("the model");
   }
 
   private VerificationReport run() {
@@ -361,6 +367,23 @@ public final class Verifier {
 
   private VerificationReport.SiteError verifyAlone(SparseSite site, DenseReference dense) {
     progress.stage("check site " + site.name() + " alone");
+    try {
+      return compareAlone(site, dense);
+    } catch (SparsifyException e) {
+      throw new SparsifyException(
+          e.kind(),
+          file()
+              + " cannot be verified, not even its site "
+              + site.name()
+              + " alone: "
+              + e.getMessage()
+              + ". Export it for an IR version and opset that ONNX Runtime takes, or leave the"
+              + " verification out with --verify none",
+          e);
+    }
+  }
+
+  private VerificationReport.SiteError compareAlone(SparseSite site, DenseReference dense) {
     List<Dim> shape = compiledFacts.shape(site.query()).orElseThrow();
     int heads = Math.toIntExact(shape.get(1).constant().orElseThrow());
     int headDim = Math.toIntExact(shape.get(3).constant().orElseThrow());

@@ -11,7 +11,8 @@ import java.util.Random;
 
 /**
  * Inputs for a model of which only the bundle is known: normal noise for floating-point inputs, 1
- * for masks and integers. An input whose name contains {@code timestep} is left to the sampler.
+ * for masks and integers, 0 for places in a table that has no more. An input whose name contains
+ * {@code timestep} is left to the sampler.
  */
 public final class SeededInputs {
   private SeededInputs() {}
@@ -32,8 +33,9 @@ public final class SeededInputs {
               Tensor tensor = Tensor.allocate(type.element(), dims(type, sizes));
               boolean noise =
                   type.element().isFloating() && !name.toLowerCase(Locale.ROOT).contains("mask");
+              int constant = bundle.tableLength(name).orElse(2) > 1 ? 1 : 0;
               for (int i = 0; i < tensor.elementCount(); i++) {
-                tensor.set(i, noise ? random.nextGaussian() : 1);
+                tensor.set(i, noise ? random.nextGaussian() : constant);
               }
               inputs.put(name, tensor);
             });

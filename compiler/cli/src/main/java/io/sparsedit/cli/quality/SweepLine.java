@@ -22,6 +22,9 @@ import java.util.regex.Pattern;
 public record SweepLine(String name, List<List<String>> settings) {
   private static final Pattern CHOICE = Pattern.compile("\\{([^{}]*)\\}");
 
+  /** Of a line; more nobody waits for. */
+  private static final int MOST_SETTINGS = 10_000;
+
   /** Keeps its own copy. */
   public SweepLine {
     settings = settings.stream().map(List::copyOf).toList();
@@ -40,6 +43,7 @@ public record SweepLine(String name, List<List<String>> settings) {
               + line
               + "'");
     }
+    requireFew(line);
     List<String> expanded = expand(line.substring(colon + 1).strip());
     if (expanded.stream().anyMatch(options -> options.matches(".*[{}].*"))) {
       throw SparsifyException.usage("braces that do not match in '" + line + "'");
@@ -51,13 +55,41 @@ public record SweepLine(String name, List<List<String>> settings) {
             .toList());
   }
 
-  /** Reads a file's text; empty lines and those that start with {@code #} do not count. */
-  public static List<SweepLine> parseAll(String text) {
-    return text.lines()
-        .map(String::strip)
-        .filter(line -> !line.isEmpty() && !line.startsWith("#"))
-        .map(SweepLine::parse)
-        .toList();
+  /**
+   * Reads a file's text; empty lines and those that start with {@code #} do not count.
+   *
+   * @param file its name, for messages
+   * @throws SparsifyException naming the first line that cannot be read
+   */
+  public static List<SweepLine> parseAll(String file, String text) {
+    List<SweepLine> all = new ArrayList<>();
+    List<String> lines = text.lines().map(String::strip).toList();
+    for (int i = 0; i < lines.size(); i++) {
+      String line = lines.get(i);
+      if (!line.isEmpty() && !line.startsWith("#")) {
+        try {
+          all.add(parse(line));
+        } catch (SparsifyException e) {
+          throw new SparsifyException(e.kind(), file + ":" + (i + 1) + ": " + e.getMessage(), e);
+        }
+      }
+    }
+    return all;
+  }
+
+  private static void requireFew(String line) {
+    double settings = 1;
+    for (Matcher choice = CHOICE.matcher(line); choice.find(); ) {
+      settings *= choice.group(1).split("\\|", -1).length;
+    }
+    if (settings > MOST_SETTINGS) {
+      throw SparsifyException.usage(
+          "the choices in '"
+              + line
+              + "' make more than "
+              + MOST_SETTINGS
+              + " settings; leave some out");
+    }
   }
 
   private static List<String> expand(String options) {

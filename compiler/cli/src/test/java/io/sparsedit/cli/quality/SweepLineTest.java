@@ -27,7 +27,7 @@ final class SweepLineTest {
 
   @Test
   void commentsAndEmptyLinesDoNotCount() {
-    assertThat(SweepLine.parseAll("# a sweep\n\n a: --top-p .5\n")).hasSize(1);
+    assertThat(SweepLine.parseAll("a.sweep", "# a sweep\n\n a: --top-p .5\n")).hasSize(1);
   }
 
   @Test
@@ -35,5 +35,13 @@ final class SweepLineTest {
     assertThatThrownBy(() -> SweepLine.parse(": --top-p .5")).hasMessageContaining("NAME: OPTIONS");
     assertThatThrownBy(() -> SweepLine.parse("a: {1|2")).hasMessageContaining("do not match");
     assertThatThrownBy(() -> SweepLine.parse("a: {1|{2|3}")).hasMessageContaining("do not match");
+    assertThatThrownBy(() -> SweepLine.parseAll("a.sweep", "# a sweep\n\na: --top-p .5\nb\n"))
+        .hasMessageStartingWith("a.sweep:4: a line of a sweep is NAME: OPTIONS");
+  }
+
+  @Test
+  void aLineHasAsManySettingsAsOneCanWaitFor() {
+    assertThatThrownBy(() -> SweepLine.parse("all: " + "{0|1}".repeat(40)))
+        .hasMessageContaining("more than 10000 settings");
   }
 }

@@ -9,6 +9,7 @@ import io.sparsedit.compiler.SparsifyException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -96,11 +97,63 @@ public final class BundleFolder implements AutoCloseable {
   }
 
   /**
+   * A file that a bundle's description names.
+   *
+   * @param folder the bundle
+   * @param name as the description has it
+   * @throws SparsifyException if the name leads out of the folder
+   */
+  public static Path member(Path folder, String name) {
+    try {
+      Path file = Path.of(name);
+      if (!name.isEmpty() && !file.isAbsolute() && !file.normalize().startsWith("..")) {
+        return folder.resolve(name);
+      }
+    } catch (InvalidPathException e) {
+      // Said below.
+    }
+    throw SparsifyException.failure(
+        folder.resolve(DESCRIPTION)
+            + " is damaged: it names the file '"
+            + name
+            + "', which is not in the bundle. Make the bundle again with sparsify-model compile.");
+  }
+
+  /**
+   * Checks that a file that is to be written is not in a bundle's folder, also by way of links.
+   *
+   * @throws SparsifyException if it is
+   */
+  public static void requireOutside(Path folder, Path file) {
+    Path bundle = canonical(folder);
+    if (canonical(file).startsWith(bundle)) {
+      throw SparsifyException.usage(
+          file + ": the bundle's folder is for the bundle alone; name a file elsewhere");
+    }
+  }
+
+  /** A path without links as far as it exists. */
+  private static Path canonical(Path path) {
+    Path absolute = path.toAbsolutePath().normalize();
+    for (Path there = absolute; there != null; there = there.getParent()) {
+      if (Files.exists(there)) {
+        try {
+          return there.toRealPath().resolve(there.relativize(absolute));
+        } catch (IOException e) {
+          return absolute;
+        }
+      }
+    }
+    return absolute;
+  }
+
+  /**
    * Checks that a bundle may be written to the target.
    *
    * @throws SparsifyException naming what is in the way
    */
   public static void requireReplaceable(Path target) {
+    requirePlace(target);
     if (!Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
       return;
     }
@@ -117,13 +170,51 @@ public final class BundleFolder implements AutoCloseable {
           expected.add(file.substring(0, slash));
         }
       }
-      for (String entry : entries(folder)) {
-        if (!expected.contains(entry)) {
-          throw foreign(target, entry);
-        }
-      }
+      requireOnly(expected, folder, folder, target);
     } catch (IOException e) {
       throw failure("cannot look into " + target, e);
+    }
+  }
+
+  /** The folder that the target is made in must be one that takes files: known before the work. */
+  private static void requirePlace(Path target) {
+    Path parent = target.toAbsolutePath().normalize().getParent();
+    while (parent != null && !Files.exists(parent)) {
+      parent = parent.getParent();
+    }
+    if (parent == null) {
+      throw SparsifyException.usage("a bundle cannot replace " + target);
+    }
+    if (!Files.isDirectory(parent)) {
+      throw SparsifyException.failure(
+          target + " cannot be made: " + parent + " is a file. Choose another output folder.");
+    }
+    if (!Files.isWritable(parent)) {
+      throw SparsifyException.failure(
+          target
+              + " cannot be made: no permission to write to "
+              + parent
+              + ". Choose another output folder.");
+    }
+  }
+
+  /** Looks into no folder that is not the bundle's: it may be as large as the whole disk. */
+  private static void requireOnly(Set<String> expected, Path folder, Path root, Path target)
+      throws IOException {
+    List<Path> children;
+    try (Stream<Path> all = Files.list(folder)) {
+      children = all.sorted().toList();
+    } catch (UncheckedIOException e) {
+      throw new IOException(e.getCause());
+    }
+    for (Path child : children) {
+      String name = root.relativize(child).toString().replace('\\', '/');
+      if (!expected.contains(name)) {
+        throw foreign(target, name);
+      }
+      if (Files.isDirectory(child, LinkOption.NOFOLLOW_LINKS)) {
+        requireOnly(expected, child, root, target);
+      }
     }
   }
 

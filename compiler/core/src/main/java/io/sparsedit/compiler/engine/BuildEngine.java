@@ -94,9 +94,10 @@ public final class BuildEngine {
       String engineFile = entry.path("file").asText();
       String pluginFile = entry.path("plugins").path("file").asText();
       long bytes = size(engine);
+      EngineEntries now = readAgain(folder, entries);
       move(engine, folder.resolve(engineFile));
       move(library, folder.resolve(pluginFile));
-      entries.put(entry, options.dense());
+      now.put(entry, options.dense());
       return new BuiltEngine(
           engineFile,
           pluginFile,
@@ -110,6 +111,18 @@ public final class BuildEngine {
           copies.stream().map(BuildEngine::text).toList(),
           warnings);
     }
+  }
+
+  /** The description as it is after a build that took long: others may have written to it. */
+  private static EngineEntries readAgain(Path folder, EngineEntries before) {
+    EngineEntries now = EngineEntries.read(folder);
+    if (!now.modelSha256().equals(before.modelSha256())) {
+      throw SparsifyException.failure(
+          folder
+              + " was compiled anew while its engine was built, which does not fit it any more."
+              + " Build again.");
+    }
+    return now;
   }
 
   /** A dense engine is TensorRT's alone: others are compared with it. */

@@ -50,6 +50,7 @@ final class EngineEntries {
           && root.path("model").path("file").isTextual()) {
         EngineEntries entries = new EngineEntries(folder, root);
         entries.checkModel();
+        entries.files().forEach(file -> BundleFolder.member(folder, file));
         return entries;
       }
     } catch (IOException e) {
@@ -81,7 +82,7 @@ final class EngineEntries {
 
   /** The portable model. */
   Path model() {
-    return folder.resolve(root.path("model").path("file").asText());
+    return BundleFolder.member(folder, root.path("model").path("file").asText());
   }
 
   /** Its sum. */
@@ -154,7 +155,7 @@ final class EngineEntries {
     ArrayNode list = root.putArray(FILES);
     all.forEach(list::add);
     write();
-    before.forEach(file -> AtomicFile.deleteQuietly(folder.resolve(file)));
+    before.forEach(file -> AtomicFile.deleteQuietly(BundleFolder.member(folder, file)));
   }
 
   /** The files of all engines. */

@@ -3,6 +3,7 @@ package io.sparsedit.compiler.engine;
 import io.sparsedit.compiler.AtomicFile;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
+import io.sparsedit.compiler.bundle.BundleFolder;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.legal.AttendDensely;
@@ -103,12 +104,12 @@ public final class EngineGraph {
     EngineEntries entries = EngineEntries.read(folder);
     Path target = file.toAbsolutePath().normalize();
     Path parent = Optional.ofNullable(target.getParent()).orElse(target);
-    if (target.startsWith(folder.toAbsolutePath().normalize())) {
+    BundleFolder.requireOutside(folder, file);
+    if (Files.isDirectory(target) || AtomicFile.isDevice(target)) {
       throw SparsifyException.usage(
-          file + ": the bundle's folder is for the bundle alone; name a file elsewhere");
-    }
-    if (Files.isDirectory(target)) {
-      throw SparsifyException.usage(file + " is a folder; name a file");
+          file
+              + (Files.isDirectory(target) ? " is a folder" : " is no regular file")
+              + "; name a file");
     }
     Model model = OnnxReader.read(entries.model());
     if (dense) {

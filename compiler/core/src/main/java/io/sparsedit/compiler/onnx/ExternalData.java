@@ -40,6 +40,11 @@ public final class ExternalData {
             .orElseThrow(() -> new IllegalStateException("the model was not read from a file")));
   }
 
+  /** The model's file, for messages. */
+  Source source() {
+    return Source.of(model.toString());
+  }
+
   /**
    * The tensor with its elements mapped from the external file; the tensor itself if its elements
    * are in the model.
@@ -84,6 +89,10 @@ public final class ExternalData {
       if (!Files.isRegularFile(real)) {
         throw source.failure("its external data " + file + " is not a file");
       }
+      if (!Files.isReadable(real)) {
+        throw source.failure(
+            "its external data file " + file + " cannot be read: permission denied");
+      }
       boolean inside =
           real.startsWith(folder.toRealPath()) || real.startsWith(folder(model.toRealPath()));
       if (!inside) {
@@ -127,11 +136,21 @@ public final class ExternalData {
   public void check(Model checked) {
     Map<String, Path> files = new HashMap<>();
     Map<Path, Long> sizes = new HashMap<>();
+    Map<String, Integer> tensors = new HashMap<>();
     for (Tensor tensor : ModelTensors.of(checked)) {
       if (tensor.storage() instanceof Storage.External external) {
-        Source source = Source.of(model.toString()).at("tensor '" + tensor.name() + "'");
-        Path file =
-            files.computeIfAbsent(external.location(), location -> locate(location, source));
+        tensors.merge(external.location(), 1, Integer::sum);
+      }
+    }
+    for (Tensor tensor : ModelTensors.of(checked)) {
+      if (tensor.storage() instanceof Storage.External external) {
+        String place = "tensor '" + tensor.name() + "'";
+        Source source = Source.of(model.toString()).at(place);
+        int others = tensors.getOrDefault(external.location(), 1) - 1;
+        Source all =
+            Source.of(model.toString())
+                .at(others == 0 ? place : place + " and " + others + " more in the same file");
+        Path file = files.computeIfAbsent(external.location(), location -> locate(location, all));
         long size = sizes.computeIfAbsent(file, f -> size(f, source));
         requireSize(file, external, tensor.type().bytes(tensor.elementCount()), size, source);
       }

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /** The files with external data that a model uses, and their way into another folder. */
@@ -59,6 +60,26 @@ public final class WeightFiles {
     return locations.isEmpty()
         ? new WeightFiles(new ExternalData(Path.of("")), locations)
         : new WeightFiles(ExternalData.of(model), locations);
+  }
+
+  /**
+   * Checks that the files can be placed beside others.
+   *
+   * @param names of the others, relative to the folder
+   * @throws SparsifyException if one of the files has such a name
+   */
+  public void requireOtherNames(Set<String> names) {
+    for (String location : locations) {
+      String name = Path.of(location).normalize().toString();
+      if (names.contains(name)) {
+        throw data.source()
+            .failure(
+                "its external data is in '"
+                    + location
+                    + "', the name of a file of every bundle; save the model again with its"
+                    + " weights under another name");
+      }
+    }
   }
 
   /** Their paths relative to the model's folder, in order of first use. */

@@ -16,6 +16,10 @@ final class OrtMessages {
   private static final Pattern PLACE =
       Pattern.compile("\\S+\\.(?:h|cc|cpp):\\d+ (?:.*? was false\\. )?(?=\\S)");
 
+  /** The function of ONNX Runtime that comes before what it says. */
+  private static final Pattern FUNCTION =
+      Pattern.compile("^[^()']*::[^()']*\\([^()]*\\)(?: const)? (?=\\S)");
+
   private OrtMessages() {}
 
   /** The first line of the message without its codes and source positions. */
@@ -29,6 +33,6 @@ final class OrtMessages {
       text = inNode.group(3);
     }
     String first = text.strip().lines().findFirst().orElse("no reason given");
-    return node + PLACE.matcher(first).replaceFirst("");
+    return node + FUNCTION.matcher(PLACE.matcher(first).replaceFirst("")).replaceFirst("");
   }
 }

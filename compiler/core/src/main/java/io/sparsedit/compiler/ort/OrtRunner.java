@@ -14,6 +14,7 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,11 +30,14 @@ public final class OrtRunner implements AutoCloseable {
   private final OrtEnvironment environment;
   private final OrtSession session;
   private final String description;
+  private final Duration limit;
 
-  private OrtRunner(OrtEnvironment environment, OrtSession session, String description) {
+  private OrtRunner(
+      OrtEnvironment environment, OrtSession session, String description, Duration limit) {
     this.environment = environment;
     this.session = session;
     this.description = description;
+    this.limit = limit;
   }
 
   /** Loads a model file; external data is found next to it. */
@@ -106,7 +110,12 @@ public final class OrtRunner implements AutoCloseable {
     return run(inputs, session.getOutputNames());
   }
 
-  /** Runs the model for some of its outputs, which come in the given order. */
+  /**
+   * Runs the model for some of its outputs, which come in the given order.
+   *
+   * @throws SparsifyException if inputs do not fit, or the run fails or takes longer than {@link
+   *     OrtOptions#limit}
+   */
   public Map<String, Tensor> run(Map<String, Tensor> inputs, Set<String> outputs) {
     requireInputs(inputs.keySet());
     Map<String, OnnxTensor> given = new LinkedHashMap<>();
@@ -117,7 +126,7 @@ public final class OrtRunner implements AutoCloseable {
             OrtTensors.toOrt(environment, input.getKey(), input.getValue(), description));
       }
       Map<String, Tensor> results = new LinkedHashMap<>();
-      try (OrtSession.Result result = session.run(given, outputs)) {
+      try (OrtSession.Result result = runWatched(given, outputs)) {
         for (Map.Entry<String, OnnxValue> entry : result) {
           results.put(
               entry.getKey(), OrtTensors.fromOrt(entry.getKey(), entry.getValue(), description));
@@ -128,6 +137,24 @@ public final class OrtRunner implements AutoCloseable {
       throw failure(description, "ONNX Runtime cannot run the model", e);
     } finally {
       given.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private OrtSession.Result runWatched(Map<String, OnnxTensor> inputs, Set<String> outputs)
+      throws OrtException {
+    try (RunLimit watch = new RunLimit(limit)) {
+      try {
+        return session.run(inputs, outputs, watch.options());
+      } catch (OrtException e) {
+        if (watch.isReached()) {
+          throw new SparsifyException(
+              SparsifyException.Kind.FAILURE,
+              "%s: one run in ONNX Runtime took longer than %d seconds and was stopped: the model has a loop without an end, or is too large for this machine"
+                  .formatted(description, limit.toSeconds()),
+              e);
+        }
+        throw e;
+      }
     }
   }
 
@@ -174,7 +201,8 @@ public final class OrtRunner implements AutoCloseable {
       if (options.threads() > 0) {
         settings.setIntraOpNumThreads(options.threads());
       }
-      return new OrtRunner(environment, opener.open(environment, settings), description);
+      return new OrtRunner(
+          environment, opener.open(environment, settings), description, options.limit());
     } catch (OrtException e) {
       throw failure(description, "ONNX Runtime cannot load the model", e);
     }

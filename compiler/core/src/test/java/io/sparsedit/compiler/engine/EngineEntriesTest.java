@@ -11,6 +11,7 @@ import io.sparsedit.compiler.bundle.Sha256;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -53,6 +54,34 @@ final class EngineEntriesTest {
     assertThat(folder.resolve("a.plan")).doesNotExist();
     assertThat(folder.resolve("b.plan")).exists();
     assertThat(folder.resolve("p.so")).exists();
+  }
+
+  /** What a bundle from elsewhere names is neither read nor deleted outside of it. */
+  @Test
+  void filesOutsideOfTheBundleAreRefused(@TempDir Path elsewhere) throws IOException {
+    Path precious = Files.writeString(elsewhere.resolve("precious"), "the model");
+    for (String name :
+        List.of(precious.toString(), folder.relativize(precious).toString(), "a/../../b", "")) {
+      ObjectNode root = (ObjectNode) description();
+      root.putArray("engines")
+          .addObject()
+          .put("file", name)
+          .putObject("plugins")
+          .put("file", "p.so");
+      JSON.writeValue(folder.resolve("bundle.json").toFile(), root);
+      assertThatExceptionOfType(SparsifyException.class)
+          .isThrownBy(() -> EngineEntries.read(folder))
+          .withMessageContaining("bundle.json is damaged: it names the file '" + name + "'")
+          .withMessageContaining("compile");
+    }
+    ObjectNode root = (ObjectNode) description();
+    root.putArray("engines");
+    root.putObject("model").put("file", precious.toString()).put("sha256", Sha256.of(precious));
+    JSON.writeValue(folder.resolve("bundle.json").toFile(), root);
+    assertThatExceptionOfType(SparsifyException.class)
+        .isThrownBy(() -> EngineEntries.read(folder))
+        .withMessageContaining("which is not in the bundle");
+    assertThat(precious).exists();
   }
 
   @Test
