@@ -26,6 +26,9 @@ public record ScheduleOptions(
     Optional<Boolean> planDuringWarmup,
     Optional<List<Integer>> searchSteps) {
 
+  /** More no session takes. */
+  private static final int MOST_STEPS = 100_000;
+
   /** As published for the most similar model. */
   public static final ScheduleOptions PUBLISHED =
       new ScheduleOptions(
@@ -41,6 +44,10 @@ public record ScheduleOptions(
     searchSteps = searchSteps.map(List::copyOf);
     if (steps.isPresent() && steps.getAsInt() < 1) {
       throw SparsifyException.usage("--steps must be at least 1, not " + steps.getAsInt());
+    }
+    if (steps.isPresent() && steps.getAsInt() > MOST_STEPS) {
+      throw SparsifyException.usage(
+          "--steps must be at most " + MOST_STEPS + ", not " + steps.getAsInt());
     }
     if (denseWarmup.isPresent() && !(denseWarmup.get() >= 0 && denseWarmup.get() <= 1)) {
       throw SparsifyException.usage("--dense-warmup must be from 0 to 1, not " + denseWarmup.get());

@@ -3,6 +3,7 @@ package io.sparsedit.runtime;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.DigestInputStream;
@@ -328,7 +329,9 @@ public final class Bundle {
   private static BundleException unreadable(Path file, IOException cause) {
     return new BundleException(
         BundleException.Reason.FILE_MISSING,
-        file + " cannot be read: " + cause.getMessage(),
+        file
+            + " cannot be read: "
+            + (cause instanceof AccessDeniedException ? "permission denied" : cause.getMessage()),
         cause);
   }
 

@@ -111,7 +111,7 @@ final class BundleReader {
         tensors(root.get("inputs")),
         tableLengths(root.get("inputs")),
         tensors(root.get("outputs")),
-        schedule.get("steps").integer(1),
+        Schedule.checkSteps(schedule.get("steps").integer(1)),
         rule);
   }
 

@@ -2,6 +2,7 @@ package io.sparsedit.runtime;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import java.io.IOException;
@@ -45,6 +46,16 @@ final class Json {
         JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
     try (JsonParser parser = factory.createParser(file.toFile())) {
       return read(parser);
+    } catch (JsonProcessingException e) {
+      // Its own message goes on in a second line, about options of the parser.
+      String place =
+          e.getLocation() == null
+              ? ""
+              : ", at line "
+                  + e.getLocation().getLineNr()
+                  + ", column "
+                  + e.getLocation().getColumnNr();
+      throw new IOException(e.getOriginalMessage() + place, e);
     }
   }
 

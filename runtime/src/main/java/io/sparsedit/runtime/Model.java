@@ -200,12 +200,15 @@ public final class Model implements AutoCloseable {
     } catch (LinkageError e) {
       throw new BackendException(
           BackendException.Reason.UNAVAILABLE,
-          "ONNX Runtime is not usable here ("
-              + (e.getCause() == null ? e : e.getCause())
-              + "); com.microsoft.onnxruntime:onnxruntime must be on the class path, and the"
-              + " temporary folder "
-              + System.getProperty("java.io.tmpdir")
-              + ", into which it unpacks its library, must take files",
+          e.getCause() instanceof ClassNotFoundException
+              ? "ONNX Runtime is not usable here ("
+                  + e
+                  + "); put com.microsoft.onnxruntime:onnxruntime on the class path"
+              : "ONNX Runtime cannot be loaded ("
+                  + (e.getCause() == null ? e : e.getCause())
+                  + "); it unpacks its library into the temporary folder "
+                  + System.getProperty("java.io.tmpdir")
+                  + ": free some space there, or name another one with -Djava.io.tmpdir=DIR",
           e);
     }
   }

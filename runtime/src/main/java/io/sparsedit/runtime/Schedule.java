@@ -14,6 +14,8 @@ import java.util.TreeMap;
  * bundle's with plans that last three steps. {@link #resolve} turns it into the table of actions.
  */
 public final class Schedule {
+  private static final int MOST_STEPS = 100_000;
+
   private final OptionalInt steps;
   private final Optional<Rule> rule;
   private final Optional<Double> denseWarmup;
@@ -49,7 +51,7 @@ public final class Schedule {
   /**
    * The schedule of whatever bundle it is used with, for a number of steps.
    *
-   * @throws ScheduleException if {@code steps} is below 1
+   * @throws ScheduleException if {@code steps} is below 1 or above 100,000
    */
   public static Schedule steps(int steps) {
     return open(OptionalInt.of(checkSteps(steps)), Optional.empty());
@@ -58,7 +60,7 @@ public final class Schedule {
   /**
    * Every site dense at every step: the reference that the sparse run is measured against.
    *
-   * @throws ScheduleException if {@code steps} is below 1
+   * @throws ScheduleException if {@code steps} is below 1 or above 100,000
    */
   public static Schedule dense(int steps) {
     return open(OptionalInt.of(checkSteps(steps)), Optional.of(Rule.dense()));
@@ -211,7 +213,13 @@ public final class Schedule {
     return "step " + step + ", site " + site.index() + " (" + site.id() + "): ";
   }
 
-  private static int checkSteps(int steps) {
+  /** Refuses what is no number of steps, or more than a table of their actions could hold. */
+  static int checkSteps(int steps) {
+    if (steps > MOST_STEPS) {
+      throw new ScheduleException(
+          ScheduleException.Reason.INVALID,
+          "a schedule has at most " + MOST_STEPS + " steps, not " + steps);
+    }
     if (steps < 1) {
       throw new ScheduleException(
           ScheduleException.Reason.INVALID, "a schedule needs at least 1 step, not " + steps);

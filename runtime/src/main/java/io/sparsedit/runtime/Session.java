@@ -354,8 +354,12 @@ public final class Session implements AutoCloseable {
    * @param branch the CFG branch
    * @param tensor one of {@link Bundle#state()}
    * @throws SessionException if the branch has not run a step, or the session is closed or busy
+   * @throws IllegalArgumentException if the bundle has no such tensor
    */
   public Tensor copyState(int branch, Bundle.StateTensor tensor) {
+    if (!bundle.state().contains(tensor)) {
+      throw new IllegalArgumentException(tensor.input() + " is no state of " + bundle);
+    }
     enter();
     try {
       BranchState state = branches.get(branch);

@@ -138,6 +138,25 @@ final class BundleTest {
   }
 
   @Test
+  void whereJsonIsBrokenIsSaidInOneLine() throws IOException {
+    Files.writeString(Fixture.copyTo(temp).resolve("bundle.json"), "{\n  \"method\": oops\n}");
+    assertThatExceptionOfType(BundleException.class)
+        .isThrownBy(() -> Bundle.open(temp))
+        .withMessageContaining("bundle.json: Unrecognized token 'oops'")
+        .withMessageContaining(", at line 2, column ")
+        .withMessageNotContaining("\n");
+  }
+
+  @Test
+  void aNumberOfStepsThatNoTableHoldsIsRefused() throws IOException {
+    Fixture.copyTo(temp, "\"steps\": 10", "\"steps\": 2000000000");
+    refused(BundleException.Reason.MALFORMED, "at most 100000 steps", () -> Bundle.open(temp));
+    assertThatExceptionOfType(ScheduleException.class)
+        .isThrownBy(() -> Schedule.steps(2_000_000_000))
+        .withMessageContaining("at most 100000 steps");
+  }
+
+  @Test
   void missingFilesAreNamed() throws IOException {
     Fixture.copyTo(temp);
     Files.delete(temp.resolve("weights/bias.bin"));

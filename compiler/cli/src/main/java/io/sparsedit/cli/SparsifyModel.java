@@ -43,7 +43,8 @@ import picocli.CommandLine.Spec;
       "  sparsify-model wan.onnx -o wan.sparse",
       "",
       "Exit codes: 0 ok, 1 failure, 2 usage, 3 verification out of tolerance, 4 nothing to sparsify,"
-          + " 5 no usable GPU, 130 stopped by Ctrl-C (nothing half-written stays)"
+          + " 5 no usable GPU, 130 or 143 stopped by Ctrl-C or SIGTERM (nothing half-written"
+          + " stays)"
     })
 final class SparsifyModel implements Runnable {
   @Spec private CommandSpec spec;

@@ -45,10 +45,12 @@ final class VerifyOptions {
    * @throws SparsifyException if the options contradict each other, or the inputs are no folder
    */
   VerifyRequest toRequest() {
+    VerifyRequest request =
+        new VerifyRequest(mode, Optional.ofNullable(inputs), Optional.ofNullable(maxError));
     if (inputs != null && !Files.isDirectory(inputs)) {
       throw SparsifyException.failure(
           "cannot read the inputs in " + inputs + ": it must be a folder of .pb files");
     }
-    return new VerifyRequest(mode, Optional.ofNullable(inputs), Optional.ofNullable(maxError));
+    return request;
   }
 }

@@ -140,8 +140,8 @@ final class BenchCommandTest {
   @CsvSource({
     "--repeat, 1, --repeat must be at least 2",
     "--actions, SPARSE, 'there is no ''SPARSE'', only dense, plan_dense'",
-    "--dense-warmups, 2, denseWarmup must be 0 to 1",
-    "--replan-intervals, 0, replanInterval must be at least 1",
+    "--dense-warmups, 2, --dense-warmups must be from 0 to 1",
+    "--replan-intervals, 0, --replan-intervals must be at least 1",
     "--steps, 0, --steps must be at least 1",
     "--target, gpu, 'there is no ''gpu'', only auto, tensorrt, onnx_runtime'"
   })

@@ -2,6 +2,10 @@ package io.sparsedit.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sparsedit.compiler.SparsifyException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -106,5 +110,19 @@ final class HelpTest {
     CommandLineRun debug =
         CommandLineRun.of("inspect", "--debug", CommandLineRun.zoo("wan21_t2v-ts17-static"));
     assertThat(debug.err()).contains("find attention");
+  }
+
+  @Test
+  void exitCodesAreThoseOfTheDocumentation() throws IOException {
+    String documented = Files.readString(Path.of("..", "..", "docs", "errors.md"));
+    String help =
+        String.join(
+            " ", new CommandLine(new SparsifyModel()).getCommandSpec().usageMessage().footer());
+    for (SparsifyException.Kind kind : SparsifyException.Kind.values()) {
+      assertThat(documented).contains("\n| " + kind.exitCode() + " | ");
+      assertThat(help).contains(" " + kind.exitCode() + " ");
+    }
+    assertThat(documented).contains("\n| 130, 143 | ");
+    assertThat(help).contains("130 or 143");
   }
 }

@@ -249,6 +249,7 @@ final class MethodOptionsTest {
         "--search-steps 9,3 | --search-steps must ascend",
         "--search-steps 3 --replan-interval 2 | --search-steps says all of the schedule",
         "--method adaspa --plan-during-warmup | --plan-during-warmup does nothing for adaspa",
+        "--steps 2000000000 | --steps must be at most 100000",
         "--steps 0 | --steps must be at least 1, not 0"
       })
   void whatHasNoMeaningIsAUsageError(String row) {

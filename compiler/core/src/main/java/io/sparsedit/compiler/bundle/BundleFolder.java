@@ -39,14 +39,17 @@ public final class BundleFolder implements AutoCloseable {
 
   private final Path target;
   private final Path partial;
+  private final Path old;
   private final Thread cleanUp;
   private boolean committed;
+  private boolean stopped;
 
   private BundleFolder(Path target, Path partial) {
     this.target = target;
     this.partial = partial;
+    this.old = partial.resolveSibling(partial.getFileName() + ".old");
     // Also where the process is told to stop in between.
-    this.cleanUp = new Thread(() -> deleteQuietly(partial), "remove " + partial);
+    this.cleanUp = new Thread(this::stop, "remove " + partial);
     Runtime.getRuntime().addShutdownHook(cleanUp);
   }
 
@@ -309,28 +312,43 @@ public final class BundleFolder implements AutoCloseable {
       Set<String> names = files(partial);
       names.forEach(list::add);
       writeJson(DESCRIPTION, complete);
-      requireReplaceable(target);
-      Path old = partial.resolveSibling(partial.getFileName() + ".old");
-      boolean replaces = Files.exists(target);
-      if (replaces) {
-        Files.move(target, old);
-      }
-      try {
-        Files.move(partial, target);
-      } catch (IOException e) {
-        if (replaces) {
-          Files.move(old, target);
-        }
-        throw e;
-      }
-      committed = true;
-      if (replaces) {
+      replace();
+      if (Files.exists(old)) {
         delete(old);
       }
       names.add(DESCRIPTION);
       return List.copyOf(names);
     } catch (IOException e) {
       throw failure("cannot complete bundle " + target, e);
+    }
+  }
+
+  /** Whoever stops the process waits for this: at no time is neither bundle there for good. */
+  private synchronized void replace() throws IOException {
+    if (stopped) {
+      throw new IOException("the process is being stopped");
+    }
+    requireReplaceable(target);
+    boolean replaces = Files.exists(target);
+    if (replaces) {
+      Files.move(target, old);
+    }
+    try {
+      Files.move(partial, target);
+    } catch (IOException e) {
+      if (replaces) {
+        Files.move(old, target);
+      }
+      throw e;
+    }
+    committed = true;
+  }
+
+  private synchronized void stop() {
+    stopped = true;
+    deleteQuietly(partial);
+    if (committed) {
+      deleteQuietly(old);
     }
   }
 
