@@ -25,8 +25,8 @@ import java.util.Optional;
  * The plan is one segment of all tokens; with the action DENSE, a constant, the kernel does not
  * read it. The same numbers up to rounding; a batch element without any key gives 0, as exporters'
  * guards have it, or the mean of the values, as large finite numbers have it ({@link FiniteFill}).
- * TensorRT 10.6's fused attention takes a mask at a third of its speed, and is slow where keys are
- * few. The portable model stays as it is.
+ * TensorRT 10.6's fused attention is slower, most of all under a mask and where queries and keys
+ * differ in number (docs/tensorrt-measured.md). The portable model stays as it is.
  */
 final class AttendByPlugin implements Pass<EngineModel> {
   private static final String DOMAIN = "sparsedit";
