@@ -47,6 +47,7 @@ public final class Pipeline {
         // Rules compare constants: scales must be numbers before any rule is tried.
         new FoldConstantSubgraphs(),
         new InlineConstantBranches(),
+        new SpellOutSequences(),
         new RemoveNeutralNodes(),
         // From many spellings to few.
         new SpellOutEinsum(),

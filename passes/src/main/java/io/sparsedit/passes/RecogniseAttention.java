@@ -52,7 +52,7 @@ final class RecogniseAttention implements Pass<Compilation> {
   private static final Set<String> PACKED = Set.of("PackedAttention", "PackedMultiHeadAttention");
 
   /** ONNX Runtime's, of models in its QOperator format. */
-  private static final String INTEGER_SOFTMAX = "QLinearSoftmax";
+  private static final Set<String> IN_INTEGERS = Set.of("QLinearSoftmax", "QAttention");
 
   /** Steps between a softmax and the product that a rule ends with. */
   private static final int MAX_DISTANCE = 16;
@@ -265,7 +265,7 @@ final class RecogniseAttention implements Pass<Compilation> {
   }
 
   private static String reason(Node node, Compilation compilation, RuleEngine engine) {
-    if (node.opType().equals(INTEGER_SOFTMAX)) {
+    if (IN_INTEGERS.contains(node.opType())) {
       return "it is computed in integers: compile the model before it is quantised, or quantise it"
           + " with QuantizeLinear and DequantizeLinear (QuantFormat.QDQ), and without the matrix"
           + " products of its attention";
@@ -359,7 +359,7 @@ final class RecogniseAttention implements Pass<Compilation> {
   }
 
   private static boolean mayBeAttention(Node node) {
-    return node.is("Softmax") || node.opType().equals(INTEGER_SOFTMAX) || isFusedAttention(node);
+    return node.is("Softmax") || IN_INTEGERS.contains(node.opType()) || isFusedAttention(node);
   }
 
   private static boolean isFusedAttention(Node node) {

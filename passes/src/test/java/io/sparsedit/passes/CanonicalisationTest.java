@@ -3,10 +3,12 @@ package io.sparsedit.passes;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.ModelCopy;
 import io.sparsedit.compiler.ir.Node;
+import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import java.nio.file.Path;
@@ -14,6 +16,8 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What each pass from many spellings to few makes of a graph, and what it leaves alone. The graphs
@@ -53,6 +57,78 @@ final class CanonicalisationTest {
   @Test
   void einsumThatPermutesIsTranspose() {
     check(new SpellOutEinsum(), g -> g.einsum("bsc->csb", g.tokens), "Einsum", "Transpose");
+  }
+
+  @Test
+  void partsOfASplitSequenceAreSlices() {
+    check(
+        new SpellOutSequences(),
+        g -> {
+          Value parts =
+              g.node("SplitToSequence", List.of(g.tokens, g.longs(10, 8, 6)), "axis", 1);
+          return g.op("Neg", g.op("SequenceAt", parts, g.scalar(-2)));
+        },
+        "SplitToSequence SequenceAt Neg",
+        "Slice Neg");
+    check(
+        new SpellOutSequences(),
+        g -> {
+          Value parts = g.node("SplitToSequence", List.of(g.tokens, g.scalar(10)), "axis", 1);
+          return g.op("Neg", g.op("SequenceAt", parts, g.scalar(2)));
+        },
+        "SplitToSequence SequenceAt Neg",
+        "Slice Neg");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1})
+  void elementsOfASplitSequenceAreGathered(int keepdims) {
+    check(
+        new SpellOutSequences(),
+        g -> {
+          Value parts =
+              g.node("SplitToSequence", List.of(g.tokens), "axis", 1, "keepdims", keepdims);
+          return g.op("Neg", g.op("SequenceAt", parts, g.scalar(-1)));
+        },
+        "SplitToSequence SequenceAt Neg",
+        "Gather Neg");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1})
+  void sequencesThatAreConstructedGo(int stacks) {
+    check(
+        new SpellOutSequences(),
+        g -> {
+          Value sequence = g.op("SequenceConstruct", g.tokens, g.op("Abs", g.tokens));
+          Value whole =
+              g.node("ConcatFromSequence", List.of(sequence), "axis", 1, "new_axis", stacks);
+          return g.op("Neg", whole);
+        },
+        "Abs SequenceConstruct ConcatFromSequence Neg",
+        stacks == 1 ? "Abs Unsqueeze Unsqueeze Concat Neg" : "Abs Concat Neg");
+    check(
+        new SpellOutSequences(),
+        g -> {
+          Value sequence = g.op("SequenceConstruct", g.tokens, g.op("Abs", g.tokens));
+          return g.op("Neg", g.op("SequenceAt", sequence, g.scalar(1)));
+        },
+        "Abs SequenceConstruct SequenceAt Neg",
+        "Abs Neg");
+  }
+
+  /** Which part is taken is the model's input: the sequence stays. */
+  @Test
+  void sequencesThatAnInputPicksFromStay() {
+    check(
+        new SpellOutSequences(),
+        g -> {
+          Value sequence = g.op("SequenceConstruct", g.tokens, g.op("Abs", g.tokens));
+          Value pick = g.input("pick", DataType.INT64, Tensor.scalar(1L));
+          return g.op("Neg", g.op("SequenceAt", sequence, pick));
+        },
+        "Abs SequenceConstruct SequenceAt Neg",
+        "Abs SequenceConstruct SequenceAt Neg");
   }
 
   @Test
