@@ -55,10 +55,14 @@ final class UnknownShape {
         + " computes: "
         + cause.reason()
         + ". "
-        + remedy(node, output);
+        + remedy(node, output, facts);
   }
 
-  private static String remedy(Node node, Value output) {
+  private static String remedy(Node node, Value output, ShapeTable facts) {
+    if (facts.invalid().stream().anyMatch(invalid -> invalid.node() == node)) {
+      return "No runtime can run that: export the model again, by another exporter"
+          + " (torch.onnx.export with dynamo=True or False) or another opset";
+    }
     return node.domain().equals(PROCESSOR_LAYOUT)
         ? "It works in a layout for one kind of processor: optimise the model at level"
             + " ORT_ENABLE_EXTENDED or below, or give the model as it was exported"

@@ -68,6 +68,33 @@ final class UnknownShapeTest {
                     .contains("make_tensor_value_info('sharp'"));
   }
 
+  /** Exporters write such nodes where they misread the model, and a declaration mends nothing. */
+  @Test
+  void anOperatorThatFitsNoShapeIsTheExportersFault() {
+    SpelledGraph spelled =
+        SpelledGraph.of(
+            17,
+            g -> {
+              Value[] x = g.qkv();
+              Value q = g.op("Add", x[0], g.weight(1, 5, SpelledGraph.HEAD_DIM));
+              return g.merged(g.op("MatMul", g.softmax(g.scores(q, x[1])), x[2]));
+            });
+    Compilation compilation =
+        new Compilation(Path.of("spelled.onnx"), spelled.model(), CompileOptions.DEFAULT);
+    for (Pass<Compilation> pass : Pipeline.recognition()) {
+      pass.run(compilation);
+      compilation.graphChanged();
+    }
+    assertThat(compilation.notUnderstood())
+        .singleElement()
+        .satisfies(
+            item ->
+                assertThat(item.reason())
+                    .contains("do not broadcast")
+                    .contains("export the model again")
+                    .doesNotContain("value_info"));
+  }
+
   /** As exporters did before initializers could be anything else. */
   @Test
   void sizesThatAreInputsAreNamed() {
