@@ -68,6 +68,7 @@ public final class Pipeline {
         new NarrowQueriesAndKeys(),
         // The geometry must fit the video tokens of the sites: kinds come first.
         new ClassifySites(),
+        new SplitJoinedNorms(),
         new FindQkNormRope(),
         new FindGeometry(),
         new ChooseSites());

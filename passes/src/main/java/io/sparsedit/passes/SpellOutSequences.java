@@ -79,12 +79,10 @@ final class SpellOutSequences implements Pass<Compilation> {
     long axis = sequence.intAttribute("axis", 0);
     if (sequence.input(1).isEmpty()) {
       boolean keeps = sequence.intAttribute("keepdims", 1) != 0;
-      Tensor where =
-          keeps ? Tensor.vector(index.getAsLong()) : Tensor.scalar(index.getAsLong());
+      Tensor where = keeps ? Tensor.vector(index.getAsLong()) : Tensor.scalar(index.getAsLong());
       Value gathered =
           new Inserter(at)
-              .node(
-                  "Gather", sequence.requiredInput(0), at.graph().addConstant("index", where));
+              .node("Gather", sequence.requiredInput(0), at.graph().addConstant("index", where));
       gathered.producer().orElseThrow().setAttribute("axis", axis);
       return Optional.of(gathered);
     }
@@ -96,8 +94,7 @@ final class SpellOutSequences implements Pass<Compilation> {
   }
 
   /** A part of a tensor that is split into parts of given sizes, or of one size. */
-  private static Optional<Value> part(
-      Node at, Node sequence, long axis, long index, Tensor sizes) {
+  private static Optional<Value> part(Node at, Node sequence, long axis, long index, Tensor sizes) {
     long[] lengths = sizes.longs().orElseThrow();
     long from;
     long to;

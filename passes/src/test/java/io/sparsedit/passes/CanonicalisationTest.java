@@ -64,8 +64,7 @@ final class CanonicalisationTest {
     check(
         new SpellOutSequences(),
         g -> {
-          Value parts =
-              g.node("SplitToSequence", List.of(g.tokens, g.longs(10, 8, 6)), "axis", 1);
+          Value parts = g.node("SplitToSequence", List.of(g.tokens, g.longs(10, 8, 6)), "axis", 1);
           return g.op("Neg", g.op("SequenceAt", parts, g.scalar(-2)));
         },
         "SplitToSequence SequenceAt Neg",

@@ -92,6 +92,7 @@ final class NormFinder {
             size,
             Optional.of(weight).filter(w -> !w.isNone()),
             bias.filter(b -> !isUniform(b, 0)),
+            match.nodes(),
             Stream.concat(weights.stream(), bias.stream()).anyMatch(this::isWide)));
   }
 

@@ -1,8 +1,10 @@
 package io.sparsedit.passes.qk;
 
+import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.passes.functions.NormGuard;
 import io.sparsedit.passes.functions.NormKind;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -15,6 +17,7 @@ import java.util.Optional;
  * @param size how many elements are normalised together
  * @param weight the factor for each of them, or for each and each head
  * @param bias one summand for each of them
+ * @param nodes what computes it
  * @param wide whether weight or bias have a second axis: heads, or else something else than a norm
  */
 record NormMatch(
@@ -25,4 +28,5 @@ record NormMatch(
     long size,
     Optional<NormWeight> weight,
     Optional<Value> bias,
+    List<Node> nodes,
     boolean wide) {}

@@ -78,7 +78,8 @@ final class PreparationFinder {
     }
   }
 
-  private static RuleSet rules() {
+  /** The rules for norms. */
+  static RuleSet rules() {
     try (InputStream in = PreparationFinder.class.getResourceAsStream(RULES)) {
       if (in == null) {
         throw new IllegalStateException(RULES + " is not on the class path");
