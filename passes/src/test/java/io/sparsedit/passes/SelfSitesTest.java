@@ -48,7 +48,7 @@ final class SelfSitesTest {
     CompileResult result =
         Pipeline.compile(
             model,
-            folder.resolve(graph),
+            folder.resolve(graph + ".sparse"),
             new CompileOptions(
                 Svg2Settings.PUBLISHED, ZooInputs.video(graph), DenseLayers.PUBLISHED, true),
             new VerifyRequest(
