@@ -171,6 +171,17 @@ final class ModelDecoder {
       requireNew(graph, input.getName(), source.at(where + "graph input"));
       Types.decodeInto(input, graph.addInput(input.getName()));
     }
+    decodeInitializers(proto, graph, where);
+    GraphProto sorted = NodeOrder.sorted(proto);
+    for (int i = 0; i < sorted.getNodeCount(); i++) {
+      decode(sorted, i, graph, where);
+    }
+    decodeOutputs(proto, graph, where, rest);
+    decodeValueInfo(proto, graph, rest);
+    graph.setExtras(Extra.of(rest.build()));
+  }
+
+  private void decodeInitializers(GraphProto proto, Graph graph, String where) {
     for (TensorProto initializer : proto.getInitializerList()) {
       String name = initializer.getName();
       Source place = source.at(where + "initializer '" + name + "'");
@@ -187,10 +198,10 @@ final class ModelDecoder {
         graph.declareValue(name).setType(Types.of(initializer));
       }
     }
-    GraphProto sorted = NodeOrder.sorted(proto);
-    for (int i = 0; i < sorted.getNodeCount(); i++) {
-      decode(sorted, i, graph, where);
-    }
+  }
+
+  /** The extras keep a declaration that the output's value has no room for. */
+  private void decodeOutputs(GraphProto proto, Graph graph, String where, GraphProto.Builder rest) {
     for (ValueInfoProto output : proto.getOutputList()) {
       String name = output.getName();
       Value value =
@@ -213,8 +224,6 @@ final class ModelDecoder {
         rest.addOutput(output);
       }
     }
-    decodeValueInfo(proto, graph, rest);
-    graph.setExtras(Extra.of(rest.build()));
   }
 
   /**

@@ -107,18 +107,10 @@ final class ExpressionCompiler {
       return compare(compare, scope, facts, uses);
     }
     if (expr instanceof ExprDecl.In in) {
-      Typed operand = compile(in.operand(), scope, facts, uses);
-      List<Expr> items = new ArrayList<>();
-      for (ExprDecl item : in.items()) {
-        items.add(compile(item, operand.kind(), scope, facts, uses));
-      }
-      return new Typed(new Expr.In(operand.expr(), items), Kind.FLAG);
+      return in(in, scope, facts, uses);
     }
     if (expr instanceof ExprDecl.Logic logic) {
-      Expr left = compile(logic.left(), Kind.FLAG, scope, facts, uses);
-      Facts then = facts.given(left, logic.conjunction(), names);
-      Expr right = compile(logic.right(), Kind.FLAG, scope, then, uses);
-      return new Typed(new Expr.Logic(logic.conjunction(), left, right), Kind.FLAG);
+      return logic(logic, scope, facts, uses);
     }
     if (expr instanceof ExprDecl.IsTag isTag) {
       List<Expr.Branch> branches = branches(isTag.name(), isTag.tag(), scope);
@@ -144,6 +136,23 @@ final class ExpressionCompiler {
             ? Kind.TEXT
             : datum instanceof Datum.Type ? Kind.TYPE : Kind.NUMBER;
     return new Typed(new Expr.Literal(datum), kind);
+  }
+
+  private Typed in(ExprDecl.In in, Scope scope, Facts facts, List<NameUse> uses) {
+    Typed operand = compile(in.operand(), scope, facts, uses);
+    List<Expr> items = new ArrayList<>();
+    for (ExprDecl item : in.items()) {
+      items.add(compile(item, operand.kind(), scope, facts, uses));
+    }
+    return new Typed(new Expr.In(operand.expr(), items), Kind.FLAG);
+  }
+
+  /** The right side may rely on what the left one says. */
+  private Typed logic(ExprDecl.Logic logic, Scope scope, Facts facts, List<NameUse> uses) {
+    Expr left = compile(logic.left(), Kind.FLAG, scope, facts, uses);
+    Facts then = facts.given(left, logic.conjunction(), names);
+    Expr right = compile(logic.right(), Kind.FLAG, scope, then, uses);
+    return new Typed(new Expr.Logic(logic.conjunction(), left, right), Kind.FLAG);
   }
 
   private Typed compare(ExprDecl.Compare compare, Scope scope, Facts facts, List<NameUse> uses) {
@@ -295,41 +304,55 @@ final class ExpressionCompiler {
     }
     Optional<Builtin> builtin = Builtin.of(name);
     if (builtin.isPresent()) {
-      Builtin function = builtin.get();
-      if (wrongCount(invoke, function.minArgs(), function.maxArgs())) {
-        return BROKEN;
-      }
-      List<Expr> args = new ArrayList<>();
-      for (int i = 0; i < invoke.args().size(); i++) {
-        Kind kind =
-            switch (function.parameter(i)) {
-              case 'v' -> Kind.VALUE;
-              case 'l' -> Kind.LIST;
-              default -> Kind.NUMBER;
-            };
-        args.add(compile(invoke.args().get(i), kind, scope, facts, uses));
-      }
-      Kind result =
-          switch (function.result()) {
-            case 'b' -> Kind.FLAG;
-            case 't' -> Kind.TYPE;
-            case 'l' -> Kind.LIST;
-            default -> Kind.NUMBER;
-          };
-      return new Typed(new Expr.Apply(function, args), result);
+      return builtin(builtin.get(), invoke, scope, facts, uses);
     }
     ExternDecl extern = externs.get(name);
     if (extern == null) {
-      List<String> candidates = new ArrayList<>(externs.keySet());
-      candidates.addAll(SPECIAL);
-      for (Builtin known : Builtin.values()) {
-        candidates.add(known.spelling());
-      }
       problems.add(
           Problem.of(Diagnostic.UNKNOWN_FUNCTION, invoke.name().span(), name)
-              .suggest(name, candidates));
+              .suggest(name, functionNames()));
       return BROKEN;
     }
+    return extern(extern, invoke, scope, facts, uses);
+  }
+
+  private List<String> functionNames() {
+    List<String> known = new ArrayList<>(externs.keySet());
+    known.addAll(SPECIAL);
+    for (Builtin builtin : Builtin.values()) {
+      known.add(builtin.spelling());
+    }
+    return known;
+  }
+
+  private Typed builtin(
+      Builtin function, ExprDecl.Invoke invoke, Scope scope, Facts facts, List<NameUse> uses) {
+    if (wrongCount(invoke, function.minArgs(), function.maxArgs())) {
+      return BROKEN;
+    }
+    List<Expr> args = new ArrayList<>();
+    for (int i = 0; i < invoke.args().size(); i++) {
+      Kind kind =
+          switch (function.parameter(i)) {
+            case 'v' -> Kind.VALUE;
+            case 'l' -> Kind.LIST;
+            default -> Kind.NUMBER;
+          };
+      args.add(compile(invoke.args().get(i), kind, scope, facts, uses));
+    }
+    Kind result =
+        switch (function.result()) {
+          case 'b' -> Kind.FLAG;
+          case 't' -> Kind.TYPE;
+          case 'l' -> Kind.LIST;
+          default -> Kind.NUMBER;
+        };
+    return new Typed(new Expr.Apply(function, args), result);
+  }
+
+  private Typed extern(
+      ExternDecl extern, ExprDecl.Invoke invoke, Scope scope, Facts facts, List<NameUse> uses) {
+    String name = invoke.name().text();
     if (wrongCount(invoke, extern.params().size(), extern.params().size())) {
       return BROKEN;
     }
@@ -373,7 +396,7 @@ final class ExpressionCompiler {
         Diagnostic.ARGUMENT_COUNT,
         invoke.name().span(),
         invoke.name().text(),
-        StructureCompiler.range(min, max, "argument"),
+        OperatorSchema.count(min, max, "argument"),
         count);
     return true;
   }

@@ -61,4 +61,23 @@ record OperatorSchema(
 
   /** An attribute. */
   record AttributeSchema(AttributeType type, boolean required, Optional<Datum> fallback) {}
+
+  /** How many inputs it takes, in words. */
+  String inputRange() {
+    return count(minInputs, maxInputs, "input");
+  }
+
+  /** How many outputs it gives, in words. */
+  String outputRange() {
+    return count(minOutputs, maxOutputs, "output");
+  }
+
+  /** A count from {@code low} to {@code high} in words: "1 input", "2 to 3 inputs". */
+  static String count(int low, int high, String noun) {
+    String count =
+        low == high
+            ? Integer.toString(low)
+            : high == Integer.MAX_VALUE ? low + " or more" : low + " to " + high;
+    return count + " " + noun + (low == high && low == 1 ? "" : "s");
+  }
 }

@@ -166,15 +166,11 @@ final class ReplacementCompiler {
   }
 
   private Input node(SourceDecl.NewNode node, Facts facts) {
-    String qualified = node.operator().text();
-    int dot = qualified.lastIndexOf('.');
-    String domain = dot < 0 ? "" : qualified.substring(0, dot);
-    if (domain.equals("ai.onnx")) {
-      domain = "";
-    }
-    String type = qualified.substring(dot + 1);
-    Optional<OperatorSchema> schema = domain.isEmpty() ? operators.find(type) : Optional.empty();
-    if (domain.isEmpty() && schema.isEmpty()) {
+    OperatorName operator = OperatorName.of(node.operator());
+    String type = operator.type();
+    Optional<OperatorSchema> schema =
+        operator.isStandard() ? operators.find(type) : Optional.empty();
+    if (operator.isStandard() && schema.isEmpty()) {
       problems.add(
           Problem.of(Diagnostic.UNKNOWN_OPERATOR, node.operator().span(), type)
               .suggest(type, operators.names()));
@@ -186,7 +182,7 @@ final class ReplacementCompiler {
           Diagnostic.INPUT_COUNT,
           node.operator().span(),
           type,
-          StructureCompiler.range(schema.get().minInputs(), schema.get().maxInputs(), "input"),
+          schema.get().inputRange(),
           node.inputs().size());
     }
     List<Input> inputs = new ArrayList<>();
@@ -202,7 +198,7 @@ final class ReplacementCompiler {
       settings.add(setting(setting, type, schema, facts));
     }
     schema.ifPresent(s -> checkRequired(s, seen, node.operator().span()));
-    return new Input.NewNode(domain, type, inputs, settings);
+    return new Input.NewNode(operator.domain(), type, inputs, settings);
   }
 
   private void checkRequired(OperatorSchema schema, Set<String> given, Span span) {

@@ -98,18 +98,7 @@ final class RuleCompiler {
     checkComputed(declaration, availability);
     List<Condition> conditions = conditions(declaration.conditions(), Facts.NONE, availability);
     Optional<Replacement> replacement =
-        declaration
-            .rewrite()
-            .map(
-                builds ->
-                    new ReplacementCompiler(
-                            names,
-                            scope,
-                            operators,
-                            expressions,
-                            problems,
-                            u -> require(u, availability))
-                        .compile(builds, rootStatement.targets(), declaration.name().span()));
+        replacement(declaration, rootStatement.targets(), availability);
     Set<Integer> keep = new HashSet<>();
     for (Name name : declaration.keep()) {
       expressions.slot(name, scope).ifPresent(keep::add);
@@ -117,14 +106,6 @@ final class RuleCompiler {
     if (problems.all().size() > before) {
       return Optional.empty();
     }
-    Map<String, List<Expr.TaggedBranch>> tags = new LinkedHashMap<>();
-    names.visible.forEach(
-        (name, slot) -> {
-          Names.Tags of = names.tags.get(slot);
-          if (of != null && !of.branches.isEmpty()) {
-            tags.put(name, List.copyOf(of.branches));
-          }
-        });
     return Optional.of(
         new Rule(
             declaration.name().text(),
@@ -142,16 +123,38 @@ final class RuleCompiler {
             names.choiceCount(),
             Map.copyOf(names.repeats),
             keep,
-            tags,
+            tags(),
             conditions,
             replacement,
             declaration.name().span()));
   }
 
+  private Optional<Replacement> replacement(
+      RuleDecl declaration, List<Name> rootTargets, Availability availability) {
+    ReplacementCompiler compiler =
+        new ReplacementCompiler(
+            names, scope, operators, expressions, problems, u -> require(u, availability));
+    return declaration
+        .rewrite()
+        .map(builds -> compiler.compile(builds, rootTargets, declaration.name().span()));
+  }
+
+  /** The tags that can be asked for, by the name of their statement. */
+  private Map<String, List<Expr.TaggedBranch>> tags() {
+    Map<String, List<Expr.TaggedBranch>> tags = new LinkedHashMap<>();
+    names.visible.forEach(
+        (name, slot) -> {
+          Names.Tags of = names.tags.get(slot);
+          if (of != null && !of.branches.isEmpty()) {
+            tags.put(name, List.copyOf(of.branches));
+          }
+        });
+    return tags;
+  }
+
   private static Rule.OpsetBound opset(RuleDecl.OpsetBound bound) {
-    String domain = bound.domain().text();
     return new Rule.OpsetBound(
-        domain.equals("ai.onnx") ? "" : domain, bound.comparison(), bound.version());
+        OperatorName.domain(bound.domain().text()), bound.comparison(), bound.version());
   }
 
   private List<Integer> rootOutputs(Statement root) {

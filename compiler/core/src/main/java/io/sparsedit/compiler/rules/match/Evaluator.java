@@ -78,12 +78,7 @@ final class Evaluator {
     }
     if (expr instanceof Expr.In in) {
       Datum operand = evaluate(in.operand());
-      for (Datum item : all(in.items())) {
-        if (operand.matches(item)) {
-          return Datum.of(true);
-        }
-      }
-      return Datum.of(false);
+      return Datum.of(all(in.items()).stream().anyMatch(operand::matches));
     }
     if (expr instanceof Expr.Not not) {
       boolean operand = flag(not.operand());
@@ -100,28 +95,13 @@ final class Evaluator {
       return Datum.of(bindings.get(bound.slot()).isPresent());
     }
     if (expr instanceof Expr.CaseOf caseOf) {
-      for (Expr.Arm arm : caseOf.arms()) {
-        if (arm.branches().isEmpty() || bindings.isTakenAny(arm.branches())) {
-          return evaluate(arm.value());
-        }
-      }
-      throw new Unknown("no arm of the case fits '" + caseOf.name() + "'");
+      return caseOf(caseOf);
     }
     if (expr instanceof Expr.TagOf tagOf) {
-      for (Expr.TaggedBranch tagged : tagOf.branches()) {
-        if (bindings.isTaken(tagged.branch())) {
-          return Datum.of(tagged.tag());
-        }
-      }
-      throw new Unknown("'" + tagOf.name() + "' took an alternative without a tag");
+      return tagOf(tagOf);
     }
     if (expr instanceof Expr.CallPredicate call) {
-      Optional<String> reason =
-          call.predicate().whyNot(new Externs.Arguments(all(call.args()), facts));
-      if (reason.isPresent()) {
-        whyNot = reason;
-      }
-      return Datum.of(reason.isEmpty());
+      return predicate(call);
     }
     if (expr instanceof Expr.CallFunction call) {
       return call.function()
@@ -129,6 +109,33 @@ final class Evaluator {
           .orElseThrow(() -> new Unknown("'" + call.name() + "' gives no result here"));
     }
     return apply((Expr.Apply) expr);
+  }
+
+  private Datum caseOf(Expr.CaseOf caseOf) throws Unknown {
+    for (Expr.Arm arm : caseOf.arms()) {
+      if (arm.branches().isEmpty() || bindings.isTakenAny(arm.branches())) {
+        return evaluate(arm.value());
+      }
+    }
+    throw new Unknown("no arm of the case fits '" + caseOf.name() + "'");
+  }
+
+  private Datum tagOf(Expr.TagOf tagOf) throws Unknown {
+    for (Expr.TaggedBranch tagged : tagOf.branches()) {
+      if (bindings.isTaken(tagged.branch())) {
+        return Datum.of(tagged.tag());
+      }
+    }
+    throw new Unknown("'" + tagOf.name() + "' took an alternative without a tag");
+  }
+
+  private Datum predicate(Expr.CallPredicate call) throws Unknown {
+    Optional<String> reason =
+        call.predicate().whyNot(new Externs.Arguments(all(call.args()), facts));
+    if (reason.isPresent()) {
+      whyNot = reason;
+    }
+    return Datum.of(reason.isEmpty());
   }
 
   /** What the names in an expression stand for, for messages; unknown ones are left out. */

@@ -1,13 +1,11 @@
 package io.sparsedit.compiler.rules.match;
 
-import io.sparsedit.compiler.ir.Attribute;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.rules.match.Pattern.AttributeCondition;
 import io.sparsedit.compiler.rules.syntax.Span;
-import io.sparsedit.compiler.shape.Dim;
 import io.sparsedit.compiler.shape.ValueFacts;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -16,7 +14,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,16 +49,10 @@ public final class Matcher {
   private final ValueFacts facts;
   private final int maxSteps;
   private final Bindings bindings;
+  private final AttributeMatcher attributes;
+  private final DeepestFailure deepest;
   private final Deque<ChoicePoint> choicePoints = new ArrayDeque<>();
   private int steps;
-
-  // The deepest failure so far.
-  private Failure.Stage stage = Failure.Stage.OPSET;
-  private String reason = "";
-  private List<Node> matched = List.of();
-  private Span span;
-  private final Set<String> expected = new LinkedHashSet<>();
-  private @Nullable Value expectedOf;
 
   private Matcher(Rule rule, Node root, ValueFacts facts, int maxSteps) {
     this.rule = rule;
@@ -69,7 +60,8 @@ public final class Matcher {
     this.facts = facts;
     this.maxSteps = maxSteps;
     this.bindings = new Bindings(rule);
-    this.span = rule.span();
+    this.attributes = new AttributeMatcher(bindings, facts);
+    this.deepest = new DeepestFailure(rule.span());
   }
 
   /** Tries the rule at the node. */
@@ -93,10 +85,7 @@ public final class Matcher {
       boolean good = true;
       while (good && goals != null) {
         if (++steps > maxSteps) {
-          String soFar = reason.isEmpty() ? "" : "; until then: " + reason();
-          expected.clear();
-          expectedOf = null;
-          reason = "given up after " + maxSteps + " steps: the rule fits in too many ways" + soFar;
+          deepest.giveUp("given up after " + maxSteps + " steps: the rule fits in too many ways");
           return failure(true);
         }
         Goals rest = goals.rest();
@@ -209,12 +198,22 @@ public final class Matcher {
     String other =
         bindings
             .get(slot)
-            .map(c -> c instanceof Bindings.Bound b ? describe(b.value()) : "something else")
+            .map(
+                c ->
+                    c instanceof Bindings.Bound b
+                        ? DeepestFailure.describe(b.value())
+                        : "something else")
             .orElse("nothing");
     fail(
         Failure.Stage.STRUCTURE,
-        span,
-        "'" + name + "' stands for " + other + " and cannot stand for " + describe(value) + " too");
+        deepest.span(),
+        "'"
+            + name
+            + "' stands for "
+            + other
+            + " and cannot stand for "
+            + DeepestFailure.describe(value)
+            + " too");
     return FAILED;
   }
 
@@ -260,14 +259,12 @@ public final class Matcher {
     if (producer.isEmpty()
         || !producer.get().opType().equals(op.type())
         || !producer.get().domain().equals(op.domain())) {
-      if (isBetterOrEqual(Failure.Stage.STRUCTURE)) {
-        span = op.span();
-      }
+      deepest.pointAt(op.span(), bindings.nodes());
       return mismatch(value, op.qualifiedType());
     }
     Node node = producer.get();
     for (AttributeCondition condition : op.attributes()) {
-      Optional<String> wrong = attribute(condition, node);
+      Optional<String> wrong = attributes.mismatch(condition, node);
       if (wrong.isPresent()) {
         fail(Failure.Stage.STRUCTURE, op.span(), node + ": " + wrong.get());
         return FAILED;
@@ -437,83 +434,6 @@ public final class Matcher {
                 || fit.pattern() instanceof Pattern.GraphInput));
   }
 
-  // ---- attributes -------------------------------------------------------------------------------
-
-  /** Checks a condition and binds its capture; says what is wrong. */
-  private Optional<String> attribute(AttributeCondition condition, Node node) {
-    Optional<Attribute> attribute = node.attribute(condition.name());
-    if (condition instanceof AttributeCondition.Absent) {
-      return attribute.isEmpty()
-          ? Optional.empty()
-          : Optional.of("attribute '" + condition.name() + "' is present");
-    }
-    Optional<Datum> found = attribute.flatMap(Datum::of);
-    if (attribute.isPresent() && found.isEmpty()) {
-      return Optional.of("attribute '" + condition.name() + "' is not a number, string or list");
-    }
-    if (condition instanceof AttributeCondition.Capture capture) {
-      Optional<Datum> datum =
-          found.or(capture::fallback).or(() -> reversal(node, condition.name()));
-      capture.optionalChoice().ifPresent(c -> bindings.take(c, datum.isPresent() ? 0 : 1));
-      if (datum.isEmpty()) {
-        return capture.optionalChoice().isPresent()
-            ? Optional.empty()
-            : Optional.of("attribute '" + condition.name() + "' is absent");
-      }
-      Optional<Bindings.Content> bound = bindings.get(capture.slot());
-      if (bound.isEmpty()) {
-        bindings.set(capture.slot(), new Bindings.Known(datum.get()));
-        return Optional.empty();
-      }
-      return bound.get() instanceof Bindings.Known known && known.datum().matches(datum.get())
-          ? Optional.empty()
-          : Optional.of("attribute '" + condition.name() + "' differs from its other occurrence");
-    }
-    AttributeCondition.OneOf oneOf = (AttributeCondition.OneOf) condition;
-    Optional<Datum> datum = found.or(oneOf::fallback).or(() -> reversal(node, condition.name()));
-    if (datum.isPresent()) {
-      Datum actual = oneOf.axis() ? fromEnd(datum.get(), node) : datum.get();
-      for (Datum wanted : oneOf.data()) {
-        if (actual.matches(oneOf.axis() ? fromEnd(wanted, node) : wanted)) {
-          return Optional.empty();
-        }
-      }
-    }
-    String wanted =
-        oneOf.data().size() == 1 ? oneOf.data().get(0).toString() : "one of " + oneOf.data();
-    return Optional.of(
-        "attribute '"
-            + condition.name()
-            + "' is "
-            + datum.map(Datum::toString).orElse("absent")
-            + ", not "
-            + wanted);
-  }
-
-  /** The permutation that an absent {@code perm} of Transpose means. */
-  private Optional<Datum> reversal(Node node, String attribute) {
-    if (!node.is("Transpose") || !attribute.equals("perm")) {
-      return Optional.empty();
-    }
-    Optional<List<Dim>> shape = node.input(0).flatMap(facts::shape);
-    if (shape.isEmpty()) {
-      return Optional.empty();
-    }
-    List<Datum> perm = new ArrayList<>();
-    for (int i = shape.get().size() - 1; i >= 0; i--) {
-      perm.add(Datum.of(i));
-    }
-    return Optional.of(new Datum.Items(perm));
-  }
-
-  /** An axis counted from the end, where the rank of the first input is known. */
-  private Datum fromEnd(Datum axis, Node node) {
-    Optional<List<Dim>> shape = node.input(0).flatMap(facts::shape);
-    return axis instanceof Datum.Int i && i.value() >= 0 && shape.isPresent()
-        ? Datum.of(i.value() - shape.get().size())
-        : axis;
-  }
-
   // ---- conditions -------------------------------------------------------------------------------
 
   private boolean accepted() {
@@ -536,76 +456,16 @@ public final class Matcher {
   // ---- failures ---------------------------------------------------------------------------------
 
   private List<List<Goal>> mismatch(Value value, String wanted) {
-    if (!isBetterOrEqual(Failure.Stage.STRUCTURE)) {
-      return FAILED;
-    }
-    if (value == expectedOf && matched.size() == bindings.nodes().size()) {
-      expected.add(wanted);
-      return FAILED;
-    }
-    if (isBetter(Failure.Stage.STRUCTURE)) {
-      record(Failure.Stage.STRUCTURE, span, "");
-      expected.add(wanted);
-      expectedOf = value;
-    }
+    deepest.mismatch(value, wanted, bindings.nodes());
     return FAILED;
   }
 
-  private void fail(Failure.Stage failedStage, Span where, String why) {
-    if (isBetter(failedStage)) {
-      record(failedStage, where, why);
-    }
-  }
-
-  private void record(Failure.Stage failedStage, Span where, String why) {
-    stage = failedStage;
-    reason = why;
-    matched = List.copyOf(bindings.nodes());
-    span = where;
-    expected.clear();
-    expectedOf = null;
-  }
-
-  private boolean isBetter(Failure.Stage failedStage) {
-    return Failure.isDeeper(failedStage, bindings.nodes().size(), stage, matched.size());
-  }
-
-  private boolean isBetterOrEqual(Failure.Stage failedStage) {
-    return !Failure.isDeeper(stage, matched.size(), failedStage, bindings.nodes().size());
-  }
-
-  private String reason() {
-    return expectedOf == null
-        ? reason
-        : "expected " + orList(expected) + ", found " + describe(expectedOf);
-  }
-
-  private static String orList(Set<String> words) {
-    List<String> list = List.copyOf(words);
-    int last = list.size() - 1;
-    return last == 0
-        ? list.get(0)
-        : list.subList(0, last).stream().collect(Collectors.joining(", "))
-            + " or "
-            + list.get(last);
-  }
-
-  private static String describe(Value value) {
-    Optional<Node> producer = value.producer();
-    if (producer.isPresent()) {
-      Node node = producer.get();
-      return value.outputIndex() == 0
-          ? node.toString()
-          : "output " + value.outputIndex() + " of " + node;
-    }
-    return (value.constant().isPresent() ? "constant " : "input ") + value;
+  private void fail(Failure.Stage stage, Span where, String why) {
+    deepest.fail(stage, where, why, bindings.nodes());
   }
 
   private Outcome failure(boolean abandoned) {
     return new Outcome(
-        Optional.empty(),
-        Optional.of(new Failure(rule, root, stage, reason(), matched, span)),
-        steps,
-        abandoned);
+        Optional.empty(), Optional.of(deepest.failure(rule, root)), steps, abandoned);
   }
 }
