@@ -58,22 +58,22 @@ final class BundleDescription {
   }
 
   /** Writes the descriptions and completes the bundle; the names of its files. */
-  List<String> write(BundleFolder bundle, String modelFile, String version) {
+  List<String> write(BundleFolder bundle, String version) {
     ObjectNode report = report(version);
     bundle.writeJson(REPORT, report);
     bundle.writeText(REPORT_PAGE, ReportHtml.of(report));
-    ObjectNode description = description(bundle.resolve(modelFile), modelFile);
+    ObjectNode description = description(bundle.resolve(MODEL));
     return bundle.commit(version, description);
   }
 
-  private ObjectNode description(Path written, String modelFile) {
+  private ObjectNode description(Path written) {
     Model model = compilation.model();
     ObjectNode root = JsonNodeFactory.instance.objectNode();
     root.putObject("source")
         .put("file", String.valueOf(compilation.file().getFileName()))
         .put("sha256", Sha256.of(compilation.file()));
     root.putObject("model")
-        .put("file", modelFile)
+        .put("file", MODEL)
         .put("sha256", Sha256.of(written))
         .put("irVersion", model.irVersion())
         .put("opset", model.opset());

@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -28,39 +27,28 @@ final class ComposeReshapes implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return compose(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> compose(node, facts));
   }
 
-  private static int compose(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += compose(subgraph, facts);
-      }
-      if (!node.is("Reshape")) {
-        continue;
-      }
-      Optional<Node> first = node.requiredInput(0).producer();
-      boolean composes =
-          first.isPresent()
-              && (first.get().is("Reshape")
-                  || first.get().is("Squeeze")
-                  || first.get().is("Unsqueeze")
-                  || first.get().is("Flatten"))
-              && copiesNothing(node, facts);
-      if (composes) {
-        Value source = first.get().requiredInput(0);
-        node.setInput(0, source);
-        if (changesNothing(source, node.output(), facts)) {
-          node.output().replaceAllUsesWith(source);
-        }
-        changed++;
-      }
+  private static boolean compose(Node node, ValueFacts facts) {
+    if (!node.is("Reshape") || !copiesNothing(node, facts)) {
+      return false;
     }
-    if (changed > 0) {
-      graph.removeDeadNodes();
+    Optional<Node> first = node.requiredInput(0).producer().filter(ComposeReshapes::isReshaping);
+    if (first.isEmpty()) {
+      return false;
     }
-    return changed;
+    Value source = first.get().requiredInput(0);
+    node.setInput(0, source);
+    if (changesNothing(source, node.output(), facts)) {
+      node.output().replaceAllUsesWith(source);
+    }
+    return true;
+  }
+
+  private static boolean isReshaping(Node node) {
+    return node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten");
   }
 
   private static boolean changesNothing(Value before, Value after, ValueFacts facts) {

@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -24,29 +23,20 @@ final class ComposeTransposes implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return compose(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> compose(node, facts));
   }
 
-  private static int compose(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += compose(subgraph, facts);
-      }
-      Optional<List<Integer>> outer = Permutations.of(node, facts);
-      Optional<Node> first =
-          outer.isPresent() ? node.requiredInput(0).producer() : Optional.empty();
-      Optional<List<Integer>> inner = first.flatMap(before -> Permutations.of(before, facts));
-      if (inner.isPresent()) {
-        Value data = first.orElseThrow().requiredInput(0);
-        List<Integer> perm = Permutations.compose(inner.get(), outer.orElseThrow());
-        Inlined.replace(node, List.of(new Inserter(node).transpose(data, perm)));
-        changed++;
-      }
+  private static boolean compose(Node node, ValueFacts facts) {
+    Optional<List<Integer>> outer = Permutations.of(node, facts);
+    Optional<Node> first = outer.isPresent() ? node.requiredInput(0).producer() : Optional.empty();
+    Optional<List<Integer>> inner = first.flatMap(before -> Permutations.of(before, facts));
+    if (inner.isEmpty()) {
+      return false;
     }
-    if (changed > 0) {
-      graph.removeDeadNodes();
-    }
-    return changed;
+    Value data = first.orElseThrow().requiredInput(0);
+    List<Integer> perm = Permutations.compose(inner.get(), outer.orElseThrow());
+    node.replaceWith(List.of(new Inserter(node).transpose(data, perm)));
+    return true;
   }
 }

@@ -86,7 +86,6 @@ final class EmitSparseSites implements Pass<Compilation> {
   private static void emit(
       Compilation compilation, Site site, Value action, Value geometry, Optional<Value> keyBias) {
     int index = compilation.emitted().size();
-    Graph graph = compilation.model().graph();
     MethodSettings settings = site.method().orElseThrow();
     PlannedSite planned =
         planned(
@@ -100,37 +99,15 @@ final class EmitSparseSites implements Pass<Compilation> {
         new BlockSparseAttention(
             index, planned.layout(), planned.scale(), planned.masked(), settings.compensate());
 
-    Value query = site.query();
-    Value key = as(site.elementType(), site.key(), site, compilation);
-    Value value = as(site.elementType(), site.value(), site, compilation);
     Map<String, Value> available = new HashMap<>();
-    available.put(SparseOps.Q, query);
-    available.put(SparseOps.K, key);
-    available.put(SparseOps.V, value);
+    available.put(SparseOps.Q, site.query());
+    available.put(SparseOps.K, as(site.elementType(), site.key(), site, compilation));
+    available.put(SparseOps.V, as(site.elementType(), site.value(), site, compilation));
     available.put(SparseOps.GEOMETRY, geometry);
     available.put(SparseOps.ACTION, action);
     keyBias.ifPresent(bias -> available.put(SparseOps.KEY_BIAS, bias));
-    Map<String, String> planOutputs = new HashMap<>();
-    List<StateBinding> state = new ArrayList<>();
-    for (StateTensor tensor : plan.state(siteShape(site))) {
-      String input = tensor.graphInput(index);
-      String output = tensor.graphOutput(index);
-      requireFree(graph, input, compilation);
-      requireFree(graph, output, compilation);
-      available.put(tensor.input(), graph.addInput(input, tensor.valueType()));
-      planOutputs.put(tensor.output(), output);
-      state.add(new StateBinding(tensor, input, output));
-    }
-    Node planner =
-        plan.insertBefore(
-            site.attention(), site.name() + ".plan", inputsOf(plan, available), planOutputs);
-    for (StateBinding binding : state) {
-      StateTensor tensor = binding.tensor();
-      Value next = planner.output(plan.outputs().indexOf(tensor.output()));
-      next.setType(tensor.valueType());
-      graph.addOutput(next);
-    }
-
+    List<StateBinding> state = bindState(compilation, site, plan, index, available);
+    Node planner = insertPlanner(site, plan, available, state);
     for (int i = 0; i < Planner.PLAN.size(); i++) {
       available.put(Planner.PLAN.get(i), planner.output(i));
     }
@@ -141,7 +118,48 @@ final class EmitSparseSites implements Pass<Compilation> {
       node.metadata().put(SiteMetadata.SITE, site.name());
       node.metadata().put(Rewriter.PROVENANCE, site.rule());
     }
-    Value output = attention.output();
+    replaceOutput(compilation, site, attention.output());
+    define(compilation.model(), planner, plan);
+    define(compilation.model(), attention, sparse);
+    compilation.emitted().add(new EmittedSite(planned, site, planner, attention, state));
+  }
+
+  /** Adds the graph inputs of a planner's state to what its node can read. */
+  private static List<StateBinding> bindState(
+      Compilation compilation, Site site, Planner plan, int index, Map<String, Value> available) {
+    Graph graph = compilation.model().graph();
+    List<StateBinding> state = new ArrayList<>();
+    for (StateTensor tensor : plan.state(siteShape(site))) {
+      String input = tensor.graphInput(index);
+      String output = tensor.graphOutput(index);
+      requireFree(graph, input, compilation);
+      requireFree(graph, output, compilation);
+      available.put(tensor.input(), graph.addInput(input, tensor.valueType()));
+      state.add(new StateBinding(tensor, input, output));
+    }
+    return state;
+  }
+
+  /** The planner's node, whose next state becomes graph outputs. */
+  private static Node insertPlanner(
+      Site site, Planner plan, Map<String, Value> available, List<StateBinding> state) {
+    Map<String, String> names = new HashMap<>();
+    state.forEach(binding -> names.put(binding.tensor().output(), binding.output()));
+    Node planner =
+        plan.insertBefore(
+            site.attention(), site.name() + ".plan", inputsOf(plan, available), names);
+    for (StateBinding binding : state) {
+      StateTensor tensor = binding.tensor();
+      Value next = planner.output(plan.outputs().indexOf(tensor.output()));
+      next.setType(tensor.valueType());
+      planner.graph().addOutput(next);
+    }
+    return planner;
+  }
+
+  /** Puts what the sparse attention gives in the place of the dense attention. */
+  private static void replaceOutput(Compilation compilation, Site site, Value sparse) {
+    Value output = sparse;
     DataType declared = compilation.facts().elementType(site.attention().output());
     if (declared != DataType.UNDEFINED && declared != site.elementType()) {
       output = cast(output, declared, site.attention());
@@ -152,10 +170,7 @@ final class EmitSparseSites implements Pass<Compilation> {
     }
     site.attention().output().type().ifPresent(output::setType);
     site.attention().output().replaceAllUsesWith(output);
-    graph.remove(site.attention());
-    define(compilation.model(), planner, plan);
-    define(compilation.model(), attention, sparse);
-    compilation.emitted().add(new EmittedSite(planned, site, planner, attention, state));
+    site.attention().graph().remove(site.attention());
   }
 
   /** What the planner of a site is told. */

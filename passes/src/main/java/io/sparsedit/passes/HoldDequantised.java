@@ -1,6 +1,7 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.MemoisedTest;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -9,6 +10,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Puts an operator that changes nothing between DequantizeLinear and sparse operators.
@@ -50,13 +52,13 @@ final class HoldDequantised implements Pass<Compilation> {
   public int run(Compilation compilation) {
     Graph graph = compilation.model().graph();
     Map<Value, Value> held = new HashMap<>();
-    Map<Value, Boolean> known = new HashMap<>();
+    MemoisedTest isDequantised = new MemoisedTest(HoldDequantised::isDequantised);
     for (Node node : graph.nodeList()) {
       if (!node.domain().equals(SparseOps.DOMAIN)) {
         continue;
       }
       for (int i = 0; i < node.inputCount(); i++) {
-        Optional<Value> input = node.input(i).filter(v -> isDequantised(v, known));
+        Optional<Value> input = node.input(i).filter(isDequantised);
         if (input.isPresent()) {
           Value value = input.get();
           node.setInput(
@@ -74,22 +76,13 @@ final class HoldDequantised implements Pass<Compilation> {
     return held.size();
   }
 
-  private static boolean isDequantised(Value value, Map<Value, Boolean> known) {
-    Boolean answer = known.get(value);
-    if (answer == null) {
-      answer = comesFromDequantised(value, known);
-      known.put(value, answer);
-    }
-    return answer;
-  }
-
-  private static boolean comesFromDequantised(Value value, Map<Value, Boolean> known) {
+  private static boolean isDequantised(Value value, Predicate<Value> test) {
     Optional<Node> node = value.producer().filter(n -> n.domain().isEmpty());
     if (node.isEmpty()) {
       return false;
     }
     return node.get().is("DequantizeLinear")
         || (MOVING.contains(node.get().opType())
-            && node.get().presentInputs().stream().anyMatch(input -> isDequantised(input, known)));
+            && node.get().presentInputs().stream().anyMatch(test));
   }
 }

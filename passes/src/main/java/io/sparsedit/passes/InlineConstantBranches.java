@@ -54,7 +54,7 @@ final class InlineConstantBranches implements Pass<Compilation> {
     for (Node node : graph.nodeList()) {
       Optional<Graph> branch = node.is("If") ? branch(node, facts) : Optional.empty();
       if (branch.isPresent()) {
-        Inlined.replace(node, ModelCopy.inline(branch.get(), node, Map.of(), Map.of()));
+        node.replaceWith(ModelCopy.inline(branch.get(), node, Map.of(), Map.of()));
         inlined++;
       } else {
         for (Graph subgraph : node.subgraphs()) {

@@ -107,7 +107,7 @@ final class InlineFunctions implements Pass<Compilation> {
     Map<String, Attribute> attributes = new HashMap<>(function.attributeDefaults());
     attributes.putAll(call.attributes());
     List<Value> results = ModelCopy.inline(function.body(), call, arguments, attributes);
-    Inlined.replace(call, results);
+    call.replaceWith(results);
   }
 
   private static void collectCalled(Graph graph, Model model, Set<Function> called) {

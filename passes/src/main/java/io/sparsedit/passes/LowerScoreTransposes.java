@@ -58,7 +58,7 @@ final class LowerScoreTransposes implements Pass<Compilation> {
         Optional<Turned> lowered = lowered(node, turned, facts);
         if (lowered.isPresent()) {
           Value result = new Inserter(node).transpose(lowered.get().data(), lowered.get().perm());
-          Inlined.replace(node, List.of(result));
+          node.replaceWith(List.of(result));
           turned.put(result, lowered.get());
           changed++;
         }

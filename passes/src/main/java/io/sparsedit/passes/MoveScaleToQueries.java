@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -28,27 +27,15 @@ final class MoveScaleToQueries implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return move(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> move(node, facts));
   }
 
-  private static int move(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += move(subgraph, facts);
-      }
-      if (node.is("Mul") && Elementwise.leadsToSoftmax(node.output())) {
-        if (move(node, 0, facts) || move(node, 1, facts)) {
-          changed++;
-        }
-      } else if (node.is("Div") && Elementwise.leadsToSoftmax(node.output())) {
-        changed += move(node, 0, facts) ? 1 : 0;
-      }
+  private static boolean move(Node node, ValueFacts facts) {
+    if (!(node.is("Mul") || node.is("Div")) || !Elementwise.leadsToSoftmax(node.output())) {
+      return false;
     }
-    if (changed > 0) {
-      graph.removeDeadNodes();
-    }
-    return changed;
+    return move(node, 0, facts) || (node.is("Mul") && move(node, 1, facts));
   }
 
   private static boolean move(Node node, int place, ValueFacts facts) {
@@ -79,7 +66,7 @@ final class MoveScaleToQueries implements Pass<Compilation> {
     Inserter insert = new Inserter(node);
     Value scaled = insert.node(node.opType(), queries, factor);
     Value scores = insert.node("MatMul", scaled, product.get().requiredInput(1));
-    Inlined.replace(node, List.of(scores));
+    node.replaceWith(List.of(scores));
     return true;
   }
 }

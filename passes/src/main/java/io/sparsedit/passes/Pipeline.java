@@ -1,11 +1,8 @@
 package io.sparsedit.passes;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.bundle.BundleFolder;
-import io.sparsedit.compiler.bundle.Sha256;
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
@@ -21,8 +18,6 @@ import io.sparsedit.passes.verify.VerificationReport;
 import io.sparsedit.passes.verify.Verifier;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -36,6 +31,17 @@ import java.util.stream.Stream;
 
 /**
  * The way from an exported model to a bundle: read, recognise, rewrite, verify, write.
+ *
+ * <pre>
+ *   ONNX file          {@link OnnxReader} to the graph of {@code compiler.ir}
+ *   recognition()      many spellings of attention to sites with kinds, geometry and a method
+ *   rewriting()        dense sites restored, the others made sparse
+ *   portable model     {@link Verifier} compares it with the original in ONNX Runtime
+ *   bundle             {@link OnnxWriter}, {@link WeightFiles}, {@link BundleDescription}
+ *   engine             {@link io.sparsedit.compiler.engine.BuildEngine}, from the bundle: sparse operators
+ *                      to plugins, {@link io.sparsedit.compiler.legal.Legalisation} of all else for
+ *                      TensorRT's parser, the build in a process of its own
+ * </pre>
  *
  * <p>The two lists of passes below are the compiler; everything else is around them.
  */
@@ -151,7 +157,8 @@ public final class Pipeline {
       WeightFiles.Mode weights,
       String version,
       Progress progress) {
-    return compile(file, output, options, request, weights, Set.of(), version, progress);
+    Rewritten rewritten = rewrite(file, output, options, Set.of(), progress);
+    return verifyAndWrite(rewritten, output, request, weights, version, progress);
   }
 
   /**
@@ -174,18 +181,18 @@ public final class Pipeline {
       String version,
       Progress progress) {
     VerifyRequest none = new VerifyRequest(VerifyMode.NONE, Optional.empty(), Optional.empty());
-    return compile(
-        file, output, options, none, WeightFiles.Mode.LINK, instruments, version, progress);
+    Rewritten rewritten = rewrite(file, output, options, instruments, progress);
+    return verifyAndWrite(rewritten, output, none, WeightFiles.Mode.LINK, version, progress);
   }
 
-  private static CompileResult compile(
+  /** A model with sparse attention, and what was found in the exported one. */
+  private record Rewritten(Compilation compilation, Inspection inspection) {}
+
+  private static Rewritten rewrite(
       Path file,
       Path output,
       CompileOptions options,
-      VerifyRequest request,
-      WeightFiles.Mode weights,
       Set<Instrument> instruments,
-      String version,
       Progress progress) {
     BundleFolder.requireReplaceable(output);
     progress.stage("read " + file);
@@ -194,25 +201,36 @@ public final class Pipeline {
     WeightFiles.of(compilation.model()).requireOtherNames(BundleDescription.FILES);
     Inspection inspection = recognise(compilation, rewriting(instruments), progress);
     requireSparseSites(inspection);
+    return new Rewritten(compilation, inspection);
+  }
 
+  private static CompileResult verifyAndWrite(
+      Rewritten rewritten,
+      Path output,
+      VerifyRequest request,
+      WeightFiles.Mode weights,
+      String version,
+      Progress progress) {
+    Compilation compilation = rewritten.compilation();
+    Model model = compilation.model();
     VerificationReport verification =
         Verifier.verify(
-            ExpandMaskRows.in(OnnxReader.read(file)), compilation.model(), request, progress);
+            ExpandMaskRows.in(OnnxReader.read(compilation.file())), model, request, progress);
+    List<String> notes = SvgBands.notes(compilation);
     if (!verification.failures().isEmpty()) {
       return new CompileResult(
-          inspection, Optional.of(verification), List.of(), false, SvgBands.notes(compilation));
+          rewritten.inspection(), Optional.of(verification), List.of(), false, notes);
     }
     try (BundleFolder bundle = BundleFolder.begin(output)) {
       progress.stage("write " + output);
-      List<WeightFiles.Placed> placed =
-          WeightFiles.of(compilation.model()).placeIn(bundle.folder(), weights);
-      OnnxWriter.write(compilation.model(), bundle.resolve(BundleDescription.MODEL));
+      List<WeightFiles.Placed> placed = WeightFiles.of(model).placeIn(bundle.folder(), weights);
+      OnnxWriter.write(model, bundle.resolve(BundleDescription.MODEL));
       List<String> files =
-          new BundleDescription(compilation, inspection, verification, placed)
-              .write(bundle, BundleDescription.MODEL, version);
+          new BundleDescription(compilation, rewritten.inspection(), verification, placed)
+              .write(bundle, version);
       boolean linked = placed.stream().anyMatch(WeightFiles.Placed::linked);
       return new CompileResult(
-          inspection, Optional.of(verification), files, linked, SvgBands.notes(compilation));
+          rewritten.inspection(), Optional.of(verification), files, linked, notes);
     }
   }
 
@@ -222,54 +240,13 @@ public final class Pipeline {
    * @throws SparsifyException if the folder is no bundle, or was made from another model
    */
   public static VerificationReport verify(
-      Path bundle, Path original, VerifyRequest request, Progress progress) {
-    JsonNode description = readDescription(bundle);
+      Path folder, Path original, VerifyRequest request, Progress progress) {
+    CompiledBundle bundle = CompiledBundle.open(folder);
     progress.stage("read " + original);
-    String expected = description.path("source").path("sha256").asText();
-    if (!Sha256.of(original).equals(expected)) {
-      throw SparsifyException.failure(
-          bundle
-              + " was made from another model than "
-              + original
-              + ": their SHA-256 sums differ. Give the model it was made from ("
-              + description.path("source").path("file").asText()
-              + "), or compile again.");
-    }
-    Path compiledFile =
-        BundleFolder.member(
-            bundle, description.path("model").path("file").asText(BundleDescription.MODEL));
-    Model compiled = OnnxReader.read(compiledFile);
-    if (!Sha256.of(compiledFile).equals(description.path("model").path("sha256").asText())) {
-      throw SparsifyException.failure(
-          compiledFile
-              + " was changed after the bundle was made: its SHA-256 sum is not the one in"
-              + " bundle.json. Compile again.");
-    }
+    bundle.requireMadeFrom(original);
+    Model compiled = bundle.model();
     return Verifier.verify(
         ExpandMaskRows.in(OnnxReader.read(original)), compiled, request, progress);
-  }
-
-  private static JsonNode readDescription(Path bundle) {
-    Path file = bundle.resolve(BundleFolder.DESCRIPTION);
-    if (Files.isRegularFile(bundle)) {
-      throw SparsifyException.failure(
-          bundle
-              + " is a file, not a bundle's folder. The order is: verify BUNDLE MODEL.onnx, the model"
-              + " last.");
-    }
-    if (!Files.isRegularFile(file)) {
-      throw SparsifyException.failure(
-          bundle
-              + " is not a bundle: it has no bundle.json. Make one with sparsify-model compile.");
-    }
-    try {
-      return new ObjectMapper().readTree(file.toFile());
-    } catch (IOException e) {
-      throw new SparsifyException(
-          SparsifyException.Kind.FAILURE,
-          file + " is damaged. Make the bundle again with sparsify-model compile.",
-          e);
-    }
   }
 
   private static Inspection recognise(

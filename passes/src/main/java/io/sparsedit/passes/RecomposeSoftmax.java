@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -44,34 +43,20 @@ final class RecomposeSoftmax implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return recompose(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> recompose(node, facts));
   }
 
-  private static int recompose(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += recompose(subgraph, facts);
-      }
-      if (!node.isAttached()) {
-        continue;
-      }
-      Optional<Value> softmax =
-          switch (node.domain().isEmpty() ? node.opType() : "") {
-            case "Div" -> quotient(node, node.requiredInput(0), node.requiredInput(1), facts);
-            case "Mul" -> product(node, facts);
-            case "Exp" -> ofLogarithm(node, facts);
-            default -> Optional.empty();
-          };
-      if (softmax.isPresent()) {
-        Inlined.replace(node, List.of(softmax.get()));
-        changed++;
-      }
-    }
-    if (changed > 0) {
-      graph.removeDeadNodes();
-    }
-    return changed;
+  private static boolean recompose(Node node, ValueFacts facts) {
+    Optional<Value> softmax =
+        switch (node.domain().isEmpty() ? node.opType() : "") {
+          case "Div" -> quotient(node, node.requiredInput(0), node.requiredInput(1), facts);
+          case "Mul" -> product(node, facts);
+          case "Exp" -> ofLogarithm(node, facts);
+          default -> Optional.empty();
+        };
+    softmax.ifPresent(result -> node.replaceWith(List.of(result)));
+    return softmax.isPresent();
   }
 
   /** Mul(e, Reciprocal(sum)) and Mul(e, Div(1, sum)). */

@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -31,28 +30,19 @@ final class SpellOutEinsum implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    Graph graph = compilation.model().graph();
-    return spellOut(graph, compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> spellOut(node, facts));
   }
 
-  private static int spellOut(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += spellOut(subgraph, facts);
-      }
-      if (!node.is("Einsum")) {
-        continue;
-      }
-      Optional<EinsumEquation> equation = EinsumEquation.of(node, facts);
-      Optional<Value> product =
-          equation.flatMap(e -> e.operands().size() == 1 ? permuted(node, e) : product(node, e));
-      if (product.isPresent()) {
-        Inlined.replace(node, List.of(product.get()));
-        changed++;
-      }
+  private static boolean spellOut(Node node, ValueFacts facts) {
+    if (!node.is("Einsum")) {
+      return false;
     }
-    return changed;
+    Optional<EinsumEquation> equation = EinsumEquation.of(node, facts);
+    Optional<Value> product =
+        equation.flatMap(e -> e.operands().size() == 1 ? permuted(node, e) : product(node, e));
+    product.ifPresent(result -> node.replaceWith(List.of(result)));
+    return product.isPresent();
   }
 
   private static Optional<Value> permuted(Node node, EinsumEquation equation) {

@@ -1,7 +1,6 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.DataType;
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.HalfFloat;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
@@ -33,23 +32,14 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return spellOut(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> spellOut(node, facts));
   }
 
-  private static int spellOut(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += spellOut(subgraph, facts);
-      }
-      boolean spelt =
-          isProduct(node)
-              && (Elementwise.leadsToSoftmax(node.output()) || readsProbabilities(node));
-      if (spelt && spellOut(node, facts)) {
-        changed++;
-      }
-    }
-    return changed;
+  private static boolean spellOut(Node node, ValueFacts facts) {
+    return isProduct(node)
+        && (Elementwise.leadsToSoftmax(node.output()) || readsProbabilities(node))
+        && replace(node, facts);
   }
 
   private static boolean isProduct(Node node) {
@@ -69,7 +59,7 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
     return node.requiredInput(0).producer().filter(n -> n.is("Softmax")).isPresent();
   }
 
-  private static boolean spellOut(Node node, ValueFacts facts) {
+  private static boolean replace(Node node, ValueFacts facts) {
     Inserter insert = new Inserter(node);
     Value[] operands = new Value[2];
     for (int i = 0; i < 2; i++) {
@@ -92,7 +82,7 @@ final class SpellOutFusedMatMul implements Pass<Compilation> {
       Value factor = node.graph().addConstant("alpha", number);
       product = insert.node("Mul", product, factor);
     }
-    Inlined.replace(node, List.of(product));
+    node.replaceWith(List.of(product));
     return true;
   }
 }

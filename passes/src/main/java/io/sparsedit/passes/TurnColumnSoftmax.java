@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -29,37 +28,29 @@ final class TurnColumnSoftmax implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return turn(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> turn(node, facts));
   }
 
-  private static int turn(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += turn(subgraph, facts);
-      }
-      if (!node.is("Softmax")) {
-        continue;
-      }
-      int rank = facts.shape(node.output()).map(List<Dim>::size).orElse(0);
-      if (rank < 2 || Math.floorMod(node.intAttribute("axis", -1), rank) != rank - 2) {
-        continue;
-      }
-      Optional<Value> scores = turned(new Inserter(node), node.requiredInput(0), rank, 0, facts);
-      if (scores.isPresent()) {
-        Inserter insert = new Inserter(node);
-        Value softmax = insert.node("Softmax", scores.get());
-        Node turned = softmax.producer().orElseThrow();
-        turned.setAttribute("axis", -1);
-        turned.metadata().putAll(node.metadata());
-        node.output().replaceAllUsesWith(insert.swapLast(softmax, rank));
-        changed++;
-      }
+  private static boolean turn(Node node, ValueFacts facts) {
+    if (!node.is("Softmax")) {
+      return false;
     }
-    if (changed > 0) {
-      graph.removeDeadNodes();
+    int rank = facts.shape(node.output()).map(List<Dim>::size).orElse(0);
+    if (rank < 2 || Math.floorMod(node.intAttribute("axis", -1), rank) != rank - 2) {
+      return false;
     }
-    return changed;
+    Inserter insert = new Inserter(node);
+    Optional<Value> scores = turned(insert, node.requiredInput(0), rank, 0, facts);
+    if (scores.isEmpty()) {
+      return false;
+    }
+    Value softmax = insert.node("Softmax", scores.get());
+    Node turned = softmax.producer().orElseThrow();
+    turned.setAttribute("axis", -1);
+    turned.metadata().putAll(node.metadata());
+    node.output().replaceAllUsesWith(insert.swapLast(softmax, rank));
+    return true;
   }
 
   /** The value with its last two axes exchanged; empty unless a product is reached. */

@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -25,38 +24,29 @@ final class TurnTransposedProducts implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return turn(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> turn(node, facts));
   }
 
-  private static int turn(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += turn(subgraph, facts);
-      }
-      if (!node.is("MatMul")) {
-        continue;
-      }
-      int rank = rank(node.output(), facts);
-      Value values = node.requiredInput(0);
-      Optional<Value> probabilities = beforeExchange(node.requiredInput(1), rank, facts);
-      if (probabilities.isEmpty()
-          || rank(values, facts) != rank
-          || !Elementwise.comesFromSoftmax(probabilities.get())) {
-        continue;
-      }
-      Inserter insert = new Inserter(node);
-      Value product = insert.node("MatMul", probabilities.get(), insert.swapLast(values, rank));
-      Node turned = product.producer().orElseThrow();
-      turned.setName(node.name());
-      turned.metadata().putAll(node.metadata());
-      Inlined.replace(node, List.of(insert.swapLast(product, rank)));
-      changed++;
+  private static boolean turn(Node node, ValueFacts facts) {
+    if (!node.is("MatMul")) {
+      return false;
     }
-    if (changed > 0) {
-      graph.removeDeadNodes();
+    int rank = rank(node.output(), facts);
+    Value values = node.requiredInput(0);
+    Optional<Value> probabilities = beforeExchange(node.requiredInput(1), rank, facts);
+    if (probabilities.isEmpty()
+        || rank(values, facts) != rank
+        || !Elementwise.comesFromSoftmax(probabilities.get())) {
+      return false;
     }
-    return changed;
+    Inserter insert = new Inserter(node);
+    Value product = insert.node("MatMul", probabilities.get(), insert.swapLast(values, rank));
+    Node turned = product.producer().orElseThrow();
+    turned.setName(node.name());
+    turned.metadata().putAll(node.metadata());
+    node.replaceWith(List.of(insert.swapLast(product, rank)));
+    return true;
   }
 
   /** What a transposition of the last two of so many axes is applied to. */

@@ -1,6 +1,5 @@
 package io.sparsedit.passes;
 
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -31,20 +30,9 @@ final class UnflattenSoftmax implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return unflatten(compilation.model().graph(), compilation.facts());
-  }
-
-  private static int unflatten(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += unflatten(subgraph, facts);
-      }
-      if (node.is("Softmax") && unflatten(node, facts)) {
-        changed++;
-      }
-    }
-    return changed;
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(
+        compilation.model().graph(), node -> node.is("Softmax") && unflatten(node, facts));
   }
 
   private static boolean unflatten(Node softmax, ValueFacts facts) {
@@ -72,7 +60,7 @@ final class UnflattenSoftmax implements Pass<Compilation> {
     inputs[0] = probabilities;
     Value flattened = insert.node(reshape.get().opType(), inputs);
     reshape.get().attributes().forEach(flattened.producer().orElseThrow()::setAttribute);
-    Inlined.replace(softmax, List.of(flattened));
+    softmax.replaceWith(List.of(flattened));
     return true;
   }
 

@@ -1,7 +1,6 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.DataType;
-import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
@@ -39,27 +38,15 @@ final class UnifyRowGuards implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    return unify(compilation.model().graph(), compilation.facts());
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(
+        compilation.model().graph(), node -> node.is("Where") && unify(node, facts));
   }
 
-  private static int unify(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += unify(subgraph, facts);
-      }
-      if (node.isAttached() && node.is("Where")) {
-        Optional<Value> unified = unified(node, facts);
-        if (unified.isPresent()) {
-          Inlined.replace(node, List.of(unified.get()));
-          changed++;
-        }
-      }
-    }
-    if (changed > 0) {
-      graph.removeDeadNodes();
-    }
-    return changed;
+  private static boolean unify(Node where, ValueFacts facts) {
+    Optional<Value> unified = unified(where, facts);
+    unified.ifPresent(value -> where.replaceWith(List.of(value)));
+    return unified.isPresent();
   }
 
   /** What a Where is in the form that rules know; empty if it is that already, or no guard. */

@@ -30,7 +30,7 @@ final class CanonicalForm {
     for (Graph graph : Subgraphs.withSelf(copy.graph())) {
       for (Node node : graph.nodeList()) {
         if (node.domain().equals("sparsedit")) {
-          Inlined.replace(node, List.of(spelledOut(node, facts)));
+          node.replaceWith(List.of(spelledOut(node, facts)));
         }
       }
     }

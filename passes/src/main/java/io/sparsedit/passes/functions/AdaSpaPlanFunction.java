@@ -3,7 +3,6 @@ package io.sparsedit.passes.functions;
 import io.sparsedit.compiler.ir.Function;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.passes.functions.Ops.Iteration;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -77,23 +76,11 @@ final class AdaSpaPlanFunction {
                 List.of(
                     call.planState()
                         ? Ops.lookup(inputs, Planner.last(SparseOps.KEEP))
-                        : everythingKept(keep, heads, blocks),
+                        : blocks.everythingKept(keep, heads),
                     Ops.lookup(inputs, AdaSpaPlan.LSE)));
-    Value natural = heads.repeat(ops, ops.i32(ops.filled(0, ops.i64s(0))));
-    Value offsets = heads.repeat(ops, tokens.offsets(ops, blocks.sizes(ops)));
-    Map<String, Value> outputs = new HashMap<>();
-    outputs.put(SparseOps.QUERY_ORDER, natural);
-    outputs.put(SparseOps.KEY_ORDER, natural);
-    outputs.put(SparseOps.QUERY_OFFSETS, offsets);
-    outputs.put(SparseOps.KEY_OFFSETS, offsets);
-    outputs.put(SparseOps.KEEP, results.get(0));
+    Map<String, Value> outputs = blocks.plan(ops, heads, results.get(0));
     outputs.put(AdaSpaPlan.NEXT_LSE, results.get(1));
     return outputs;
-  }
-
-  private static Value everythingKept(Ops ops, Heads heads, VideoBlocks blocks) {
-    Value all = ops.filled(1, ops.vector(blocks.room(), blocks.room()));
-    return heads.repeat(ops, PlanParts.packKeep(ops, blocks.tokens().keepWithText(ops, all)));
   }
 
   // ---- a step that plans ------------------------------------------------------------------------

@@ -61,21 +61,9 @@ final class ReferencePlanFunction {
                               case MOST_MASS -> mostMass(plan, inputs, heads, blocks);
                               case RANDOM -> random(plan, heads, blocks);
                             })),
-                all -> {
-                  Value ones = all.filled(1, all.vector(blocks.room(), blocks.room()));
-                  Value ofHead = PlanParts.packKeep(all, tokens.keepWithText(all, ones));
-                  return List.of(heads.repeat(all, ofHead));
-                })
+                all -> List.of(blocks.everythingKept(all, heads)))
             .get(0);
-    Value natural = heads.repeat(ops, ops.i32(ops.filled(0, ops.i64s(0))));
-    Value offsets = heads.repeat(ops, tokens.offsets(ops, blocks.sizes(ops)));
-    Map<String, Value> outputs = new HashMap<>();
-    outputs.put(SparseOps.QUERY_ORDER, natural);
-    outputs.put(SparseOps.KEY_ORDER, natural);
-    outputs.put(SparseOps.QUERY_OFFSETS, offsets);
-    outputs.put(SparseOps.KEY_OFFSETS, offsets);
-    outputs.put(SparseOps.KEEP, keep);
-    return outputs;
+    return blocks.plan(ops, heads, keep);
   }
 
   /** I32 {@code [B,H,N,ceil(N/32)]} from i64 {@code [B H,room,room]}. */

@@ -2,6 +2,8 @@ package io.sparsedit.passes.functions;
 
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType.DeclaredDim;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * The video tokens as blocks of one size, and text as a segment of its own: the segments of the
@@ -47,6 +49,29 @@ record VideoBlocks(VideoTokens tokens, Value size, Value count, Value room) {
   Value sizes(Ops ops) {
     Value left = ops.sub(tokens.count(), ops.mul(ops.range(room), size));
     return ops.min(ops.max(left, ops.i64(0)), size);
+  }
+
+  /**
+   * The outputs of a planner whose segments are the blocks, in the order that the tokens have.
+   *
+   * @param keep i32 {@code [B,H,N,ceil(N/32)]}, the keep bits
+   */
+  Map<String, Value> plan(Ops ops, Heads heads, Value keep) {
+    Value natural = heads.repeat(ops, ops.i32(ops.filled(0, ops.i64s(0))));
+    Value offsets = heads.repeat(ops, tokens.offsets(ops, sizes(ops)));
+    Map<String, Value> outputs = new HashMap<>();
+    outputs.put(SparseOps.QUERY_ORDER, natural);
+    outputs.put(SparseOps.KEY_ORDER, natural);
+    outputs.put(SparseOps.QUERY_OFFSETS, offsets);
+    outputs.put(SparseOps.KEY_OFFSETS, offsets);
+    outputs.put(SparseOps.KEEP, keep);
+    return outputs;
+  }
+
+  /** Keep bits, i32 {@code [B,H,N,ceil(N/32)]}, of a plan that keeps every block and the text. */
+  Value everythingKept(Ops ops, Heads heads) {
+    Value all = ops.filled(1, ops.vector(room, room));
+    return heads.repeat(ops, PlanParts.packKeep(ops, tokens.keepWithText(ops, all)));
   }
 
   /** Bool {@code [room]}: which blocks have tokens. */

@@ -186,19 +186,13 @@ public final class QkFusion {
   private Optional<List<Value>> call(List<Call> calls, Head head, boolean alone, Site site) {
     Call first = calls.get(0);
     Inserter inserter = new Inserter(site.attention());
-    List<Value> sources = new ArrayList<>();
-    for (Call call : calls) {
-      HeadTensor source = call.part().source();
-      Value value = call.part().norm().map(NormMatch::input).orElse(source.value());
-      Optional<Value> heads = heads(value, source, head, inserter);
-      if (heads.isEmpty()) {
-        return Optional.empty();
-      }
-      sources.add(heads.get());
+    Optional<List<Value>> sources = sources(calls, head, inserter);
+    if (sources.isEmpty()) {
+      return Optional.empty();
     }
     if (first.norm().isEmpty() && first.rope().isEmpty()) {
       return Optional.of(
-          sources.stream()
+          sources.get().stream()
               .map(
                   value ->
                       first.layout() == Layout.BHSD
@@ -206,14 +200,7 @@ public final class QkFusion {
                           : inserter.transpose(value, List.of(0, 2, 1, 3)))
               .toList());
     }
-    boolean vectorsDiffer =
-        calls.stream()
-                .flatMap(call -> call.lanes(facts).stream())
-                .flatMap(Optional::stream)
-                .distinct()
-                .count()
-            > 1;
-    if (vectorsDiffer) {
+    if (vectorsDiffer(calls)) {
       return Optional.empty();
     }
     QkNormRope op =
@@ -224,28 +211,21 @@ public final class QkFusion {
             calls.size() > 1,
             first.norm(),
             first.rope());
-    Map<String, Value> inputs = new HashMap<>();
-    for (int i = 0; i < calls.size(); i++) {
-      boolean query = i == 0;
-      Optional<NormMatch> norm = calls.get(i).part().norm();
-      inputs.put(query ? SparseOps.Q : SparseOps.K, sources.get(i));
-      norm.flatMap(NormMatch::weight)
-          .ifPresent(
-              w ->
-                  inputs.put(
-                      query ? QkNormRope.Q_WEIGHT : QkNormRope.K_WEIGHT,
-                      w.vector(inserter, facts)));
-      norm.flatMap(NormMatch::bias)
-          .ifPresent(
-              b -> inputs.put(query ? QkNormRope.Q_BIAS : QkNormRope.K_BIAS, flat(b, inserter)));
+    Map<String, Value> inputs = vectors(calls, inserter);
+    inputs.put(SparseOps.Q, sources.get().get(0));
+    if (calls.size() > 1) {
+      inputs.put(SparseOps.K, sources.get().get(1));
     }
     if (first.part().rotation().isPresent()) {
       Rotation rotation = first.part().rotation().get();
       Dim rows = first.part().fact().rope().orElseThrow().rotatedTokens();
       RotaryTable table = new RotaryTable(inserter, facts, head, site.sizes());
       Dim start = first.part().firstRotated();
-      Optional<Value> cos = table(table, head, rotation.cos(), start, rows, alone, site);
-      Optional<Value> sin = table(table, head, rotation.sin(), start, rows, alone, site);
+      Graph graph = site.attention().graph();
+      Optional<Value> cos =
+          table(table, new TableKey(graph, head, rotation.cos(), start, rows, alone));
+      Optional<Value> sin =
+          table(table, new TableKey(graph, head, rotation.sin(), start, rows, alone));
       if (cos.isEmpty() || sin.isEmpty()) {
         return Optional.empty();
       }
@@ -265,26 +245,60 @@ public final class QkFusion {
     return Optional.of(node.outputs());
   }
 
+  /** What the calls read, with heads apart. */
+  private static Optional<List<Value>> sources(List<Call> calls, Head head, Inserter inserter) {
+    List<Value> sources = new ArrayList<>();
+    for (Call call : calls) {
+      HeadTensor source = call.part().source();
+      Value value = call.part().norm().map(NormMatch::input).orElse(source.value());
+      Optional<Value> heads = heads(value, source, head, inserter);
+      if (heads.isEmpty()) {
+        return Optional.empty();
+      }
+      sources.add(heads.get());
+    }
+    return Optional.of(sources);
+  }
+
+  /** Whether weights and biases, which one call reads at one length, have several. */
+  private boolean vectorsDiffer(List<Call> calls) {
+    return calls.stream()
+            .flatMap(call -> call.lanes(facts).stream())
+            .flatMap(Optional::stream)
+            .distinct()
+            .count()
+        > 1;
+  }
+
+  /** Weights and biases of the norms, as vectors, by the names of the operator's inputs. */
+  private Map<String, Value> vectors(List<Call> calls, Inserter inserter) {
+    Map<String, Value> vectors = new HashMap<>();
+    for (int i = 0; i < calls.size(); i++) {
+      String weight = i == 0 ? QkNormRope.Q_WEIGHT : QkNormRope.K_WEIGHT;
+      String bias = i == 0 ? QkNormRope.Q_BIAS : QkNormRope.K_BIAS;
+      Optional<NormMatch> norm = calls.get(i).part().norm();
+      norm.flatMap(NormMatch::weight)
+          .ifPresent(w -> vectors.put(weight, w.vector(inserter, facts)));
+      norm.flatMap(NormMatch::bias).ifPresent(b -> vectors.put(bias, flat(b, inserter)));
+    }
+    return vectors;
+  }
+
   /** What a table is made of; layers have their tables in common. */
   private record TableKey(
-      Graph graph, Head head, List<TableLane> lanes, Dim first, Dim tokens, boolean alone) {}
+      Graph graph, Head head, List<TableLane> lanes, Dim first, Dim tokens, boolean alone) {
+    private TableKey {
+      lanes = List.copyOf(lanes);
+    }
+  }
 
   /** The table, made for this site or for one before it. */
-  private Optional<Value> table(
-      RotaryTable builder,
-      Head head,
-      List<TableLane> lanes,
-      Dim first,
-      Dim tokens,
-      boolean alone,
-      Site site) {
-    TableKey key =
-        new TableKey(site.attention().graph(), head, List.copyOf(lanes), first, tokens, alone);
+  private Optional<Value> table(RotaryTable builder, TableKey key) {
     Value known = tables.get(key);
     if (known != null) {
       return Optional.of(known);
     }
-    Optional<Value> made = builder.build(lanes, first, tokens, alone);
+    Optional<Value> made = builder.build(key.lanes(), key.first(), key.tokens(), key.alone());
     made.ifPresent(table -> tables.put(key, table));
     return made;
   }

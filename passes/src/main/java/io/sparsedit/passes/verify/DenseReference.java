@@ -66,6 +66,11 @@ final class DenseReference implements AutoCloseable {
         DataType.FLOAT, Optional.of(List.of(new DeclaredDim.Unknown(), new DeclaredDim.Unknown())));
   }
 
+  /** The attention of all heads of a site, [B,H,Sq,D] in order. */
+  double[] attend(SiteInputs inputs, SparseSite site) {
+    return attend(inputs.query(), inputs.key(), inputs.value(), site.scale(), inputs.keyBias());
+  }
+
   /**
    * The attention of all heads.
    *

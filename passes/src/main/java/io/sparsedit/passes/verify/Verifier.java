@@ -4,7 +4,6 @@ import io.sparsedit.compiler.Progress;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Model;
-import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
@@ -16,18 +15,14 @@ import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
 import io.sparsedit.passes.functions.ActionCode;
 import io.sparsedit.passes.functions.SparseOps;
-import io.sparsedit.passes.functions.Svg2Plan;
-import io.sparsedit.passes.functions.TextPosition;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -44,9 +39,6 @@ public final class Verifier {
 
   /** The same where activations are float16. */
   private static final double TOLERANCE_F16 = 2e-2;
-
-  /** Text tokens of a site of symbolic size that is checked alone. */
-  private static final int DEFAULT_TEXT = 64;
 
   private final Model original;
   private final Model compiled;
@@ -201,10 +193,10 @@ public final class Verifier {
       for (SparseSite site : sites) {
         progress.stage("check site " + site.name());
         SiteInputs own = inputs(site, kept, compiledInputs);
-        double[] expected = attend(dense, own, site);
+        double[] expected = dense.attend(own, site);
         ErrorMetrics everything = ErrorMetrics.of(numbers(tensor(kept, site.output())), expected);
         try (SiteModel model = SiteModel.of(compiled, site, own.query().type(), planner -> {})) {
-          siteErrors.add(siteError(site, model.run(own), own, everything, expected));
+          siteErrors.add(SiteErrors.of(site, model.run(own), own, everything, expected));
         }
       }
     }
@@ -223,35 +215,6 @@ public final class Verifier {
         tensor(known, site.value()),
         tensor(known, site.geometry()),
         site.keyBias().map(bias -> tensor(known, bias)));
-  }
-
-  private static double[] attend(DenseReference dense, SiteInputs site, SparseSite settings) {
-    return dense.attend(site.query(), site.key(), site.value(), settings.scale(), site.keyBias());
-  }
-
-  private static VerificationReport.SiteError siteError(
-      SparseSite site,
-      SiteModel.Result result,
-      SiteInputs inputs,
-      ErrorMetrics everythingKept,
-      double[] expected) {
-    PlanMetrics plan =
-        PlanMetrics.of(
-            result.plan(),
-            inputs.query(),
-            inputs.key(),
-            site.scale(),
-            new PlanMetrics.Tokens(site.text(), inputs.videoTokens(site), inputs.keyBias()));
-    return new VerificationReport.SiteError(
-        site.name(),
-        site.index(),
-        inputs.query().dims()[2],
-        everythingKept,
-        ErrorMetrics.of(numbers(result.output()), expected),
-        plan.density(),
-        plan.minDensity(),
-        plan.maxDensity(),
-        plan.recall());
   }
 
   private static Tensor tensor(Map<String, Tensor> known, Value value) {
@@ -340,19 +303,9 @@ public final class Verifier {
   // ---- sites alone ------------------------------------------------------------------------------
 
   private VerificationReport verifySites(String why) {
-    Map<String, SparseSite> distinct = new LinkedHashMap<>();
-    for (SparseSite site : sites) {
-      distinct.putIfAbsent(signature(site), site);
-    }
-    List<VerificationReport.SiteError> errors = new ArrayList<>();
-    long largest = 0;
-    try (DenseReference dense = new DenseReference()) {
-      for (SparseSite site : distinct.values()) {
-        VerificationReport.SiteError error = verifyAlone(site, dense);
-        largest = Math.max(largest, error.tokens());
-        errors.add(error);
-      }
-    }
+    List<VerificationReport.SiteError> errors =
+        new SitesAlone(compiled, compiledFacts, file(), progress).check(sites);
+    long largest = errors.stream().mapToLong(VerificationReport.SiteError::tokens).max().orElse(0);
     String note =
         why
             + ", "
@@ -363,103 +316,5 @@ public final class Verifier {
             + largest
             + " tokens, against dense attention by its formula; clusters reduced in proportion";
     return report(VerifyMode.SITES, note, List.of(), List.of(), errors);
-  }
-
-  private VerificationReport.SiteError verifyAlone(SparseSite site, DenseReference dense) {
-    progress.stage("check site " + site.name() + " alone");
-    try {
-      return compareAlone(site, dense);
-    } catch (SparsifyException e) {
-      throw new SparsifyException(
-          e.kind(),
-          file()
-              + " cannot be verified, not even its site "
-              + site.name()
-              + " alone: "
-              + e.getMessage()
-              + ". Export it for an IR version and opset that ONNX Runtime takes, or leave the"
-              + " verification out with --verify none",
-          e);
-    }
-  }
-
-  private VerificationReport.SiteError compareAlone(SparseSite site, DenseReference dense) {
-    List<Dim> shape = compiledFacts.shape(site.query()).orElseThrow();
-    int heads = Math.toIntExact(shape.get(1).constant().orElseThrow());
-    int headDim = Math.toIntExact(shape.get(3).constant().orElseThrow());
-    ReducedVideo video = reduced(site, shape.get(2).constant());
-    PlantedSite planted =
-        new PlantedSite(type(site), heads, video, site.text(), headDim, site.scale());
-    SiteInputs inputs =
-        new SiteInputs(
-            planted.query,
-            planted.key,
-            planted.value,
-            video.geometry(),
-            site.keyBias().map(bias -> maskOf(site, video)));
-    double[] expected = attend(dense, inputs, site);
-    double factor = (double) video.tokens() / shape.get(2).constant().orElse(video.tokens());
-    SiteModel.Result everything;
-    try (SiteModel model =
-        SiteModel.of(
-            compiled,
-            site,
-            type(site),
-            planner -> {
-              reduceClusters(planner, factor);
-              KeepEverything.set(planner);
-            })) {
-      everything = model.run(inputs);
-    }
-    try (SiteModel model =
-        SiteModel.of(compiled, site, type(site), planner -> reduceClusters(planner, factor))) {
-      return siteError(
-          site,
-          model.run(inputs),
-          inputs,
-          ErrorMetrics.of(numbers(everything.output()), expected),
-          expected);
-    }
-  }
-
-  /** The site's own video and text, or less of both. */
-  private static ReducedVideo reduced(SparseSite site, OptionalLong tokens) {
-    Optional<long[]> extents = site.geometry().constant().flatMap(Tensor::longs);
-    boolean hasText = site.text().segments() > 0;
-    if (extents.isEmpty() || tokens.isEmpty()) {
-      return ReducedVideo.DEFAULT.withText(hasText ? DEFAULT_TEXT : 0);
-    }
-    long[] e = extents.get();
-    return ReducedVideo.of(e[0], e[1], e[2], hasText ? tokens.getAsLong() - e[0] * e[1] * e[2] : 0);
-  }
-
-  /** The mask of a site that is checked alone: the last half of its text, or of a frame. */
-  private static Tensor maskOf(SparseSite site, ReducedVideo video) {
-    int tokens = video.tokens();
-    int hidden = (video.text() > 0 ? video.text() : video.height() * video.width()) / 2;
-    int end = site.text() == TextPosition.FIRST ? video.text() : tokens;
-    float[] bias = new float[tokens];
-    Arrays.fill(bias, end - hidden, end, Float.NEGATIVE_INFINITY);
-    return Tensor.ofFloats(new long[] {1, 1, 1, tokens}, bias);
-  }
-
-  private static void reduceClusters(Node planner, double factor) {
-    for (String clusters : List.of(Svg2Plan.Q_CLUSTERS, Svg2Plan.K_CLUSTERS)) {
-      if (planner.attribute(clusters).isPresent()) {
-        long full = planner.intAttribute(clusters, 1);
-        planner.setAttribute(clusters, Math.max(1, Math.round(full * factor)));
-      }
-    }
-  }
-
-  /** Equal for sites that run the same code: same sizes and settings. */
-  private String signature(SparseSite site) {
-    Map<String, Object> settings = new LinkedHashMap<>(site.planner().attributes());
-    settings.remove(SparseOps.SITE);
-    return site.planner().opType()
-        + site.planner().overload()
-        + compiledFacts.shape(site.query())
-        + type(site)
-        + settings;
   }
 }

@@ -69,13 +69,12 @@ public final class BackendComparison {
     List<ComparedStep> steps = new ArrayList<>();
     try (Session left = found.newSession(Schedule.listed(actions));
         Session right = wanted.newSession(Schedule.listed(actions))) {
+      Pair pair = new Pair(found.bundle(), actions, left, right);
       for (int round = 0; round < rounds; round++) {
         Map<String, Tensor> inputs = SeededInputs.of(found.bundle(), sizes, seed + round);
         for (int step = 0; step < actions.size(); step++) {
           disturb(inputs, seed + DISTURBANCE_SEED + step);
-          Map<String, Tensor> converted = convert(inputs, wanted.bundle());
-          ComparedStep compared =
-              step(found.bundle(), left, right, round, step, actions.get(step), inputs, converted);
+          ComparedStep compared = pair.run(round, step, inputs, convert(inputs, wanted.bundle()));
           watcher.accept(compared);
           steps.add(compared);
         }
@@ -104,11 +103,12 @@ public final class BackendComparison {
     List<ComparedStep> steps = new ArrayList<>();
     try (Session left = model.newSession(Schedule.listed(actions));
         Session right = model.newSession(Schedule.listed(actions))) {
+      Pair pair = new Pair(bundle, actions, left, right);
       Map<String, Tensor> inputs = SeededInputs.of(bundle, sizes, seed);
       for (int step = 0; step < actions.size(); step++) {
         disturb(inputs, seed + DISTURBANCE_SEED + step);
         Map<String, Tensor> rounded = round(inputs, rounding, seed + ROUNDING_SEED + step);
-        steps.add(step(bundle, left, right, 0, step, actions.get(step), rounded, inputs));
+        steps.add(pair.run(0, step, rounded, inputs));
       }
     }
     return steps;
@@ -129,32 +129,34 @@ public final class BackendComparison {
     return rounded;
   }
 
-  private static ComparedStep step(
-      Bundle bundle,
-      Session left,
-      Session right,
-      int round,
-      int step,
-      Action action,
-      Map<String, Tensor> inputs,
-      Map<String, Tensor> converted) {
-    long start = System.nanoTime();
-    Map<String, Tensor> found = left.run(step, 0, inputs);
-    long middle = System.nanoTime();
-    Map<String, Tensor> wanted = right.run(step, 0, converted);
-    long end = System.nanoTime();
-    Map<String, TensorError> outputs = new LinkedHashMap<>();
-    wanted.forEach(
-        (name, tensor) ->
-            outputs.put(
-                name, TensorError.of(Objects.requireNonNull(found.get(name), name), tensor)));
-    Map<String, TensorError> state = new LinkedHashMap<>();
-    for (Bundle.StateTensor tensor : bundle.state()) {
-      state.put(
-          tensor.input(), TensorError.of(left.copyState(0, tensor), right.copyState(0, tensor)));
+  /** The two sessions that are compared, and the actions that both run. */
+  private record Pair(Bundle bundle, List<Action> actions, Session left, Session right) {
+    ComparedStep run(
+        int round, int step, Map<String, Tensor> leftInputs, Map<String, Tensor> rightInputs) {
+      long start = System.nanoTime();
+      Map<String, Tensor> found = left.run(step, 0, leftInputs);
+      long middle = System.nanoTime();
+      Map<String, Tensor> wanted = right.run(step, 0, rightInputs);
+      long end = System.nanoTime();
+      Map<String, TensorError> outputs = new LinkedHashMap<>();
+      wanted.forEach(
+          (name, tensor) ->
+              outputs.put(
+                  name, TensorError.of(Objects.requireNonNull(found.get(name), name), tensor)));
+      Map<String, TensorError> state = new LinkedHashMap<>();
+      for (Bundle.StateTensor tensor : bundle.state()) {
+        state.put(
+            tensor.input(), TensorError.of(left.copyState(0, tensor), right.copyState(0, tensor)));
+      }
+      return new ComparedStep(
+          round,
+          step,
+          actions.get(step),
+          outputs,
+          state,
+          (middle - start) / 1e6,
+          (end - middle) / 1e6);
     }
-    return new ComparedStep(
-        round, step, action, outputs, state, (middle - start) / 1e6, (end - middle) / 1e6);
   }
 
   /** The same values in the types that a bundle takes. */

@@ -1,6 +1,7 @@
 package io.sparsedit.compiler.engine;
 
 import io.sparsedit.compiler.ir.Graph;
+import io.sparsedit.compiler.ir.MemoisedTest;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
@@ -8,12 +9,12 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.shape.ShapeInference;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Keeps projections that plugins read out of one wide product.
@@ -39,9 +40,9 @@ final class ProjectApart {
   /** Changes the model; the number of products that were set apart. */
   static int in(Model model) {
     Map<Value, List<Node>> products = new LinkedHashMap<>();
-    Map<Value, Boolean> known = new HashMap<>();
+    MemoisedTest goToPlugins = new MemoisedTest(ProjectApart::goesToPlugins);
     for (Node node : model.graph().nodeList()) {
-      if (node.is("MatMul") && goesToPlugins(node.output(), known)) {
+      if (node.is("MatMul") && goToPlugins.test(node.output())) {
         products.computeIfAbsent(node.requiredInput(0), x -> new ArrayList<>()).add(node);
       }
     }
@@ -55,23 +56,15 @@ final class ProjectApart {
   }
 
   /** Whether plugins alone read a value, with no kernel between. */
-  private static boolean goesToPlugins(Value value, Map<Value, Boolean> known) {
-    Boolean answer = known.get(value);
-    if (answer == null) {
-      answer =
-          !value.isGraphOutput()
-              && !value.isUnused()
-              && value.uses().stream().allMatch(use -> leadsToPlugins(use.node(), known));
-      known.put(value, answer);
-    }
-    return answer;
+  private static boolean goesToPlugins(Value value, Predicate<Value> test) {
+    return !value.isGraphOutput()
+        && !value.isUnused()
+        && value.uses().stream().allMatch(use -> leadsToPlugins(use.node(), test));
   }
 
-  private static boolean leadsToPlugins(Node node, Map<Value, Boolean> known) {
+  private static boolean leadsToPlugins(Node node, Predicate<Value> test) {
     return node.domain().equals(CallPlugins.DOMAIN)
-        || (BETWEEN.contains(node.opType())
-            && node.domain().isEmpty()
-            && goesToPlugins(node.output(), known));
+        || (BETWEEN.contains(node.opType()) && node.domain().isEmpty() && test.test(node.output()));
   }
 
   private static int setApart(Value x, List<Node> products, ShapeTable facts) {

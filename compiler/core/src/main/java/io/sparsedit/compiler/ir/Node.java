@@ -284,6 +284,40 @@ public final class Node {
     return graphs;
   }
 
+  /**
+   * Makes readers of the outputs read other values, which take over declared types, and removes the
+   * node.
+   *
+   * <p>Where an output of the graph is replaced, the result takes over its name; if the result is
+   * an input, a constant, an output already or of another graph, a copy of it does.
+   *
+   * @param results a value for each output; unused outputs at the end need none
+   */
+  public void replaceWith(List<Value> results) {
+    for (int i = 0; i < outputs.size(); i++) {
+      Value old = outputs.get(i);
+      if (old.isUnused()) {
+        continue;
+      }
+      Value result = results.get(i);
+      if (old.isGraphOutput()) {
+        boolean copied =
+            result.producer().isEmpty() || result.graph() != graph || result.isGraphOutput();
+        if (copied) {
+          result = graph.insertBefore(this, "Identity", result);
+        }
+        String taken = old.name();
+        old.rename(graph.freshName(taken));
+        result.rename(taken);
+      }
+      if (result.type().isEmpty()) {
+        old.type().ifPresent(result::setType);
+      }
+      old.replaceAllUsesWith(result);
+    }
+    graph.remove(this);
+  }
+
   /** Whether the node is in its graph's list, and not removed from it. */
   public boolean isAttached() {
     return attached;

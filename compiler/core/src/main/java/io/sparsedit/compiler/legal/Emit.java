@@ -189,34 +189,12 @@ record Emit(Node before, long opset) {
    * @param results a value for each output that is used
    */
   void replace(List<Value> results) {
-    Graph graph = before.graph();
-    for (int i = 0; i < before.outputs().size(); i++) {
-      Value old = before.output(i);
-      if (old.isUnused()) {
-        continue;
-      }
-      Value result = results.get(i);
-      if (old.isGraphOutput()) {
-        boolean copied =
-            result.producer().isEmpty() || result.graph() != graph || result.isGraphOutput();
-        if (copied) {
-          result = node("Identity", result);
-        }
-        String name = old.name();
-        old.rename(graph.freshName(name));
-        result.rename(name);
-      }
-      if (result.type().isEmpty()) {
-        old.type().ifPresent(result::setType);
-      }
-      old.replaceAllUsesWith(result);
-    }
     List<Node> named = List.of();
     for (Value result : results) {
       named = result.producer().filter(p -> p.name().isEmpty()).map(List::of).orElse(named);
     }
     // TensorRT names layers after nodes: the last one of what stands for a node keeps its name.
     named.forEach(node -> node.setName(before.name()));
-    graph.remove(before);
+    before.replaceWith(results);
   }
 }

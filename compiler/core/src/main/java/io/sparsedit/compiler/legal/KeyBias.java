@@ -1,6 +1,7 @@
 package io.sparsedit.compiler.legal;
 
 import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.MemoisedTest;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * A tensor that is added to attention's scores, as one number for each key.
@@ -40,7 +42,7 @@ final class KeyBias {
       Set.of("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze");
 
   private final ShapeTable facts;
-  private final Map<Value, Boolean> known = new HashMap<>();
+  private final MemoisedTest isBias = new MemoisedTest(this::find);
   private final Map<Value, Value> rows = new HashMap<>();
 
   KeyBias(ShapeTable facts) {
@@ -51,20 +53,13 @@ final class KeyBias {
    * Whether a tensor that is broadcast to scores [B,H,S,S] is the same for all queries and heads.
    */
   boolean is(Value value) {
-    Boolean answer = known.get(value);
-    if (answer == null) {
-      answer = find(value);
-      known.put(value, answer);
-    }
-    return answer;
+    return isBias.test(value);
   }
 
-  private boolean find(Value value) {
+  private boolean find(Value value, Predicate<Value> test) {
     return isNarrow(value)
-        || repeated(value).filter(this::is).isPresent()
-        || elementwise(value)
-            .filter(n -> n.presentInputs().stream().allMatch(this::is))
-            .isPresent();
+        || repeated(value).filter(test).isPresent()
+        || elementwise(value).filter(n -> n.presentInputs().stream().allMatch(test)).isPresent();
   }
 
   /** One row for all queries and heads. */
