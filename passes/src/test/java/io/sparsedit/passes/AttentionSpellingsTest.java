@@ -11,36 +11,21 @@ import io.sparsedit.compiler.ir.DataType;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Attention in every spelling that is known: found with its kind and sizes; after every pass the
  * graph is well formed and computes what it did; taken back, the site is what the exporter wrote.
  */
-final class AttentionSpellingsTest {
+final class AttentionSpellingsTest extends SpelledAttention {
   private static final String SELF = "self 2 24 to 24";
   private static final String CROSS = "cross 2 24 to 5";
   private static final double ROOT = Math.sqrt(0.5);
 
-  private static final List<Spelling> SPELLINGS = new ArrayList<>();
-
-  private static void add(
-      String name, int opset, String expected, Function<SpelledGraph, Value> attention) {
-    SPELLINGS.add(new Spelling(name, opset, attention, expected, true));
-  }
-
-  private static void addInexact(
-      String name, int opset, String expected, Function<SpelledGraph, Value> attention) {
-    SPELLINGS.add(new Spelling(name, opset, attention, expected, false));
-  }
-
-  static {
+  @Override
+  void addSpellings() {
     scales();
     softmaxes();
     layouts();
@@ -52,19 +37,9 @@ final class AttentionSpellingsTest {
     projections();
   }
 
-  static Stream<Spelling> spellings() {
-    return SPELLINGS.stream();
-  }
-
-  @ParameterizedTest
-  @MethodSource("spellings")
-  void isFoundAndMeansTheSame(Spelling spelling) {
-    spelling.check();
-  }
-
   // ---- spellings --------------------------------------------------------------------------------
 
-  private static void scales() {
+  private void scales() {
     add(
         "scale after the product",
         17,
@@ -149,7 +124,7 @@ final class AttentionSpellingsTest {
     return g.merged(g.op("MatMul", g.softmax(scores), x[2]));
   }
 
-  private static void softmaxes() {
+  private void softmaxes() {
     add(
         "exp over its sum",
         17,
@@ -246,7 +221,7 @@ final class AttentionSpellingsTest {
     return g.merged(g.op("MatMul", softmax.apply(g.scores(x[0], x[1])), x[2]));
   }
 
-  private static void layouts() {
+  private void layouts() {
     add(
         "queries are the columns",
         17,
@@ -350,7 +325,7 @@ final class AttentionSpellingsTest {
         });
   }
 
-  private static void einsums() {
+  private void einsums() {
     for (String[] e :
         new String[][] {
           {"bhid,bhjd->bhij", "bhij,bhjd->bhid", "0213", "0213"},
@@ -413,7 +388,7 @@ final class AttentionSpellingsTest {
     return g.transpose(value, perm.chars().mapToLong(c -> c - '0').toArray());
   }
 
-  private static void masks() {
+  private void masks() {
     add(
         "additive mask",
         17,
@@ -515,7 +490,7 @@ final class AttentionSpellingsTest {
     return g.merged(g.op("MatMul", g.softmax(s), g.bhsd(g.text)));
   }
 
-  private static void grouped() {
+  private void grouped() {
     add(
         "a key head repeated by Expand",
         17,
@@ -610,7 +585,7 @@ final class AttentionSpellingsTest {
         g.op("MatMul", g.tokens, g.weight(WIDTH, HEAD_DIM)), BATCH, 1, 1, VIDEO, HEAD_DIM);
   }
 
-  private static void onnxOperator() {
+  private void onnxOperator() {
     for (int opset : new int[] {23, 24}) {
       String of = "Attention " + opset + ", ";
       add(of + "4-D", opset, SELF, g -> g.merged(g.node("Attention", List.of(g.qkv()))));
@@ -689,7 +664,7 @@ final class AttentionSpellingsTest {
     }
   }
 
-  private static void microsoftOperators() {
+  private void microsoftOperators() {
     String mha = "com.microsoft.MultiHeadAttention";
     add(
         "MultiHeadAttention",
@@ -854,7 +829,7 @@ final class AttentionSpellingsTest {
     return out;
   }
 
-  private static void projections() {
+  private void projections() {
     add(
         "Gemm projections",
         17,

@@ -12,34 +12,18 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
-import java.util.stream.Stream;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Attention as other tools than PyTorch's exporters write it, and as people do by hand. */
-final class ExporterSpellingsTest {
+final class ExporterSpellingsTest extends SpelledAttention {
   private static final String SELF = "self 2 24 to 24";
 
   private static final String QUANTISED =
       ": its scores or probabilities are quantised: compile the model before it is quantised, or"
           + " quantise it without the matrix products of its attention";
 
-  private static final List<Spelling> SPELLINGS = new ArrayList<>();
-
-  private static void add(
-      String name, int opset, String expected, Function<SpelledGraph, Value> attention) {
-    SPELLINGS.add(new Spelling(name, opset, attention, expected, true));
-  }
-
-  private static void addInexact(
-      String name, int opset, String expected, Function<SpelledGraph, Value> attention) {
-    SPELLINGS.add(new Spelling(name, opset, attention, expected, false));
-  }
-
-  static {
+  @Override
+  void addSpellings() {
     flattened();
     oneByOne();
     layouts();
@@ -48,23 +32,13 @@ final class ExporterSpellingsTest {
     operators();
   }
 
-  static Stream<Spelling> spellings() {
-    return SPELLINGS.stream();
-  }
-
-  @ParameterizedTest
-  @MethodSource("spellings")
-  void isFoundAndMeansTheSame(Spelling spelling) {
-    spelling.check();
-  }
-
   // ---- spellings --------------------------------------------------------------------------------
 
   private static Value attend(SpelledGraph g, Value scores, Value v) {
     return g.merged(g.op("MatMul", g.softmax(scores), v));
   }
 
-  private static void flattened() {
+  private void flattened() {
     add(
         "softmax of rows in a matrix",
         17,
@@ -103,7 +77,7 @@ final class ExporterSpellingsTest {
         });
   }
 
-  private static void oneByOne() {
+  private void oneByOne() {
     add(
         "one element of the batch after the other",
         17,
@@ -155,7 +129,7 @@ final class ExporterSpellingsTest {
         });
   }
 
-  private static void layouts() {
+  private void layouts() {
     add(
         "tokens before batch",
         17,
@@ -245,7 +219,7 @@ final class ExporterSpellingsTest {
     return g.reshape(pairs, BATCH * HEADS, VIDEO, HEAD_DIM);
   }
 
-  private static void masks() {
+  private void masks() {
     addInexact(
         "a mask that is multiplied, and its complement added",
         17,
@@ -312,7 +286,7 @@ final class ExporterSpellingsTest {
         "keep", DataType.FLOAT, Tensor.ofFloats(new long[] {BATCH, 1, 1, VIDEO}, elements));
   }
 
-  private static void quantised() {
+  private void quantised() {
     add(
         "weights in eight bits",
         17,
@@ -370,7 +344,7 @@ final class ExporterSpellingsTest {
     return g.op("DequantizeLinear", g.op("QuantizeLinear", value, scale, zero), scale, zero);
   }
 
-  private static void operators() {
+  private void operators() {
     add(
         "Attention of ONNX Runtime whose values are wider",
         17,

@@ -25,7 +25,8 @@ final class VerificationInputsTest {
 
   private static VerificationReport verify(String bundle, Optional<Path> inputs) {
     CompileOptions options =
-        new CompileOptions(Svg2Settings.PUBLISHED, Optional.empty(), DenseLayers.PUBLISHED, true);
+        new CompileOptions(
+            new AdaSpaSettings(.3f, .8f, 16, false), Optional.empty(), DenseLayers.PUBLISHED, true);
     return Pipeline.compile(
             ZooGraphs.model(GRAPH, folder),
             folder.resolve(bundle),

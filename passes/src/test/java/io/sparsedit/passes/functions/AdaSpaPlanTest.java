@@ -51,11 +51,6 @@ class AdaSpaPlanTest {
     return inputs(golden, call, 0, Float.NaN, ActionCode.PLAN_SPARSE.cold());
   }
 
-  private static void feedBack(AdaSpaPlan call, OneOp.Outputs outputs, Map<String, Tensor> inputs) {
-    call.state(SiteShape.of(1, 1, 1, 1))
-        .forEach(state -> inputs.put(state.input(), outputs.get(state.output())));
-  }
-
   private static OneOp.Outputs run(AdaSpaPlan call, Map<String, Tensor> inputs) {
     try (OneOp op = OneOp.load(call)) {
       return op.run(inputs);
@@ -133,7 +128,7 @@ class AdaSpaPlanTest {
         boolean searches = step == 4 || step == 7;
         ActionCode action = searches ? ActionCode.PLAN_SPARSE : ActionCode.REUSE_SPARSE;
         Map<String, Tensor> inputs = inputs(golden, call, step, 0, action.code());
-        feedBack(call, outputs, inputs);
+        PlannerContract.feedBack(call, outputs, inputs);
         outputs = op.run(inputs);
         if (searches) {
           planned = outputs;
@@ -191,30 +186,13 @@ class AdaSpaPlanTest {
       names = {"DENSE", "REUSE_SPARSE"})
   void aStepThatDoesNotPlanCopiesItsState(ActionCode action) {
     AdaSpaPlan call = PLANTED.adaSpa(Layout.BHSD, true);
-    Map<String, Tensor> inputs = cold(PLANTED, call);
-    try (OneOp op = OneOp.load(call)) {
-      OneOp.Outputs planned = op.run(inputs);
-      inputs.put(SparseOps.Q, TestTensors.random(1, 1, 3, 160, 20));
-      inputs.put(SparseOps.K, TestTensors.random(2, 1, 3, 160, 20));
-      inputs.put(SparseOps.ACTION, TestTensors.action(action.code()));
-      feedBack(call, planned, inputs);
-      OneOp.Outputs copied = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(copied.get(output), planned.get(output)));
-    }
+    PlannerContract.assertCopiesItsState(call, cold(PLANTED, call), action);
   }
 
   @Test
   void planDensePlansAsPlanSparse() {
     AdaSpaPlan call = PLANTED.adaSpa(Layout.BHSD, false);
-    Map<String, Tensor> inputs = cold(PLANTED, call);
-    try (OneOp op = OneOp.load(call)) {
-      OneOp.Outputs sparse = op.run(inputs);
-      inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.PLAN_DENSE.cold()));
-      OneOp.Outputs dense = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(sparse.get(output), dense.get(output)));
-    }
+    PlannerContract.assertPlanDensePlansAsPlanSparse(call, cold(PLANTED, call));
   }
 
   /** Rows whose cached LSE is low count for more, so that the blocks they look at are kept. */
@@ -245,13 +223,8 @@ class AdaSpaPlanTest {
     Golden golden = Golden.read(name);
     AdaSpaPlan call = golden.adaSpa(Layout.BHSD, false);
     OneOp.Outputs outputs = run(call, inputs(golden, call, 0, 2, ActionCode.DENSE.code()));
-    for (String tensor : Planner.PLAN) {
-      assertThat(outputs.get(tensor).dims()).as(tensor).isEqualTo(golden.tensor(tensor).dims());
-    }
-    assertThat(TestTensors.density(outputs::get)).isEqualTo(1);
     assertThat(TestTensors.floats(outputs.get(AdaSpaPlan.NEXT_LSE))).containsOnly(2f);
-    Tensor o = golden.attend(Layout.BHSD, 0, outputs::get, ActionCode.REUSE_SPARSE);
-    assertThat(TestTensors.relativeL1(o, golden.tensor("dense"))).isLessThan(TOLERANCE);
+    PlannerContract.assertKeepsEverything(golden, outputs);
   }
 
   @Test

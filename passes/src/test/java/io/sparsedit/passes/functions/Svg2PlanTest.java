@@ -48,12 +48,6 @@ class Svg2PlanTest {
     return inputs(golden, call, 0, Float.NaN, ActionCode.PLAN_SPARSE.cold());
   }
 
-  /** Feeds the state that a step left, or the plan too, into the next step's inputs. */
-  private static void feedBack(Svg2Plan call, OneOp.Outputs outputs, Map<String, Tensor> inputs) {
-    call.state(SiteShape.of(1, 1, 1, 1))
-        .forEach(state -> inputs.put(state.input(), outputs.get(state.output())));
-  }
-
   private static OneOp.Outputs run(Svg2Plan call, Map<String, Tensor> inputs) {
     try (OneOp op = OneOp.load(call)) {
       return op.run(inputs);
@@ -131,7 +125,7 @@ class Svg2PlanTest {
       assertGoldenState(outputs, golden, "first_");
       for (int step = 1; step < golden.steps(); step++) {
         inputs = inputs(golden, call, step, 0, ActionCode.PLAN_SPARSE.code());
-        feedBack(call, outputs, inputs);
+        PlannerContract.feedBack(call, outputs, inputs);
         outputs = op.run(inputs);
       }
       assertThat(golden.steps()).isEqualTo(10);
@@ -168,30 +162,13 @@ class Svg2PlanTest {
       names = {"DENSE", "REUSE_SPARSE"})
   void aStepThatDoesNotPlanCopiesItsState(ActionCode action) {
     Svg2Plan call = PLANTED.svg2(Layout.BHSD, true);
-    Map<String, Tensor> inputs = cold(PLANTED, call);
-    try (OneOp op = OneOp.load(call)) {
-      OneOp.Outputs planned = op.run(inputs);
-      inputs.put(SparseOps.Q, TestTensors.random(1, 1, 2, 320, 16));
-      inputs.put(SparseOps.K, TestTensors.random(2, 1, 2, 320, 16));
-      inputs.put(SparseOps.ACTION, TestTensors.action(action.code()));
-      feedBack(call, planned, inputs);
-      OneOp.Outputs copied = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(copied.get(output), planned.get(output)));
-    }
+    PlannerContract.assertCopiesItsState(call, cold(PLANTED, call), action);
   }
 
   @Test
   void planDensePlansAsPlanSparse() {
     Svg2Plan call = PLANTED.svg2(Layout.BHSD, false);
-    Map<String, Tensor> inputs = cold(PLANTED, call);
-    try (OneOp op = OneOp.load(call)) {
-      OneOp.Outputs sparse = op.run(inputs);
-      inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.PLAN_DENSE.cold()));
-      OneOp.Outputs dense = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(sparse.get(output), dense.get(output)));
-    }
+    PlannerContract.assertPlanDensePlansAsPlanSparse(call, cold(PLANTED, call));
   }
 
   /** Without a plan in state, the plan of a dense step is valid and keeps everything. */
@@ -201,24 +178,8 @@ class Svg2PlanTest {
     Golden golden = Golden.read(name);
     Svg2Plan call = golden.svg2(Layout.BHSD, false);
     OneOp.Outputs outputs = run(call, inputs(golden, call, 0, 2, ActionCode.DENSE.code()));
-    for (String tensor : Planner.PLAN) {
-      assertThat(outputs.get(tensor).dims()).as(tensor).isEqualTo(golden.tensor(tensor).dims());
-    }
-    assertThat(TestTensors.density(outputs::get)).isEqualTo(1);
     assertThat(TestTensors.floats(outputs.get(Svg2Plan.NEXT_Q_CENTROIDS))).containsOnly(2f);
-
-    BlockSparseAttention attention =
-        new BlockSparseAttention(0, Layout.BHSD, call.scale(), false, false);
-    Map<String, Tensor> inputs = new LinkedHashMap<>();
-    inputs.put(SparseOps.Q, golden.atStep("q", 0));
-    inputs.put(SparseOps.K, golden.atStep("k", 0));
-    inputs.put(SparseOps.V, golden.tensor("v"));
-    Planner.PLAN.forEach(tensor -> inputs.put(tensor, outputs.get(tensor)));
-    inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.REUSE_SPARSE.code()));
-    try (OneOp op = OneOp.load(attention)) {
-      Tensor o = op.run(inputs).get(SparseOps.O);
-      assertThat(TestTensors.relativeL1(o, golden.tensor("dense"))).isLessThan(TOLERANCE);
-    }
+    PlannerContract.assertKeepsEverything(golden, outputs);
   }
 
   @Test

@@ -212,35 +212,19 @@ class SvgPlanTest {
   void aStepThatDoesNotPlanKeepsItsClasses(ActionCode action) {
     SvgPlan call = PLANTED.svg(Layout.BHSD, true);
     Map<String, Tensor> inputs = cold(PLANTED, call);
+    PlannerContract.assertCopiesItsState(call, inputs, action);
     try (OneOp op = OneOp.load(call)) {
       OneOp.Outputs planned = op.run(inputs);
-      for (String tensor : List.of(SparseOps.Q, SparseOps.K, SparseOps.V)) {
-        inputs.put(tensor, TestTensors.random(tensor.hashCode(), 1, 4, 168, 8));
-      }
       inputs.put(SparseOps.ACTION, TestTensors.action(action.code()));
-      inputs.put(SvgPlan.HEAD_CLASSES, planned.get(SvgPlan.NEXT_HEAD_CLASSES));
-      OneOp.Outputs copied = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(copied.get(output), planned.get(output)));
       inputs.put(SvgPlan.HEAD_CLASSES, Tensor.ofInts(new long[] {1, 4}, 7, 1, 1, -2));
-      OneOp.Outputs garbled = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(garbled.get(output), planned.get(output)));
+      PlannerContract.assertSame(call, op.run(inputs), planned);
     }
   }
 
   @Test
   void planDensePlansAsPlanSparse() {
     SvgPlan call = PLANTED.svg(Layout.BHSD, false);
-    Map<String, Tensor> inputs = cold(PLANTED, call);
-    try (OneOp op = OneOp.load(call)) {
-      OneOp.Outputs sparse = op.run(inputs);
-      PLANTED.assertPlan(sparse);
-      inputs.put(SparseOps.ACTION, TestTensors.action(ActionCode.PLAN_DENSE.code()));
-      OneOp.Outputs dense = op.run(inputs);
-      assertThat(call.outputs())
-          .allMatch(output -> TestTensors.same(sparse.get(output), dense.get(output)));
-    }
+    PlannerContract.assertPlanDensePlansAsPlanSparse(call, cold(PLANTED, call));
   }
 
   @ParameterizedTest
@@ -256,16 +240,7 @@ class SvgPlanTest {
     Golden golden = Golden.read(name);
     SvgPlan call = golden.svg(Layout.BHSD, false);
     OneOp.Outputs outputs = run(call, inputs(golden, call, 0, 0, ActionCode.DENSE.code()));
-    for (String tensor : Planner.PLAN) {
-      assertThat(outputs.get(tensor).dims()).as(tensor).isEqualTo(golden.tensor(tensor).dims());
-    }
-    assertKeepsEverything(golden, outputs);
-  }
-
-  private static void assertKeepsEverything(Golden golden, OneOp.Outputs outputs) {
-    assertThat(TestTensors.density(outputs::get)).isEqualTo(1);
-    Tensor o = golden.attend(Layout.BHSD, 0, outputs::get, ActionCode.REUSE_SPARSE);
-    assertThat(TestTensors.relativeL1(o, golden.tensor("dense"))).isLessThan(TOLERANCE);
+    PlannerContract.assertKeepsEverything(golden, outputs);
   }
 
   /** In whatever order the tokens are: also in temporal heads all pairs are there, once. */
@@ -282,7 +257,7 @@ class SvgPlanTest {
     SvgPlan chosen = golden.svg(Layout.BHSD, true);
     // With text the published formula first takes off the strips that text costs.
     SvgPlan call = withDensity(chosen, chosen.text() == TextPosition.NONE ? 1 : 1.5f, budget);
-    assertKeepsEverything(golden, run(call, cold(golden, call)));
+    PlannerContract.assertKeepsEverything(golden, run(call, cold(golden, call)));
   }
 
   private static SvgPlan withDensity(SvgPlan call, float density, boolean budget) {
