@@ -70,8 +70,7 @@ record CompiledBundle(Path folder, JsonNode description) {
    */
   Model model() {
     JsonNode entry = description.path("model");
-    Path file =
-        BundleFolder.member(folder, entry.path("file").asText(BundleDescription.MODEL));
+    Path file = BundleFolder.member(folder, entry.path("file").asText(BundleDescription.MODEL));
     Model model = OnnxReader.read(file);
     if (!Sha256.of(file).equals(entry.path("sha256").asText())) {
       throw SparsifyException.failure(

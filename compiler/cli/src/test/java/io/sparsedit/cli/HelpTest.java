@@ -20,6 +20,7 @@ import picocli.CommandLine.Model.OptionSpec;
 /** What a first-time user meets: help, and mistakes on the command line. */
 final class HelpTest {
   private static final Pattern OPTION = Pattern.compile("(?<![\\w-])(--[a-z][a-z-]+)");
+  private static final Pattern DOCUMENTED = Pattern.compile("(?m)(?<![\\w-])(--[a-z][a-z0-9-]+)");
 
   @ParameterizedTest
   @ValueSource(strings = {"inspect", "compile", "verify", "bench"})
@@ -46,6 +47,33 @@ final class HelpTest {
       assertThat(known).contains(named.group(1));
     }
     assertThat(run.out()).doesNotContain("%n").doesNotContain("%%");
+  }
+
+  /** {@code docs/command-line.md} has each option, and none that there is not. */
+  @Test
+  void documentationHasEachOption() throws IOException {
+    Set<String> options = new TreeSet<>();
+    new CommandLine(new SparsifyModel())
+        .getSubcommands()
+        .forEach(
+            (name, command) ->
+                command.getCommandSpec().options().stream()
+                    .filter(option -> !name.equals("help") && !option.hidden())
+                    .forEach(
+                        option -> {
+                          options.add(option.longestName());
+                          if (option.negatable()) {
+                            options.add(option.longestName().replaceFirst("--", "--no-"));
+                          }
+                        }));
+    Set<String> documented = new TreeSet<>();
+    Matcher named =
+        DOCUMENTED.matcher(Files.readString(Path.of("..", "..", "docs", "command-line.md")));
+    while (named.find()) {
+      documented.add(named.group(1));
+    }
+
+    assertThat(documented).isEqualTo(options);
   }
 
   /** A command line that is broken at the terminal's edge cannot be copied. */
