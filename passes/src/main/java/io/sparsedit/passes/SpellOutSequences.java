@@ -37,32 +37,20 @@ final class SpellOutSequences implements Pass<Compilation> {
 
   @Override
   public int run(Compilation compilation) {
-    int changed = spellOut(compilation.model().graph(), compilation.facts());
-    if (changed > 0) {
-      compilation.model().graph().removeDeadNodes();
-    }
-    return changed;
+    ValueFacts facts = compilation.facts();
+    return EachNode.rewrite(compilation.model().graph(), node -> spellOut(node, facts));
   }
 
-  private static int spellOut(Graph graph, ValueFacts facts) {
-    int changed = 0;
-    for (Node node : graph.nodeList()) {
-      for (Graph subgraph : node.subgraphs()) {
-        changed += spellOut(subgraph, facts);
-      }
-      Optional<Node> sequence =
-          node.is("SequenceAt") || node.is("ConcatFromSequence")
-              ? node.requiredInput(0).producer()
-              : Optional.<Node>empty();
-      Optional<Value> tensor =
-          sequence.flatMap(
-              made -> node.is("SequenceAt") ? taken(node, made, facts) : joined(node, made));
-      if (tensor.isPresent()) {
-        Inlined.replace(node, List.of(tensor.get()));
-        changed++;
-      }
-    }
-    return changed;
+  private static boolean spellOut(Node node, ValueFacts facts) {
+    Optional<Node> sequence =
+        node.is("SequenceAt") || node.is("ConcatFromSequence")
+            ? node.requiredInput(0).producer()
+            : Optional.<Node>empty();
+    Optional<Value> tensor =
+        sequence.flatMap(
+            made -> node.is("SequenceAt") ? taken(node, made, facts) : joined(node, made));
+    tensor.ifPresent(value -> node.replaceWith(List.of(value)));
+    return tensor.isPresent();
   }
 
   private static Optional<Value> taken(Node at, Node sequence, ValueFacts facts) {

@@ -111,8 +111,9 @@ final class TritonRepositoryTest {
 
   @Test
   void anEngineForOneSizeFixesTheState() throws IOException {
-    ObjectNode shapes =
-        root.putArray("engines").addObject().put("file", "a.plan").putObject("shapes");
+    ObjectNode engine = root.putArray("engines").addObject().put("file", "a.plan");
+    engine.putObject("plugins").put("file", "a.so");
+    ObjectNode shapes = engine.putObject("shapes");
     for (String range : List.of("min", "opt", "max")) {
       shapes.withObject("/latents").putArray(range).add("max".equals(range) ? 3 : 2).add(16);
       shapes.withObject("/state.s0.means").putArray(range).add(4).add(8);
