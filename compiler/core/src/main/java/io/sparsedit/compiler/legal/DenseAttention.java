@@ -16,9 +16,9 @@ public enum DenseAttention {
 
   /**
    * Multiplications of queries by keys from which on it is faster. On an H200, beside TensorRT 10.6
-   * and timed alone (docs/tensorrt.md), the kernel was 1.33 times as fast at 2.0e9 (30 heads x 64,
-   * 8,192 queries, 128 keys), 1.38 at 3.2e9 and 1.1 to 7.3 above; 1.11 at 1.6e9 and 0.87 at 1.3e9,
-   * where the launches count.
+   * and timed alone (docs/tensorrt-measured.md), the kernel was 1.37 times as fast at 2.0e9 (30
+   * heads x 64, 8,192 queries, 128 keys), 1.38 at 3.2e9 and 1.1 to 7.6 above; 1.17 at 1.6e9 and
+   * 0.95 at 1.3e9, where the launches count.
    */
   private static final long FEWEST_PRODUCTS = 2_000_000_000L;
 
