@@ -95,7 +95,15 @@ final class UnifyRowGuards implements Pass<Compilation> {
     if (isNoise(node)) {
       return softmaxOf(node.requiredInput(0), depth - 1, facts);
     }
-    return node.is("Where") ? softmaxOf(node.requiredInput(2), depth - 1, facts) : Optional.empty();
+    return node.is("Where") && isGuard(node, depth, facts)
+        ? softmaxOf(node.requiredInput(2), depth - 1, facts)
+        : Optional.empty();
+  }
+
+  /** Whether a Where changes its third input to zeros at most, or never. */
+  private static boolean isGuard(Node where, int depth, ValueFacts facts) {
+    return new UniformValues(facts).is(where.requiredInput(1), 0)
+        || isNeverTrue(where.requiredInput(0), depth - 1, facts);
   }
 
   private static boolean isOverLastAxis(Node softmax, ValueFacts facts) {

@@ -100,6 +100,20 @@ final class UnifyRowGuardsTest {
         .isZero();
   }
 
+  /** Probabilities of which the graph replaces some by another number are no softmax's. */
+  @Test
+  void replacedProbabilitiesStay() {
+    assertThat(
+            changes(
+                (g, s) -> {
+                  Value all = cast(g, reduced(g, "ReduceMin", gone(g, s)), DataType.BOOL);
+                  Value some = g.op("Greater", s, g.number(0));
+                  return g.op(
+                      "Where", all, zeros(g), g.op("Where", some, g.number(5), g.softmax(s)));
+                }))
+        .isZero();
+  }
+
   private static SpelledGraph spelled(BiFunction<SpelledGraph, Value, Value> probabilities) {
     return SpelledGraph.of(
         OPSET,

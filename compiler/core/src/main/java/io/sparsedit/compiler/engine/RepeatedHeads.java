@@ -75,7 +75,7 @@ record RepeatedHeads(Value source, Node reshape, List<Long> sizes) {
     long group = sizes.get(2);
     long count = sizes.get(3);
     long channels = sizes.get(4);
-    Value opened = shaped(graph, "Reshape", tokens, batch, count, heads, 1, channels);
+    Value opened = shaped(graph, "Reshape", tokens, 0, 0, 0, 1, -1);
     Value repeated = shaped(graph, "Expand", opened, batch, count, heads, group, channels);
     return shaped(graph, "Reshape", repeated, batch, count, heads * group, channels);
   }
