@@ -2,6 +2,7 @@ package io.sparsedit.passes;
 
 import io.sparsedit.compiler.ir.Graph;
 import io.sparsedit.compiler.ir.MemoisedTest;
+import io.sparsedit.compiler.ir.MovingOperators;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
@@ -9,7 +10,6 @@ import io.sparsedit.passes.functions.SparseOps;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Predicate;
 
 /**
@@ -27,22 +27,6 @@ import java.util.function.Predicate;
  * the operators' functions have. It removes an Identity before that, but not a Max of one operand.
  */
 final class HoldDequantised implements Pass<Compilation> {
-  private static final Set<String> MOVING =
-      Set.of(
-          "Cast",
-          "Concat",
-          "Expand",
-          "Flatten",
-          "Gather",
-          "Identity",
-          "Reshape",
-          "Slice",
-          "Split",
-          "Squeeze",
-          "Tile",
-          "Transpose",
-          "Unsqueeze");
-
   @Override
   public String name() {
     return "hold dequantised tensors";
@@ -82,7 +66,7 @@ final class HoldDequantised implements Pass<Compilation> {
       return false;
     }
     return node.get().is("DequantizeLinear")
-        || (MOVING.contains(node.get().opType())
+        || (MovingOperators.include(node.get())
             && node.get().presentInputs().stream().anyMatch(test));
   }
 }

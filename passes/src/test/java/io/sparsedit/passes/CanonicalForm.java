@@ -23,6 +23,11 @@ final class CanonicalForm {
     return OrtRunner.run(spelledOut(model), inputs);
   }
 
+  /** The elements of the model's first output for the inputs of its graph; it stays as it is. */
+  static double[] output(Model model, SpelledGraph spelled) {
+    return run(model, spelled.inputs()).values().iterator().next().doubles().orElseThrow();
+  }
+
   private static Model spelledOut(Model model) {
     Model copy = ModelCopy.of(model);
     copy.graph().removeDeadNodes();

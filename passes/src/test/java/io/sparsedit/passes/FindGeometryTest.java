@@ -10,8 +10,6 @@ import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -57,12 +55,7 @@ final class FindGeometryTest {
     graph.addOutput(out);
     Model model = new Model(graph, 10);
     model.opsets().put("", 17L);
-    Compilation compilation =
-        new Compilation(Path.of("tokens.onnx"), model, CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(model);
     assertThat(compilation.sites()).hasSize(1);
     return compilation.geometry();
   }

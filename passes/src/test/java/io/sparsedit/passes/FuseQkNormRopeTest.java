@@ -9,7 +9,6 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
-import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.passes.functions.QkNormRope;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.VerifyMode;
@@ -61,12 +60,7 @@ final class FuseQkNormRopeTest {
                   return g.merged(g.op("MatMul", g.softmax(g.scores(q, k)), g.bhsd(g.tokens)));
                 })
             .model();
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(model);
 
     assertThat(compilation.sites().get(0).preparation().query().isSomething()).isTrue();
     assertThat(compilation.sites().get(0).sparsify()).isTrue();

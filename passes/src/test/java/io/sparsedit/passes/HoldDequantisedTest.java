@@ -10,7 +10,6 @@ import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.onnx.OnnxReader;
 import io.sparsedit.compiler.onnx.OnnxWriter;
 import io.sparsedit.compiler.onnx.WeightFiles;
-import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.passes.functions.SparseOps;
 import io.sparsedit.passes.verify.VerifyMode;
 import io.sparsedit.passes.verify.VerifyRequest;
@@ -48,12 +47,7 @@ final class HoldDequantisedTest {
               Value scores = g.scores(q, g.bhsd(g.tokens));
               return g.merged(g.op("MatMul", g.softmax(scores), g.bhsd(g.tokens)));
             });
-    Compilation compilation =
-        new Compilation(Path.of("doubled.onnx"), graph.model(), CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(graph.model());
     new EmitSparseSites().run(compilation);
     compilation.graphChanged();
 

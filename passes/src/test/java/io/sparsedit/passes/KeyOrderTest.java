@@ -6,8 +6,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
@@ -16,12 +14,7 @@ import org.junit.jupiter.api.Test;
 final class KeyOrderTest {
   private static List<Site> sites(Function<SpelledGraph, Value> attention) {
     Model model = SpelledGraph.of(17, attention).model();
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(model);
     return compilation.sites();
   }
 

@@ -3,8 +3,6 @@ package io.sparsedit.passes;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
@@ -59,13 +57,7 @@ final class LinearAttentionTest {
 
   private static List<Inspection.NotUnderstood> notUnderstood(
       Function<SpelledGraph, Value> attention) {
-    Compilation compilation =
-        new Compilation(
-            Path.of("linear.onnx"), SpelledGraph.of(17, attention).model(), CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(SpelledGraph.of(17, attention).model());
     return compilation.notUnderstood();
   }
 }

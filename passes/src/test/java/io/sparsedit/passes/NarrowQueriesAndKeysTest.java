@@ -4,11 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.sparsedit.compiler.ir.DataType;
-import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -84,14 +81,8 @@ final class NarrowQueriesAndKeysTest {
   /** The type of the one site, which is sparse; it is the exporter's attention when undone. */
   private static DataType typeOf(SpelledGraph spelled) {
     Model model = spelled.model();
-    double[] before = run(model, spelled);
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-      GraphVerifier.require(model);
-    }
+    double[] before = CanonicalForm.output(model, spelled);
+    Compilation compilation = RecognisedModel.recognise(model);
     assertThat(compilation.sites()).hasSize(1);
     Site site = compilation.sites().get(0);
     assertThat(site.sparsify()).as(site.reason()).isTrue();
@@ -100,16 +91,7 @@ final class NarrowQueriesAndKeysTest {
     site.recognition().undo();
     model.graph().removeDeadNodes();
     assertThat(Pipeline.operators(model)).doesNotContainKey("sparsedit.Attention");
-    assertThat(run(model, spelled)).containsExactly(before, within(1e-5));
+    assertThat(CanonicalForm.output(model, spelled)).containsExactly(before, within(1e-5));
     return site.elementType();
-  }
-
-  private static double[] run(Model model, SpelledGraph spelled) {
-    return CanonicalForm.run(model, spelled.inputs())
-        .values()
-        .iterator()
-        .next()
-        .doubles()
-        .orElseThrow();
   }
 }

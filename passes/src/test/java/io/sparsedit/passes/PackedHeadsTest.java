@@ -9,13 +9,8 @@ import static io.sparsedit.passes.SpelledGraph.WIDTH;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.sparsedit.compiler.ir.Model;
-import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 
@@ -37,7 +32,7 @@ final class PackedHeadsTest {
         };
 
     assertThat(recognised(packed, "self 2 24 to 24"))
-        .containsExactly(run(SpelledGraph.of(17, written)), within(1e-5));
+        .containsExactly(output(SpelledGraph.of(17, written)), within(1e-5));
   }
 
   @Test
@@ -52,7 +47,7 @@ final class PackedHeadsTest {
         };
 
     assertThat(recognised(packed, "cross 2 24 to 5"))
-        .containsExactly(run(SpelledGraph.of(17, written)), within(1e-5));
+        .containsExactly(output(SpelledGraph.of(17, written)), within(1e-5));
   }
 
   /** [B,S,H,parts,D]. */
@@ -73,22 +68,12 @@ final class PackedHeadsTest {
 
   private static double[] recognised(Function<SpelledGraph, Value> attention, String site) {
     SpelledGraph spelled = SpelledGraph.of(17, attention);
-    Compilation compilation =
-        new Compilation(Path.of("packed.onnx"), spelled.model(), CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(spelled.model());
     assertThat(compilation.sites()).extracting(RandomGraph::describe).containsExactly(site);
-    return first(CanonicalForm.run(compilation.model(), spelled.inputs()));
+    return CanonicalForm.output(compilation.model(), spelled);
   }
 
-  private static double[] run(SpelledGraph spelled) {
-    Model model = spelled.model();
-    return first(CanonicalForm.run(model, spelled.inputs()));
-  }
-
-  private static double[] first(Map<String, Tensor> outputs) {
-    return outputs.values().iterator().next().doubles().orElseThrow();
+  private static double[] output(SpelledGraph spelled) {
+    return CanonicalForm.output(spelled.model(), spelled);
   }
 }

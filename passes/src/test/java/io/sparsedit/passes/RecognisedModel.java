@@ -1,5 +1,6 @@
 package io.sparsedit.passes;
 
+import io.sparsedit.compiler.ir.GraphVerifier;
 import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
@@ -10,6 +11,7 @@ import io.sparsedit.passes.qk.SizeValues;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.function.ObjIntConsumer;
 
 /** A model after recognition: its sites and what is known of it, for tests of other packages. */
 public final class RecognisedModel {
@@ -32,6 +34,28 @@ public final class RecognisedModel {
       }
     }
     return new RecognisedModel(compilation);
+  }
+
+  /** Recognition of a model, which is changed and after each pass well formed. */
+  static Compilation recognise(Model model) {
+    return recognise(model, (pass, changes) -> {});
+  }
+
+  /**
+   * Recognition of a model, which is changed and after each pass well formed.
+   *
+   * @param after is told of each pass, and of how much it changed
+   */
+  static Compilation recognise(Model model, ObjIntConsumer<Pass<Compilation>> after) {
+    Compilation compilation =
+        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
+    for (Pass<Compilation> pass : Pipeline.recognition()) {
+      int changes = pass.run(compilation);
+      compilation.graphChanged();
+      GraphVerifier.require(model);
+      after.accept(pass, changes);
+    }
+    return compilation;
   }
 
   public Model model() {

@@ -7,8 +7,6 @@ import io.sparsedit.compiler.ir.Model;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.ir.ValueType;
-import io.sparsedit.compiler.pass.Pass;
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -40,12 +38,7 @@ final class UnknownShapeTest {
             });
     Model model = spelled.model();
     model.opsets().put("com.acme", 1L);
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), model, CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(model);
     return compilation;
   }
 
@@ -79,12 +72,7 @@ final class UnknownShapeTest {
               Value q = g.op("Add", x[0], g.weight(1, 5, SpelledGraph.HEAD_DIM));
               return g.merged(g.op("MatMul", g.softmax(g.scores(q, x[1])), x[2]));
             });
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), spelled.model(), CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(spelled.model());
     assertThat(compilation.notUnderstood())
         .singleElement()
         .satisfies(
@@ -118,12 +106,7 @@ final class UnknownShapeTest {
               }
               return g.merged(g.op("MatMul", g.softmax(g.scores(x[0], x[1])), x[2]));
             });
-    Compilation compilation =
-        new Compilation(Path.of("spelled.onnx"), spelled.model(), CompileOptions.DEFAULT);
-    for (Pass<Compilation> pass : Pipeline.recognition()) {
-      pass.run(compilation);
-      compilation.graphChanged();
-    }
+    Compilation compilation = RecognisedModel.recognise(spelled.model());
 
     assertThat(compilation.notUnderstood())
         .singleElement()

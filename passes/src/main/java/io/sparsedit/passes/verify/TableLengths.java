@@ -1,5 +1,6 @@
 package io.sparsedit.passes.verify;
 
+import io.sparsedit.compiler.ir.MovingOperators;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.shape.Dim;
@@ -21,22 +22,6 @@ import java.util.Set;
  * </pre>
  */
 public final class TableLengths {
-  /** What hands the values on as they are, first input to output. */
-  private static final Set<String> MOVING =
-      Set.of(
-          "Cast",
-          "Concat",
-          "Expand",
-          "Flatten",
-          "Identity",
-          "Reshape",
-          "Slice",
-          "Split",
-          "Squeeze",
-          "Tile",
-          "Transpose",
-          "Unsqueeze");
-
   private TableLengths() {}
 
   /**
@@ -66,9 +51,7 @@ public final class TableLengths {
   }
 
   private static boolean moves(Node node, int index) {
-    return node.domain().isEmpty()
-        && (MOVING.contains(node.opType()) || node.opType().equals("Gather"))
-        && (index == 0 || node.opType().equals("Concat"));
+    return MovingOperators.include(node) && (index == 0 || node.is("Concat"));
   }
 
   /** The length of the table in which the node looks up its input. */
