@@ -1,8 +1,6 @@
 package io.sparsedit.passes;
 
 import io.sparsedit.compiler.SparsifyException;
-import java.math.BigDecimal;
-import java.math.RoundingMode;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -114,7 +112,9 @@ public record ScheduleOptions(
       return new SiteSchedule.Searches(scaled);
     }
     int first =
-        denseWarmup.map(fraction -> Math.max(floor(fraction, count) - 1, 0)).orElse(scaled.get(0));
+        denseWarmup
+            .map(fraction -> Math.max(SiteSchedule.denseSteps(fraction, count) - 1, 0))
+            .orElse(scaled.get(0));
     if (replanInterval.isEmpty()) {
       List<Integer> at = new ArrayList<>(List.of(first));
       scaled.stream().filter(step -> step > first).forEach(at::add);
@@ -137,13 +137,5 @@ public record ScheduleOptions(
               + ", counted from 0: no step would be sparse. Begin earlier, or give more --steps");
     }
     return new SiteSchedule.Searches(at);
-  }
-
-  /** In decimal: 0.29 of 100 steps is 29, where the binary product falls short of it. */
-  private static int floor(double fraction, int steps) {
-    return BigDecimal.valueOf(fraction)
-        .multiply(BigDecimal.valueOf(steps))
-        .setScale(0, RoundingMode.FLOOR)
-        .intValueExact();
   }
 }

@@ -2,6 +2,8 @@ package io.sparsedit.passes;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.util.List;
 
 /** When a site plans, as {@code bundle.json} says it to the runtime. */
@@ -49,6 +51,20 @@ public sealed interface SiteSchedule {
       ArrayNode steps = schedule.putArray("searchSteps");
       at.forEach(steps::add);
     }
+  }
+
+  /**
+   * How many steps a warm-up has. In decimal: 0.29 of 100 steps is 29, where the binary product
+   * falls short of it.
+   *
+   * @param fraction the fraction of the steps that runs dense first
+   * @param steps the schedule's length
+   */
+  static int denseSteps(double fraction, int steps) {
+    return BigDecimal.valueOf(fraction)
+        .multiply(BigDecimal.valueOf(steps))
+        .setScale(0, RoundingMode.FLOOR)
+        .intValueExact();
   }
 
   /** Whether a plan serves more than one step, so that it is state. */

@@ -83,11 +83,16 @@ public final class HtmlPage {
 
   /** A row of cells that are markup, for {@link #tableHtml} with the same columns. */
   public static String rowHtml(List<Boolean> numeric, List<String> cells) {
+    return rowHtml(numeric, cells, "");
+  }
+
+  /** The same with the row's other cells, as markup with their tags. */
+  static String rowHtml(List<Boolean> numeric, List<String> cells, String rest) {
     StringBuilder row = new StringBuilder("<tr>");
     for (int i = 0; i < cells.size(); i++) {
       row.append(numeric.get(i) ? "<td class=\"n\">" : "<td>").append(cells.get(i)).append("</td>");
     }
-    return row.append("</tr>").toString();
+    return row.append(rest).append("</tr>").toString();
   }
 
   /** Any markup. */

@@ -6,6 +6,7 @@ import static io.sparsedit.passes.report.HtmlPage.rowHtml;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import io.sparsedit.passes.SiteSchedule;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -111,7 +112,7 @@ public final class ReportHtml {
           String.format(
               Locale.ROOT,
               "the first %d dense%s, then %s",
-              (int) Math.floor(schedule.path("denseWarmup").asDouble() * steps),
+              SiteSchedule.denseSteps(schedule.path("denseWarmup").asDouble(), steps),
               schedule.path("planDuringWarmup").asBoolean() ? " with the planner beside them" : "",
               interval == 1 ? "a new plan every step" : "a new plan every " + interval + " steps");
     }
@@ -190,9 +191,8 @@ public final class ReportHtml {
         site.path("sparsify").asBoolean()
             ? "sparse, not measured"
             : "dense: " + site.path("reason").asText();
-    return rowHtml(numeric, cells)
-        .replace(
-            "</tr>", "<td></td><td class=\"muted\" colspan=\"3\">" + escape(why) + "</td></tr>");
+    return rowHtml(
+        numeric, cells, "<td></td><td class=\"muted\" colspan=\"3\">" + escape(why) + "</td>");
   }
 
   private JsonNode measured(String id) {

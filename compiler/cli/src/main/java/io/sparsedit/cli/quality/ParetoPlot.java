@@ -246,7 +246,8 @@ final class ParetoPlot {
           "#57606a",
           1,
           "6 3",
-          "M%.1f %.1fH%.1f".formatted(across.at(across.low), y, across.at(across.high)));
+          String.format(
+              Locale.ROOT, "M%.1f %.1fH%.1f", across.at(across.low), y, across.at(across.high)));
       label(
           across.at(across.high),
           y + (measure == Measure.ERROR ? 13 : -4),
@@ -301,7 +302,7 @@ final class ParetoPlot {
       int column = i / lines;
       double left = x + column * width;
       double y = top + 10 + (i % lines) * LINE;
-      String sample = "M%s H%.1f".formatted(place(left, y - 4), left + 24);
+      String sample = String.format(Locale.ROOT, "M%s H%.1f", place(left, y - 4), left + 24);
       if (i == curves.size()) {
         line("plot-front", "#f2d492", 7, "", sample);
         label(left + 32, y, "start", "Pareto front");
