@@ -79,9 +79,7 @@ public record AdaSpaSettings(
   /** The settings that a plan gives; those that it does not name are as published. */
   static AdaSpaSettings read(PlanObject plan) {
     return new AdaSpaSettings(
-        (float)
-            plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1)
-                .orElse(PUBLISHED.density),
+        (float) MethodSettings.density(plan).orElse(PUBLISHED.density),
         (float)
             plan.number("recallThreshold", "a number from 0 on", r -> r >= 0)
                 .orElse(PUBLISHED.recallThreshold),

@@ -3,6 +3,7 @@ package io.sparsedit.passes;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sparsedit.compiler.SparsifyException;
 import io.sparsedit.passes.functions.Planner;
+import java.util.OptionalDouble;
 
 /** The method of a site and its settings. What no setting says is as published. */
 public sealed interface MethodSettings
@@ -45,6 +46,11 @@ public sealed interface MethodSettings
       throw SparsifyException.usage(
           "a density must be above 0 and at most 1, which keeps everything, not " + density);
     }
+  }
+
+  /** The density that a plan gives, if it gives one. */
+  static OptionalDouble density(PlanObject plan) {
+    return plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1);
   }
 
   /** Refuses empty blocks, and such as are longer than any video. */

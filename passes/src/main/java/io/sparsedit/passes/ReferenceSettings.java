@@ -70,9 +70,7 @@ public record ReferenceSettings(Method method, float density, int blockSize, boo
     ReferenceSettings defaults = of(method);
     return new ReferenceSettings(
         method,
-        (float)
-            plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1)
-                .orElse(defaults.density),
+        (float) MethodSettings.density(plan).orElse(defaults.density),
         plan.integer("blockSize", 1).orElse(defaults.blockSize),
         plan.flag("compensate").orElse(defaults.compensate));
   }

@@ -199,8 +199,7 @@ public record Svg2Settings(
 
   private static Selection selection(PlanObject plan) {
     OptionalDouble mass = plan.number("topP", "a number above 0", p -> p > 0);
-    OptionalDouble density =
-        plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1);
+    OptionalDouble density = MethodSettings.density(plan);
     Optional<Selection.Ranking> ranking =
         plan.text("ranking")
             .map(

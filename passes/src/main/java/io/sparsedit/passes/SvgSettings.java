@@ -102,8 +102,7 @@ public record SvgSettings(
 
   /** The settings that a plan gives; those that it does not name are as published. */
   static SvgSettings read(PlanObject plan) {
-    OptionalDouble density =
-        plan.number("density", "a number above 0 and at most 1", d -> d > 0 && d <= 1);
+    OptionalDouble density = MethodSettings.density(plan);
     OptionalDouble frames = plan.number("profileFrames", "a number above 0", f -> f > 0);
     return new SvgSettings(
         floatOf(density),

@@ -29,7 +29,7 @@ final class EngineArguments {
   private static final int MOST_LINES = 10;
   private static final int MAX_LEVEL = 5;
 
-  /** Comes before the name of each. */
+  /** Comes before the name of each site that SparseDiT's kernel computes densely. */
   static final String DENSE = "dense, by SparseDiT's kernel: ";
 
   @Option(
@@ -177,7 +177,7 @@ final class EngineArguments {
     return precision;
   }
 
-  /** Who computes dense attention under a mask of keys. */
+  /** Who computes attention that is left dense. */
   DenseAttention attention() {
     return attention;
   }

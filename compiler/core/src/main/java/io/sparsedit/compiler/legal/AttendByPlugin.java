@@ -47,12 +47,13 @@ final class AttendByPlugin implements Pass<EngineModel> {
   @Override
   public int run(EngineModel model) {
     Graph graph = model.model().graph();
+    long first = freeSite(graph);
     int changed = 0;
     for (Node node : graph.nodeList()) {
       if (node.isAttached() && node.is("MatMul")) {
         Optional<DenseSite> site = DenseSite.of(node, model).filter(sites::take);
         if (site.isPresent()) {
-          rewrite(site.get(), model);
+          rewrite(site.get(), first + changed, model);
           changed++;
         }
       }
@@ -60,10 +61,9 @@ final class AttendByPlugin implements Pass<EngineModel> {
     return changed;
   }
 
-  private void rewrite(DenseSite site, EngineModel model) {
+  private void rewrite(DenseSite site, long index, EngineModel model) {
     Model whole = model.model();
     Emit emit = new Emit(site.product(), whole.opset());
-    long index = freeSite(whole.graph());
     Value order = emit.constant("natural_order", ints(site, 0));
     int[] all = new int[Math.toIntExact(site.batch() * site.heads())];
     Arrays.fill(all, 1);

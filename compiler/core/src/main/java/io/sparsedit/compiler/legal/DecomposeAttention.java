@@ -278,7 +278,7 @@ final class DecomposeAttention implements Pass<EngineModel> {
 
     /** Which key a query may see: those up to its own place, [S_q, S_k]. */
     private Value causal(Value query, Value key) {
-      Value rows = emit.unsqueeze(range(emit.size(query, 2)), 1);
+      Value rows = emit.unsqueeze(emit.range(emit.size(query, 2)), 1);
       if (node.input(PAST_KEY).isPresent()) {
         rows = emit.node("Add", rows, emit.size(node.input(PAST_KEY).get(), 2));
       } else if (node.input(NONPAD).isPresent()) {
@@ -290,15 +290,7 @@ final class DecomposeAttention implements Pass<EngineModel> {
 
     /** 0, 1, 2 and so on, as many as there are keys. */
     private Value positions(Value key) {
-      return range(emit.size(key, 2));
-    }
-
-    private Value range(Value size) {
-      return emit.node(
-          "Range",
-          emit.constant("start", Tensor.scalar(0L)),
-          emit.squeeze(size, 0),
-          emit.constant("step", Tensor.scalar(1L)));
+      return emit.range(emit.size(key, 2));
     }
   }
 }

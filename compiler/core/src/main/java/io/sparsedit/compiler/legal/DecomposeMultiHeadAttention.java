@@ -188,12 +188,7 @@ final class DecomposeMultiHeadAttention implements Pass<EngineModel> {
         Value kept = emit.cast(mask, DataType.BOOL);
         return rank(PADDING) == KEYS ? emit.unsqueeze(kept, 1, 2) : emit.unsqueeze(kept, 1);
       }
-      Value positions =
-          emit.node(
-              "Range",
-              emit.constant("start", Tensor.scalar(0L)),
-              emit.squeeze(emit.size(key, 2), 0),
-              emit.constant("step", Tensor.scalar(1L)));
+      Value positions = emit.range(emit.size(key, 2));
       Value lengths = emit.cast(emit.unsqueeze(mask, 1, 2, 3), DataType.INT64);
       return emit.node("Less", positions, lengths);
     }

@@ -1,7 +1,6 @@
 package io.sparsedit.compiler.legal;
 
 import io.sparsedit.compiler.ir.Node;
-import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.pass.Pass;
 import io.sparsedit.compiler.shape.Dim;
@@ -98,13 +97,7 @@ final class DecomposeRotaryEmbedding implements Pass<EngineModel> {
       boolean first = facts.shape(ids.get()).map(List::size).orElse(2) == 1;
       Value all = ids.get();
       if (first) {
-        Value count = emit.squeeze(emit.size(heads, flat ? 1 : 2), 0);
-        Value range =
-            emit.node(
-                "Range",
-                emit.constant("start", Tensor.scalar(0L)),
-                count,
-                emit.constant("step", Tensor.scalar(1L)));
+        Value range = emit.range(emit.size(heads, flat ? 1 : 2));
         all = emit.unsqueeze(emit.node("Add", range, ids.get()), 0);
       }
       return emit.node("Gather", table, all);

@@ -278,10 +278,6 @@ record DenseSite(
       return List.of(dims.get(0) * dims.get(1), dims.get(2), dims.get(3));
     }
 
-    private static boolean turns(Node node, List<Long> perm) {
-      return node.is("Transpose") && node.intsAttribute("perm").filter(perm::equals).isPresent();
-    }
-
     private boolean sameShape(Value one, Value other) {
       return facts().fixedShape(one).isPresent()
           && facts().fixedShape(one).equals(facts().fixedShape(other));
@@ -297,6 +293,11 @@ record DenseSite(
     }
   }
 
+  /** Whether a node is a transposition by these axes. */
+  static boolean turns(Node node, List<Long> perm) {
+    return node.is("Transpose") && node.intsAttribute("perm").filter(perm::equals).isPresent();
+  }
+
   /** Keys as [B,H,T,D]. */
   Value keys(Emit emit) {
     if (!turned) {
@@ -304,8 +305,7 @@ record DenseSite(
     }
     // TorchScript turns [B,S,H,D] at once: then a plugin can read that.
     return key.producer()
-        .filter(node -> node.is("Transpose"))
-        .filter(node -> node.intsAttribute("perm").filter(TURN_TOKENS_FIRST::equals).isPresent())
+        .filter(node -> turns(node, TURN_TOKENS_FIRST))
         .map(node -> emit.transpose(node.requiredInput(0), 0, 2, 1, 3))
         .orElseGet(() -> emit.transpose(key, 0, 1, 3, 2));
   }

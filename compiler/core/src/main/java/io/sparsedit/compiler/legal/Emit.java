@@ -197,4 +197,17 @@ record Emit(Node before, long opset) {
     named.forEach(node -> node.setName(before.name()));
     before.replaceWith(results);
   }
+
+  /**
+   * 0, 1, 2 and so on.
+   *
+   * @param size how many, i64 [1]
+   */
+  Value range(Value size) {
+    return node(
+        "Range",
+        constant("start", Tensor.scalar(0L)),
+        squeeze(size, 0),
+        constant("step", Tensor.scalar(1L)));
+  }
 }

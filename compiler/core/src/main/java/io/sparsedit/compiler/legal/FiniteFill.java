@@ -1,16 +1,16 @@
 package io.sparsedit.compiler.legal;
 
 import io.sparsedit.compiler.ir.DataType;
+import io.sparsedit.compiler.ir.MemoisedTest;
 import io.sparsedit.compiler.ir.Node;
 import io.sparsedit.compiler.ir.Tensor;
 import io.sparsedit.compiler.ir.Value;
 import io.sparsedit.compiler.shape.ShapeTable;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Masks of keys that hide them with a large finite number instead of -inf, made exact for a kernel
@@ -40,7 +40,7 @@ final class FiniteFill {
       Set.of("Expand", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze");
 
   private final ShapeTable facts;
-  private final Map<Value, Boolean> known = new HashMap<>();
+  private final MemoisedTest harmless = new MemoisedTest(this::isHarmless);
 
   FiniteFill(ShapeTable facts) {
     this.facts = facts;
@@ -50,23 +50,14 @@ final class FiniteFill {
   boolean isAbsent(DenseSite.Mask mask) {
     return mask instanceof DenseSite.Mask.Choice choice
         ? isHarmless(choice.instead())
-        : isHarmless(mask.value());
+        : harmless.test(mask.value());
   }
 
   private static boolean isHarmless(double number) {
     return number > DenseSite.NOTHING || number == Double.NEGATIVE_INFINITY;
   }
 
-  private boolean isHarmless(Value value) {
-    Boolean answer = known.get(value);
-    if (answer == null) {
-      answer = find(value);
-      known.put(value, answer);
-    }
-    return answer;
-  }
-
-  private boolean find(Value value) {
+  private boolean isHarmless(Value value, Predicate<Value> test) {
     Optional<double[]> elements = facts.constant(value).flatMap(Tensor::doubles);
     if (elements.isPresent()) {
       return Arrays.stream(elements.get()).allMatch(FiniteFill::isHarmless);
@@ -77,12 +68,12 @@ final class FiniteFill {
     }
     return switch (node.get().opType()) {
       case "Where" ->
-          isHarmless(node.get().requiredInput(1)) && isHarmless(node.get().requiredInput(2));
+          test.test(node.get().requiredInput(1)) && test.test(node.get().requiredInput(2));
       case "Cast" -> {
         Value source = node.get().requiredInput(0);
-        yield facts.elementType(source) == DataType.BOOL || isHarmless(source);
+        yield facts.elementType(source) == DataType.BOOL || test.test(source);
       }
-      default -> MOVES.contains(node.get().opType()) && isHarmless(node.get().requiredInput(0));
+      default -> MOVES.contains(node.get().opType()) && test.test(node.get().requiredInput(0));
     };
   }
 
@@ -105,11 +96,7 @@ final class FiniteFill {
     Value none =
         emit.node("LessOrEqual", top, real(emit, "none", replaced ? DenseSite.NOTHING : SWALLOWS));
     // Tokens before heads where the graph has them so: then a plugin can read that.
-    Optional<Node> swap =
-        values
-            .producer()
-            .filter(node -> node.is("Transpose"))
-            .filter(node -> node.intsAttribute("perm").filter(SWAP::equals).isPresent());
+    Optional<Node> swap = values.producer().filter(node -> DenseSite.turns(node, SWAP));
     if (swap.isPresent()) {
       Value straight = orMean(emit, swap.get().requiredInput(0), none, TOKEN_AXIS - 1);
       return new Exact(bias, emit.transpose(straight, 0, 2, 1, 3));

@@ -195,9 +195,7 @@ final class SplitLargeAttention implements Pass<EngineModel> {
       if (!node.domain().isEmpty() || !ROW_WISE.contains(node.opType())) {
         return false;
       }
-      long last = scores.dims().size() - 1L;
-      long axis = node.intAttribute("axis", model.model().opset() < 13 ? 1 : -1);
-      return (!node.is("Softmax") || axis == -1 || axis == last)
+      return (!node.is("Softmax") || GuardAfterProduct.isSoftmax(node, model))
           && model.facts().fixedShape(node.output()).filter(scores.dims()::equals).isPresent()
           && canBeCut(node);
     }

@@ -48,13 +48,13 @@ final class Types {
     return info.build();
   }
 
-  /** Whether the value has a declaration beyond its name. */
   /** What the tensor is that a sparse one stands for. */
   static ValueType of(SparseTensorProto sparse) {
     long[] dims = sparse.getDimsList().stream().mapToLong(Long::longValue).toArray();
     return ValueType.TensorType.of(DataType.ofCode(sparse.getValues().getDataType()), dims);
   }
 
+  /** Whether the value has a declaration beyond its name. */
   static boolean isDeclared(Value value) {
     return value.type().isPresent() || !value.extras().isEmpty();
   }

@@ -76,6 +76,9 @@ public final class ShapeTable implements ValueFacts {
    * if the rank is known, or if nothing computes the value.
    */
   public Optional<Unknown> whyUnknown(Value value) {
+    if (shape(value).isPresent() || value.producer().isEmpty()) {
+      return Optional.empty();
+    }
     Map<Node, Unknown> open = new HashMap<>();
     unknowns.forEach(unknown -> open.put(unknown.node(), unknown));
     Value last = value;
